@@ -1,0 +1,1 @@
+"""Devices as bytes and ports; this package knows no retail."""
