@@ -6,7 +6,7 @@ where it is folded, and whatever does not encode back to the same bytes is refus
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -88,6 +88,14 @@ def decode_payload(body: Body) -> Payload | None:
     """Decode the payload; None when this release does not know its kind and version."""
     decoder = _payload_decoders.get((body.kind, body.version))
     return None if decoder is None else decoder.decode(body.payload)
+
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
+
+
+def decode_as(payload: type[PayloadT], encoded: bytes) -> PayloadT:
+    """Decode the stored bytes of one payload."""
+    return msgspec.msgpack.decode(encoded, type=payload)
 
 
 def kind_of(body: Body) -> Kind | None:

@@ -105,7 +105,8 @@ class LogTables:
         number = self.ensure_scope(stream.scope)
         start = base or Head(0, genesis(stream))
         self._connection.execute(
-            "INSERT INTO stream (scope_no, stream_no, node, incarnation, head_seq, head_digest, base_seq, base_digest)"
+            "INSERT INTO stream"
+            " (scope_no, stream_no, node, incarnation, head_seq, head_digest, base_seq, base_digest)"
             " SELECT ?, coalesce(max(stream_no), 0) + 1, ?, ?, ?, ?, ?, ? FROM stream WHERE scope_no = ?",
             (number, stream.node, stream.incarnation, *start, *start, number),
         )
@@ -244,7 +245,8 @@ class LogTables:
     def vector_at(self, row: StreamRow, seq: int) -> dict[str, int]:
         """Return an entry's vector over its scope: the running maximum of what its stream said it had seen."""
         rows = self._connection.execute(
-            "SELECT writer, max(seen_seq) FROM seen WHERE scope_no = ? AND stream_no = ? AND seq <= ? GROUP BY writer",
+            "SELECT writer, max(seen_seq) FROM seen"
+            " WHERE scope_no = ? AND stream_no = ? AND seq <= ? GROUP BY writer",
             (row.scope_no, row.stream_no, seq),
         ).fetchall()
         return {str(writer): int(seen) for writer, seen in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schema.kinds.base import Code, Count, Kind, Millis, Payload, Permission, Text
+from schema.kinds.base import Code, Count, Kind, Millis, Payload, Permission, Text, Vector
 
 
 class OrganisationFounded(Payload, frozen=True):
@@ -116,11 +116,15 @@ class OpeningBalance(Payload, frozen=True):
 
 
 class EntryRecovered(Payload, frozen=True):
-    """An entry of a branch that the hub does not hold, re-appended with its original bytes."""
+    """An entry of a branch that the hub does not hold, re-appended with its original bytes.
+
+    `vector` is what the original had seen of the scope: the new place in the log came later, its sale did not.
+    """
 
     origin: Code
     body: bytes
     digest: bytes
+    vector: Vector = ()
 
 
 class DocumentSet(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,63 @@
+"""What a fold receives: effective entries with their vector, whatever way they came into the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from schema.database import Connection
+from schema.identity import EntryId, Stream
+from schema.kinds.base import Payload
+from sync.entry import Entry
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """One effective entry as folds read it.
+
+    For a recovered entry the identity is its new place in the log; payload, clock and vector are the original's.
+    """
+
+    stream: Stream
+    stream_no: int
+    seq: int
+    payload: Payload
+    wall_ms: int
+    unc_ms: int | None
+    clock_epoch: int
+    hlc: tuple[int, int]
+    vector: Mapping[str, int]
+    operation: str
+    digest: bytes
+
+    @property
+    def writer(self) -> str:
+        """The stream's name within its scope."""
+        return self.stream.writer
+
+    @property
+    def id(self) -> EntryId:
+        """The entry's identity."""
+        return EntryId(self.stream, self.seq)
+
+
+class Fold(Protocol):
+    """A read model kept in the transaction that stores the entries; rebuilt from the log it must be identical."""
+
+    def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+        """Fold new effective entries of one stream, in the order of the stream."""
+        ...
+
+    def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+        """Take back entries that lost their authority."""
+        ...
+
+
+def effective(stream_no: int, entry: Entry, payload: Payload, vector: Mapping[str, int]) -> Effective:
+    """Return an entry as folds read it."""
+    body = entry.body
+    return Effective(
+        entry.stream, stream_no, body.seq, payload, body.wall_ms, body.unc_ms, body.clock_epoch, entry.hlc, vector,
+        body.operation, entry.digest,
+    )  # fmt: skip

@@ -1,0 +1,297 @@
+"""One replica of the log with its folds: appends own entries, admits others', and gives out what others lack.
+
+Every method runs inside a transaction of its owner, so that entries, cursor and every figure move together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from schema.codec import decode_body, decode_payload, encode_body, kind_of
+from schema.database import Connection
+from schema.errors import RefusalError
+from schema.identity import NodeId, Stream
+from schema.kinds.base import Payload
+from schema.kinds.organisation import EntryRecovered
+from sync.clock import Timestamp, tick
+from sync.entry import Entry, chain, genesis
+from sync.fold import Effective, Fold, effective
+from sync.log_tables import LogTables, StreamRow
+from sync.messages import Batch
+from sync.organisation import Organisation, changes_authority
+from sync.signing import SigningKey, is_signed, seal_message
+from sync.verification import VerifiedBatch
+from sync.version_vector import Head, VersionVector
+
+UNKNOWN_KIND: Final = "unknown_kind"
+
+
+class Moment(NamedTuple):
+    """The writer's clock at an append: raw wall time, the bound on its error, and the clock epoch."""
+
+    wall_ms: int
+    unc_ms: int | None
+    clock_epoch: int
+
+
+class Replica:
+    """The log and the folds of one database; `folds` run in their order after the organisation's facts."""
+
+    def __init__(self, connection: Connection, organisation: Organisation, folds: Sequence[Fold]) -> None:
+        self.connection = connection
+        self.organisation = organisation
+        self.log = LogTables(connection)
+        self._folds = folds
+
+    def append(self, stream: Stream, payload: Payload, moment: Moment, operation: str = "") -> Entry:
+        """Append one entry to an own stream and fold it; the caller commits, and only then is it a fact.
+
+        Raises RefusalError when the payload breaks a bound of its kind.
+        """
+        self.organisation.refresh(self.connection)
+        rows = self.log.streams(stream.scope)
+        own = next((row for row in rows if row.stream == stream), None)
+        if own is None:
+            own = self.log.ensure_stream(stream)
+        news = [row for row in rows if row.head.seq > row.announced_seq and row.stream != stream]
+        last = max((row.hlc for row in rows), default=(0, 0))
+        hlc = tick(Timestamp(*last), moment.wall_ms)
+        encoded = encode_body(
+            payload,
+            seq=own.head.seq + 1,
+            wall_ms=moment.wall_ms,
+            hlc=hlc,
+            unc_ms=moment.unc_ms,
+            clock_epoch=moment.clock_epoch,
+            seen=tuple(sorted((row.stream.writer, row.head.seq) for row in news)),
+            operation=operation,
+        )
+        entry = Entry(stream, encoded, chain(own.head.digest, encoded), decode_body(encoded), payload)
+        self.log.insert(own, [entry], None, hlc)
+        for row in news:
+            self.log.announce(row)
+        vector = {row.stream.writer: row.head.seq for row in rows if row.stream != stream and row.head.seq}
+        self._fold_new(own, [entry], vector)
+        return entry
+
+    def admit(self, batch: Batch) -> tuple[Batch, bytes, bytes] | None:
+        """Return the part of a batch that is new here, the digest before it, and the key that must have sealed it.
+
+        None when all of it is here already: delivering an entry again changes nothing. Raises RefusalError:
+        `gap` (an entry before it is missing), `node_unknown` (no grant names the node yet), `fork` (another
+        entry stands here at the same place, both under the node's seal: a proof).
+        """
+        stream = batch.stream
+        row = self.log.stream(stream)
+        head = row.head if row else Head(0, b"")
+        if batch.first_seq > head.seq + 1:
+            raise RefusalError("gap", f"{stream} is here up to {head.seq}; entry {head.seq + 1} is missing")
+        if batch.first_seq < 1:
+            raise RefusalError("stream_malformed", f"{stream} has no entry {batch.first_seq}")
+        self.organisation.refresh(self.connection)
+        key = self.organisation.public_key(self.connection, stream.node)
+        if key is None:
+            raise RefusalError("node_unknown", f"no grant names the node {stream.node}")
+        if row is None:
+            return batch, genesis(stream), key
+        overlap = head.seq - batch.first_seq + 1
+        skipped = min(overlap, len(batch.entries))
+        digest = self.log.digest_at(row, batch.first_seq - 1)
+        for offset, encoded in enumerate(batch.entries[:skipped]):
+            if digest is None:  # below the cut of pruning: the part above decides
+                break
+            digest = chain(digest, encoded)
+            known = self.log.digest_at(row, batch.first_seq + offset)
+            if known is not None and known != digest:
+                self._raise_fork(row, batch, batch.first_seq + offset, key)
+        if skipped == len(batch.entries):
+            return None
+        rest = Batch(batch.scope, batch.node, batch.incarnation, head.seq + 1, batch.entries[skipped:], batch.seal)
+        return rest, head.digest, key
+
+    def _raise_fork(self, row: StreamRow, batch: Batch, seq: int, key: bytes) -> None:
+        digest = self.log.digest_at(row, batch.first_seq - 1)
+        assert digest is not None
+        for encoded in batch.entries:
+            digest = chain(digest, encoded)
+        last = batch.first_seq + len(batch.entries) - 1
+        if not is_signed(key, batch.seal, seal_message(row.stream, last, digest)):
+            raise RefusalError("seal_invalid", f"the seal of {row.stream} does not fit these entries")
+        raise RefusalError("fork", f"{row.stream} has two entries {seq}: a copy of that node is writing too")
+
+    def store(self, verified: VerifiedBatch, *, is_whole: bool = True) -> None:
+        """Store and fold verified entries that follow the stream's head; `is_whole` when the seal covers the last."""
+        row = self.log.ensure_stream(verified.stream)
+        entries = verified.entries
+        assert entries[0].body.seq == row.head.seq + 1, "admit() trims a batch to what follows the head"
+        self.organisation.refresh(self.connection)
+        last = entries[-1]
+        vector = self.log.vector_at(row, row.head.seq)
+        self.log.insert(row, entries, verified.seal if is_whole else None, max(row.hlc, last.hlc))
+        self._fold_new(row, entries, vector)
+
+    def _fold_new(self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int]) -> None:
+        authority = self.organisation.authority(self.connection, row.stream)
+        objections: list[tuple[int, str]] = []
+        folded: list[Effective] = []
+        for entry in entries:
+            if entry.body.seen:
+                vector = {**vector, **dict(entry.body.seen)}
+            kind = kind_of(entry.body)
+            if kind is None or entry.payload is None:
+                objections.append((entry.body.seq, UNKNOWN_KIND))
+            elif objection := authority.objection(kind, entry.payload, entry.body.seq):
+                objections.append((entry.body.seq, objection))
+            else:
+                folded.append(self._effective(row, entry, entry.payload, vector))
+        if objections:
+            self.log.mark_inert(row, objections)
+        if folded:
+            self._apply(row, folded)
+
+    def _effective(self, row: StreamRow, entry: Entry, payload: Payload, vector: Mapping[str, int]) -> Effective:
+        if not isinstance(payload, EntryRecovered):
+            return effective(row.stream_no, entry, payload, vector)
+        original = decode_body(payload.body)
+        content = decode_payload(original)
+        kind = kind_of(original)
+        if content is None or kind is None or kind.effects is None:
+            return effective(row.stream_no, entry, payload, vector)
+        return Effective(
+            row.stream, row.stream_no, entry.body.seq, content, original.wall_ms, original.unc_ms,
+            original.clock_epoch, entry.hlc, dict(payload.vector), original.operation, entry.digest,
+        )  # fmt: skip
+
+    def _apply(self, row: StreamRow, entries: Sequence[Effective]) -> None:
+        self.organisation.fold(self.connection, entries)
+        for fold in self._folds:
+            fold.apply(self.connection, row.scope_no, entries)
+        for node in sorted(changes_authority(entries)):
+            self.rejudge(row_filter=node)
+
+    def rejudge(self, row_filter: NodeId | None = None, reason: str | None = None) -> int:
+        """Judge stored entries anew: of one node after its authority changed, or those inert for one reason.
+
+        Returns how many entries became effective or inert.
+        """
+        changed = 0
+        for scope in self.log.scopes():
+            for row in self.log.streams(scope):
+                if row_filter is not None and row.stream.node != row_filter:
+                    continue
+                inert = self.log.inert(row)
+                if reason is not None and reason not in inert.values():
+                    continue
+                changed += self._rejudge_stream(row, inert)
+        return changed
+
+    def _rejudge_stream(self, row: StreamRow, inert: Mapping[int, str]) -> int:
+        authority = self.organisation.authority(self.connection, row.stream)
+        gained: list[Effective] = []
+        lost: list[Effective] = []
+        marks: list[tuple[int, str]] = []
+        vector: Mapping[str, int] = self.log.vector_at(row, row.base.seq)
+        for entry in self.log.entries(row, row.base.seq):
+            if entry.body.seen:
+                vector = {**vector, **dict(entry.body.seen)}
+            kind, seq = kind_of(entry.body), entry.body.seq
+            known = inert.get(seq, "")
+            if kind is None or entry.payload is None:
+                continue
+            objection = authority.objection(kind, entry.payload, seq)
+            if bool(objection) == bool(known):
+                continue
+            (lost if objection else gained).append(self._effective(row, entry, entry.payload, vector))
+            if objection:
+                marks.append((seq, objection))
+        if lost:
+            self.log.mark_inert(row, marks)
+            for fold in reversed(self._folds):
+                fold.retract(self.connection, row.scope_no, lost)
+            self.organisation.retract(self.connection, lost)
+        if gained:
+            self.log.clear_inert(row, [e.seq for e in gained])
+            self._apply(row, gained)
+        return len(lost) + len(gained)
+
+    def outgoing(
+        self,
+        scope: str,
+        theirs: VersionVector,
+        bytes_max: int,
+        signer: SigningKey | None,
+        only_node: NodeId | None = None,
+    ) -> tuple[list[Batch], bool]:
+        """Return batches of what another replica's vector lacks, and whether there is more.
+
+        A batch ends at an entry whose seal is here, or at any entry of an own stream, which is sealed now.
+        A stream of which they need what was pruned here, or of which they hold another branch, is left out.
+        """
+        batches: list[Batch] = []
+        room = bytes_max
+        has_more = False
+        for row in self.log.streams(scope):
+            if only_node is not None and row.stream.node != only_node:
+                continue
+            start = theirs.get(row.stream.writer, Head(0, b""))
+            if start.seq >= row.head.seq or start.seq < row.base.seq:
+                continue
+            if start.seq and self.log.digest_at(row, start.seq) != start.digest:
+                continue
+            if room <= 0:
+                return batches, True
+            is_own = signer is not None and signer.node == row.stream.node
+            batch, size, left = self._cut(row, start.seq, room, signer if is_own else None)
+            has_more = has_more or left
+            if batch is not None:
+                batches.append(batch)
+                room -= size
+        return batches, has_more
+
+    def _cut(
+        self, row: StreamRow, after_seq: int, room: int, signer: SigningKey | None
+    ) -> tuple[Batch | None, int, bool]:
+        seals = {} if signer else dict(self.log.seals(row, after_seq))
+        if signer is None and not seals:
+            return None, 0, False
+        bodies: list[bytes] = []
+        size = sealed_size = sealed_count = 0
+        seq = after_seq
+        while True:
+            chunk = self.log.bodies(row, seq, 500)
+            for found, body in chunk:
+                if size + len(body) > room and (sealed_count or (signer and bodies)):
+                    chunk = []
+                    break
+                bodies.append(body)
+                size += len(body) + 3
+                seq = found
+                if signer is not None or found in seals:
+                    sealed_count, sealed_size = len(bodies), size
+            if len(chunk) < 500:
+                break
+        if not sealed_count:
+            return None, 0, False
+        last = after_seq + sealed_count
+        if signer is not None:
+            digest = self.log.digest_at(row, last)
+            assert digest is not None
+            signature = signer.sign(seal_message(row.stream, last, digest))
+        else:
+            signature = seals[last]
+        stream = row.stream
+        reach = row.head.seq if signer is not None else max(seals)
+        batch = Batch(
+            stream.scope, stream.node, stream.incarnation, after_seq + 1, tuple(bodies[:sealed_count]), signature
+        )
+        return batch, sealed_size, last < reach
+
+    def unpark(self) -> int:
+        """Fold entries that an older release had parked for their unknown kind; returns how many."""
+        return self.rejudge(reason=UNKNOWN_KIND)
+
+    def rows(self) -> Iterable[StreamRow]:
+        """Yield every stream here."""
+        for scope in sorted(self.log.scopes()):
+            yield from self.log.streams(scope)
