@@ -1,0 +1,110 @@
+"""A node's settings: `node.toml` is read once, unknown keys are refused, and the values are handed down."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from schema.errors import RefusalError
+from schema.identity import LocationId, NodeId, Scope, location_scope
+from sync.signing import SigningKey
+
+CONFIG_FILE: Final = "node.toml"
+KEY_FILE: Final = "node.key"
+TOKEN_FILE: Final = "node.token"  # noqa: S105 - the name of a file
+DATABASE_FILE: Final = "node.db"
+
+
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a node is and whom it trusts; written at enrolment."""
+
+    node: str
+    name: str
+    location: str
+    till: str
+    organisation: str
+    hub_address: str
+    hub: str
+    root_key: str
+    ca_pem: str
+    currency: str
+    time_zone: str
+    day_cut_hour: int
+    price_list: str = "standard"
+    lease_days: int | None = None
+    cache_days: int = 30
+
+    @property
+    def node_id(self) -> NodeId:
+        """The node's id."""
+        return NodeId(self.node)
+
+    @property
+    def root(self) -> NodeId:
+        """The organisation's root node."""
+        return NodeId(self.hub)
+
+    @property
+    def root_public_key(self) -> bytes:
+        """The organisation's key, pinned at enrolment."""
+        return bytes.fromhex(self.root_key)
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of the node's own location."""
+        return location_scope(LocationId(self.location))
+
+
+def read_config(directory: Path) -> NodeConfig:
+    """Read a node's settings; raises RefusalError with what is wrong and where."""
+    path = directory / CONFIG_FILE
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+        return msgspec.convert(values, NodeConfig)
+    except FileNotFoundError:
+        raise RefusalError(
+            "node_missing", f"there is no node in {directory}: use `edgetill join ADDRESS CODE` first"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise RefusalError("config_invalid", f"{path}: {error}") from None
+
+
+def write_config(directory: Path, config: NodeConfig) -> None:
+    """Write a node's settings as TOML (JSON strings are TOML strings)."""
+    lines = [
+        f"{name} = {msgspec.json.encode(value).decode()}"
+        for name, value in msgspec.to_builtins(config).items()
+        if value is not None
+    ]
+    write_private(directory / CONFIG_FILE, "\n".join(lines).encode() + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone may read, whole or not at all, and durably."""
+    temporary = path.with_suffix(path.suffix + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+
+
+def read_key(directory: Path) -> SigningKey:
+    """Read the node's private key, which lies outside the database; raises RefusalError."""
+    try:
+        seed = bytes.fromhex((directory / KEY_FILE).read_text("ascii").strip())
+    except FileNotFoundError:
+        raise RefusalError(
+            "key_missing", f"{directory / KEY_FILE} is missing: restore it with its passphrase"
+        ) from None
+    except ValueError:
+        raise RefusalError("key_invalid", f"{directory / KEY_FILE} holds no key") from None
+    if len(seed) != 32:
+        raise RefusalError("key_invalid", f"{directory / KEY_FILE} holds no key")
+    return SigningKey(seed)

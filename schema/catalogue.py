@@ -1,0 +1,161 @@
+"""The catalogue as records of shared documents: which document holds what, and the typed views of a record.
+
+Documents are `products/<category>` (a record per product, independent fields) and `prices/<list>/<category>` (a
+record per product, a field per selling unit: its whole timeline of prices as one scalar, because a price only
+makes sense together with its unit and dates). Both stay below a thousand records when a category does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from schema.amounts import Minor
+from schema.identity import ProductId
+from schema.rules.pricing import ListPrice, PriceBook
+from schema.rules.rounding import PricePer
+
+DEFAULT_LIST: Final = "standard"
+HISTORY_MS: Final = 31 * 86_400_000
+"""Prices that ended longer ago leave the timeline: a refund of the last 30 days is priced as sold."""
+Scalar = str | int | bool | None
+
+
+def products_document(category: str) -> str:
+    """Name the document of a category's products."""
+    return f"products/{category}"
+
+
+def prices_document(price_list: str, category: str) -> str:
+    """Name the document of a price list's prices for a category."""
+    return f"prices/{price_list}/{category}"
+
+
+def category_of(document: str) -> str | None:
+    """Return the category whose products a document holds; None for other documents."""
+    return document[9:] if document.startswith("products/") else None
+
+
+class SellingUnit(msgspec.Struct, frozen=True):
+    """How a product is sold: the base quantity in one unit (thousandths)."""
+
+    unit: str
+    factor_milli: int
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A product as tills read it. `unit` is the base unit; `units` the others."""
+
+    code: ProductId
+    category: str
+    name: str
+    unit: str = "pc"
+    spec: str = ""
+    tax_class: str = "13"
+    is_weighed: bool = False
+    article: str = ""
+    is_active: bool = True
+    units: tuple[SellingUnit, ...] = ()
+    barcodes: tuple[tuple[str, str], ...] = ()
+
+    def factor_milli(self, unit: str) -> int | None:
+        """Return the base quantity of one selling unit in thousandths; None when it is not sold so."""
+        if unit in {"", self.unit}:
+            return 1000
+        return next((u.factor_milli for u in self.units if u.unit == unit), None)
+
+    def fields(self) -> dict[str, Scalar]:
+        """Return the record's fields."""
+        fields: dict[str, Scalar] = {
+            "name": self.name, "unit": self.unit, "spec": self.spec, "tax": self.tax_class,
+            "weighed": self.is_weighed, "article": self.article, "active": self.is_active,
+        }  # fmt: skip
+        fields |= {f"unit:{u.unit}": u.factor_milli for u in self.units}
+        return fields | {f"barcode:{code}": unit for code, unit in self.barcodes}
+
+    @classmethod
+    def from_fields(cls, code: str, category: str, fields: Mapping[str, Scalar]) -> Product:
+        """Read a record; a field of the wrong type counts as absent, so that no edit can stop a till."""
+
+        def text(name: str, default: str) -> str:
+            value = fields.get(name)
+            return value if isinstance(value, str) else default
+
+        return cls(
+            ProductId(code),
+            category,
+            text("name", code),
+            text("unit", "pc"),
+            text("spec", ""),
+            text("tax", "13"),
+            fields.get("weighed") is True,
+            text("article", ""),
+            fields.get("active") is not False,
+            tuple(
+                SellingUnit(name[5:], value)
+                for name, value in sorted(fields.items())
+                if name.startswith("unit:") and isinstance(value, int) and value > 0
+            ),
+            tuple(
+                (name[8:], value)
+                for name, value in sorted(fields.items())
+                if name.startswith("barcode:") and isinstance(value, str)
+            ),
+        )
+
+
+class PriceStep(msgspec.Struct, frozen=True, array_like=True):
+    """One price of one selling unit: `price_minor` for `per_milli` of it, from a moment until another."""
+
+    from_ms: int
+    until_ms: int | None
+    price_minor: int
+    per_milli: int = 1000
+    tier: str = ""
+
+
+_decode_steps = msgspec.json.Decoder(tuple[PriceStep, ...]).decode
+
+
+def encode_timeline(steps: Iterable[PriceStep]) -> str:
+    """Write the timeline of one selling unit as the scalar that its field holds."""
+    return msgspec.json.encode(sorted(steps, key=lambda s: (s.from_ms, s.tier, s.price_minor))).decode()
+
+
+def decode_timeline(text: Scalar) -> tuple[PriceStep, ...]:
+    """Read a timeline; what cannot be read holds no price, and the till asks for one."""
+    if not isinstance(text, str):
+        return ()
+    try:
+        return _decode_steps(text)
+    except msgspec.MsgspecError:
+        return ()
+
+
+def with_step(text: Scalar, step: PriceStep, now_ms: int) -> str:
+    """Return a timeline with one price added; what starts at the same moment is replaced, the long past leaves."""
+    kept = [s for s in decode_timeline(text) if (s.from_ms, s.tier) != (step.from_ms, step.tier)]
+    starts = sorted(s.from_ms for s in kept if s.tier == step.tier)
+    current = max((at for at in starts if at <= now_ms - HISTORY_MS), default=0)
+    return encode_timeline([*(s for s in kept if s.tier != step.tier or s.from_ms >= current), step])
+
+
+@lru_cache(maxsize=8192)
+def price_book(product: str, unit: str, timeline: str) -> PriceBook:
+    """Return the prices of one selling unit, ready to choose from."""
+    per = {member.milli: member for member in PricePer}
+    return PriceBook(
+        ListPrice(
+            product=ProductId(product),
+            unit=unit,
+            price_minor=Minor(s.price_minor),
+            per=per.get(s.per_milli, PricePer.PIECE),
+            valid_from_ms=s.from_ms,
+            valid_until_ms=s.until_ms,
+            tier=s.tier,
+        )
+        for s in decode_timeline(timeline)
+    )
