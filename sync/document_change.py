@@ -246,7 +246,7 @@ def _actor(reader: _Reader) -> bytes:
 
 
 def _columns(reader: _Reader) -> dict[int, bytes]:
-    layout = [(reader.uleb(), reader.uleb()) for _ in range(reader.count(len(_COLUMNS), "columns"))]
+    layout = [(reader.uleb(), reader.uleb()) for _ in range(reader.count(32, "columns"))]
     numbers = [number for number, _ in layout]
     if not set(numbers) <= set(_COLUMNS):
         raise _forbidden("it uses nested objects, lists, marks or compressed columns")
@@ -409,6 +409,10 @@ class _Reader:
         return count
 
     def uleb(self) -> int:
+        data, position = self.data, self.position
+        if position < len(data) and data[position] < 0x80:
+            self.position = position + 1
+            return data[position]
         return self._leb()[0]
 
     def sleb(self) -> int:
@@ -463,7 +467,7 @@ def _runs(values: Sequence[int], write: Callable[[int], bytes]) -> bytes:
     out = bytearray()
     singles: list[bytes] = []
     for value, group in groupby(values):
-        count = sum(1 for _ in group)
+        count = len(list(group))
         if count == 1:
             singles.append(write(value))
             continue

@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
+import automerge.core
 import msgspec
-from automerge.core import Document as Library
 
 from schema.errors import CorruptionError, RefusalError
 from sync.document_change import (
     ACTOR_BYTES,
+    HASH_BYTES,
     Assignment,
     DecodedChange,
     OperationId,
@@ -68,7 +69,7 @@ class DocumentChange(msgspec.Struct, frozen=True, array_like=True):
     origin: ChangeStamp | None = None
 
     def assignments(self) -> Iterator[ClaimedSet]:
-        """Spell the sets out, one for each record and field."""
+        """Spell the sets out, one for each record and field; for a payload that `apply` did not refuse."""
         for one in self.sets:
             replaces = one.replaces or ((),) * len(one.fields)
             for field, indexes in zip(one.fields, replaces, strict=True):
@@ -177,7 +178,7 @@ class DocumentState:
         self._pending: dict[bytes, list[tuple[Delivery, DecodedChange]]] = {}
         self._waiting: dict[bytes, set[bytes]] = {}
         self._barred: set[bytes] = set()
-        self._library: Library | None = None
+        self._library: automerge.core.Document | None = None
         self._stored = b""
         self._shadow = 0
 
@@ -484,7 +485,7 @@ class DocumentState:
         """Save: the library's compact history, the stamps, and what waits."""
         if self._library is not None:
             self._stored = bytes(self._library.save())
-        return msgspec.msgpack.encode(
+        body = msgspec.msgpack.encode(
             _Saved(
                 version=1,
                 document=self.document,
@@ -495,12 +496,16 @@ class DocumentState:
                 barred=tuple(sorted(self._barred)),
             )
         )
+        return hashlib.sha256(body).digest() + body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> DocumentState:
         """Load what `to_bytes` saved; raises CorruptionError, and then the entries rebuild it."""
+        body = data[HASH_BYTES:]
+        if hashlib.sha256(body).digest() != data[:HASH_BYTES]:
+            raise CorruptionError("document.state_broken", "The saved document is damaged.")
         try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
+            saved = msgspec.msgpack.decode(body, type=_Saved)
             if saved.version != 1:
                 raise CorruptionError("document.state_unknown", f"State version {saved.version} is not known.")
             state = cls(saved.document)
@@ -517,7 +522,7 @@ class DocumentState:
                 raise CorruptionError("document.state_broken", f"Changes of {saved.document} are missing.")
             for delivery in saved.pending:
                 state._hold(delivery, decode_change(delivery.change.change))
-        except (msgspec.MsgspecError, RefusalError, KeyError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RefusalError, KeyError) as error:
             raise CorruptionError("document.state_broken", "The saved document contradicts itself.") from error
         state._barred = set(saved.barred)
         state._library, state._stored, state._shadow = loaded[0], saved.library, state._shadowed()
@@ -525,8 +530,8 @@ class DocumentState:
 
     # ---- authoring (see `edit`)
 
-    def _cursor(self, document: str, writer: str) -> tuple[bytes, int, int]:
-        actor = actor_id(document, writer)
+    def _cursor(self, writer: str) -> tuple[bytes, int, int]:
+        actor = actor_id(self.document, writer)
         seq = max((one.seq for one in self._changes if one.actor == actor), default=0)
         if len(self._by_seq.get((actor, seq), ())) > 1:
             raise RefusalError("document.actor_forked", "This node's history is forked: it needs a new incarnation.")
@@ -556,7 +561,7 @@ def edit(
         pairs.append((key, live, value))
     if len({record for record, _ in history._live} | {key[0] for key, _, _ in pairs}) > RECORDS_MAX:
         raise RefusalError("document.records_too_many", f"{history.document} would exceed {RECORDS_MAX} records.")
-    actor, seq, start_op = history._cursor(history.document, writer)
+    actor, seq, start_op = history._cursor(writer)
     deps: tuple[bytes, ...] = history.heads
     result: list[DocumentChange] = []
     parts = [pairs] if pairs else []
@@ -624,10 +629,10 @@ def _library_refused() -> RefusalError:
     return RefusalError("document.library_refused", "The merge library cannot take the change.")
 
 
-def _load(data: bytes) -> tuple[Library, set[bytes]] | None:
+def _load(data: bytes) -> tuple[automerge.core.Document, set[bytes]] | None:
     """Load a history, with its heads; None when the library refuses or panics (its panic is no Exception)."""
     try:
-        library = Library.load(data)
+        library = automerge.core.Document.load(data)
         return library, {bytes(head) for head in library.get_heads()}
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
