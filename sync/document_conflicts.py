@@ -12,30 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from sync.document_change import SEPARATOR, Scalar
-
-
-class ChangeStamp(msgspec.Struct, frozen=True, array_like=True, order=False):
-    """Who made a change, and when: the entry's facts that the fold uses.
-
-    `rank` is the author's role's (higher decides), (`l`, `c`) the hybrid logical time, `writer` the stream's
-    `node.incarnation`, `seq` the entry's number in that stream.
-    """
-
-    rank: int
-    l: int  # noqa: E741 - the name that the hybrid-clock paper gives it
-    c: int
-    writer: str
-    seq: int
-
-    @property
-    def precedence(self) -> tuple[int, int, int, str, int]:
-        """Order by who wins: the greatest does."""
-        return (self.rank, self.l, self.c, self.writer, self.seq)
-
-    @property
-    def age(self) -> tuple[int, int, str, int, int]:
-        """Order by who came first: of several entries that carry one change the least is the author's."""
-        return (self.l, self.c, self.writer, self.seq, self.rank)
+from sync.document_payload import ChangeStamp
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import automerge.core
@@ -28,52 +28,11 @@ from sync.document_change import (
     decode_change,
     encode_change,
 )
-from sync.document_conflicts import Candidate, ChangeStamp, DocumentConflict, by_precedence
+from sync.document_conflicts import Candidate, DocumentConflict, by_precedence
+from sync.document_payload import ChangeStamp, DocumentChange, RecordSets
 
 PAYLOAD_BYTES_MAX = 48 * 1024
 RECORDS_MAX = 1_000
-
-
-class RecordSets(msgspec.Struct, frozen=True, array_like=True):
-    """The fields of one record that a change assigns.
-
-    `fields` index the payload's `fields`; `replaces` is empty when no field replaces anything, and else has, for
-    each field, the indexes in the payload's `replaced`.
-    """
-
-    record: str
-    fields: tuple[int, ...]
-    replaces: tuple[tuple[int, ...], ...] = ()
-
-
-class ClaimedSet(NamedTuple):
-    """One assignment as the payload claims it: `replaces` are hashes of changes."""
-
-    record: str
-    field: str
-    replaces: tuple[bytes, ...]
-
-
-class DocumentChange(msgspec.Struct, frozen=True, array_like=True):
-    """The payload of `document.changed`: one raw change and what it claims to do, which must be what it does.
-
-    `origin` is set by the hub alone, when it reissues a change in another scope: the author's own stamp.
-    """
-
-    document: str
-    change: bytes
-    hash: bytes
-    fields: tuple[str, ...]
-    sets: tuple[RecordSets, ...]
-    replaced: tuple[bytes, ...] = ()
-    origin: ChangeStamp | None = None
-
-    def assignments(self) -> Iterator[ClaimedSet]:
-        """Spell the sets out, one for each record and field; for a payload that `apply` did not refuse."""
-        for one in self.sets:
-            replaces = one.replaces or ((),) * len(one.fields)
-            for field, indexes in zip(one.fields, replaces, strict=True):
-                yield ClaimedSet(one.record, self.fields[field], tuple(self.replaced[index] for index in indexes))
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
@@ -157,11 +116,6 @@ def actor_id(document: str, writer: str) -> bytes:
     It names the document too, so a change cannot be passed off as another document's.
     """
     return hashlib.sha256(f"edgetill document actor\n{document}\n{writer}".encode()).digest()[:ACTOR_BYTES]
-
-
-def reissued(change: DocumentChange, author: ChangeStamp) -> DocumentChange:
-    """Return the payload with which the hub brings an author's change into another scope: the same bytes."""
-    return msgspec.structs.replace(change, origin=change.origin or author)
 
 
 class DocumentState:

@@ -20,17 +20,14 @@ from hypothesis import strategies as st
 import sync.documents as documents
 from schema.errors import CorruptionError, RefusalError
 from sync.document_change import Assignment, Scalar, decode_change, encode_change
-from sync.document_conflicts import ChangeStamp
+from sync.document_payload import ChangeStamp, DocumentChange, RecordSets, reissued
 from sync.documents import (
     PAYLOAD_BYTES_MAX,
     Delivery,
-    DocumentChange,
     DocumentDelta,
     DocumentState,
-    RecordSets,
     actor_id,
     edit,
-    reissued,
 )
 from tests.sync.document_world import (
     DOCUMENT,
@@ -129,6 +126,37 @@ def test_replicas_with_the_same_changes_agree_whatever_the_order_batches_copies_
     assert picture(piecemeal) == picture(whole)
     assert shown == {(r, f): value for r, fields in whole.records().items() for f, value in fields.items()}
     assert open_conflicts == {conflict.id: conflict for conflict in whole.conflicts()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(script=steps, data=st.data())
+def test_what_is_refused_and_what_waits_does_not_depend_on_the_order_either(
+    script: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    sent = play(script)
+    traffic = []
+    for delivery in sent:
+        fate = data.draw(st.sampled_from(["sent", "sent", "lost", "lied about", "both", "damaged", "stolen"]))
+        lie = with_change(delivery, msgspec.structs.replace(delivery.change, fields=("else",)))
+        broken = with_change(delivery, msgspec.structs.replace(delivery.change, change=delivery.change.change[:-1]))
+        thief = with_change(by_hub(delivery), msgspec.structs.replace(delivery.change, origin=by_hub(delivery).stamp))
+        traffic += {
+            "sent": [delivery],
+            "lost": [],
+            "lied about": [lie],
+            "both": [lie, delivery],
+            "damaged": [broken],
+            "stolen": [thief],
+        }[fate]
+    whole, piecemeal = DocumentState(DOCUMENT), DocumentState(DOCUMENT)
+    expected = {(one.delivery.change, one.code) for one in whole.apply(traffic).refused}
+    refused = set()
+    for delivery in data.draw(st.permutations(traffic)):
+        refused |= {(one.delivery.change, one.code) for one in piecemeal.apply([delivery]).refused}
+        if data.draw(st.booleans()):
+            piecemeal = DocumentState.from_bytes(piecemeal.to_bytes())
+    assert picture(piecemeal) == picture(whole)
+    assert refused == expected
 
 
 @settings(max_examples=150, deadline=None)
