@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from schema.kinds.catalogue import ChangeStamp
 from sync.document_change import SEPARATOR, Scalar
-from sync.document_payload import ChangeStamp
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):

@@ -17,6 +17,7 @@ import automerge.core
 import msgspec
 
 from schema.errors import CorruptionError, RefusalError
+from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets
 from sync.document_change import (
     ACTOR_BYTES,
     HASH_BYTES,
@@ -29,7 +30,6 @@ from sync.document_change import (
     encode_change,
 )
 from sync.document_conflicts import Candidate, DocumentConflict, by_precedence
-from sync.document_payload import ChangeStamp, DocumentChange, RecordSets
 
 PAYLOAD_BYTES_MAX = 48 * 1024
 RECORDS_MAX = 1_000

@@ -21,7 +21,7 @@ from schema.kinds.organisation import (
     PolicySet,
 )
 from sync.authority import Authority, derive_authority, public_key_of
-from sync.fold import Effective
+from sync.effective import Effective
 
 _SUBJECT: Final[dict[type[Payload], str]] = {
     OrganisationFounded: "",

@@ -15,8 +15,8 @@ from schema.identity import NodeId, Stream
 from schema.kinds.base import Payload
 from schema.kinds.organisation import EntryRecovered
 from sync.clock import Timestamp, tick
+from sync.effective import Effective, Fold, effective
 from sync.entry import Entry, chain, genesis
-from sync.fold import Effective, Fold, effective
 from sync.log_tables import LogTables, StreamRow
 from sync.messages import Batch
 from sync.organisation import Organisation, changes_authority

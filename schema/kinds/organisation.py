@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from schema.kinds.base import Code, Count, Kind, Millis, Payload, Permission, Text, Vector
+from schema.kinds.base import Code, Count, Kind, Payload, Permission, Text, Vector
 
 
 class OrganisationFounded(Payload, frozen=True):
@@ -125,24 +123,6 @@ class EntryRecovered(Payload, frozen=True):
     body: bytes
     digest: bytes
     vector: Vector = ()
-
-
-class DocumentSet(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One assignment of a document change, and the change hashes whose assignments it replaces."""
-
-    record: Code
-    field: Code
-    replaces: tuple[bytes, ...] = ()
-
-
-class DocumentOrigin(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Who first wrote a change that the hub reissues."""
-
-    rank: Code
-    hlc_ms: Millis
-    hlc_counter: Count
-    writer: Code
-    seq: Count
 
 
 KINDS = (

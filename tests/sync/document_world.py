@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from schema.kinds.catalogue import ChangeStamp, DocumentChange, reissued
 from sync.document_change import Scalar, decode_change
-from sync.document_payload import ChangeStamp, DocumentChange, reissued
 from sync.documents import Delivery, DocumentState, edit
 
 DOCUMENT = "products/drinks"

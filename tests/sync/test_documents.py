@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import sync.documents as documents
 from schema.errors import CorruptionError, RefusalError
+from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets, reissued
 from sync.document_change import Assignment, Scalar, decode_change, encode_change
-from sync.document_payload import ChangeStamp, DocumentChange, RecordSets, reissued
 from sync.documents import (
     PAYLOAD_BYTES_MAX,
     Delivery,

@@ -1,4 +1,4 @@
-"""The payload of an entry `document.changed`, and the facts of the entry that the fold of a document uses."""
+"""Entries that change shared documents, and the facts of the entry that a document's fold uses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
+
+from schema.kinds.base import Kind, Payload, Permission
 
 
 class ChangeStamp(msgspec.Struct, frozen=True, array_like=True, order=False):
@@ -32,7 +34,7 @@ class ChangeStamp(msgspec.Struct, frozen=True, array_like=True, order=False):
         return (self.l, self.c, self.writer, self.seq, self.rank)
 
 
-class RecordSets(msgspec.Struct, frozen=True, array_like=True):
+class RecordSets(Payload, frozen=True):
     """The fields of one record that a change assigns.
 
     `fields` index the payload's `fields`; `replaces` is empty when no field replaces anything, and else has, for
@@ -52,7 +54,7 @@ class ClaimedSet(NamedTuple):
     replaces: tuple[bytes, ...]
 
 
-class DocumentChange(msgspec.Struct, frozen=True, array_like=True):
+class DocumentChange(Payload, frozen=True):
     """The payload of `document.changed`: one raw change and what it claims to do, which must be what it does.
 
     `origin` is set by the hub alone, when it reissues a change in another scope: the author's own stamp.
@@ -77,3 +79,6 @@ class DocumentChange(msgspec.Struct, frozen=True, array_like=True):
 def reissued(change: DocumentChange, author: ChangeStamp) -> DocumentChange:
     """Return the payload with which the hub brings an author's change into another scope: the same bytes."""
     return msgspec.structs.replace(change, origin=change.origin or author)
+
+
+KINDS = (Kind("document.changed", DocumentChange, Permission.CATALOGUE),)
