@@ -20,6 +20,8 @@ CREATE TABLE stream (
     base_seq INTEGER NOT NULL DEFAULT 0,
     base_digest BLOB NOT NULL,
     announced_seq INTEGER NOT NULL DEFAULT 0,
+    wall_max_ms INTEGER NOT NULL DEFAULT 0,
+    peak_ms INTEGER NOT NULL DEFAULT 0,
     sealed_seq INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (scope_no, stream_no),
     UNIQUE (scope_no, node, incarnation)

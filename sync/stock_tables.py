@@ -1,0 +1,487 @@
+"""The stock store of one scope on a replica's tables: facts are read back from the entries that said them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from schema.codec import decode_body, decode_payload
+from schema.database import Connection
+from schema.identity import NodeId, Scope, Stream
+from schema.kinds.base import Payload
+from sync.conflicts import Conflict
+from sync.effective import Effective
+from sync.log_tables import LogTables, StreamRow
+from sync.stock_facts import (
+    Accept,
+    Classify,
+    ClockFix,
+    Count,
+    Fact,
+    Key,
+    Movement,
+    Notice,
+    SessionOpen,
+    Vector,
+    Void,
+    parse_target,
+)
+from sync.stock_facts_of import stock_facts_of
+from sync.stock_fold import ClockEpoch, FoldChanges, StoredFigure, TransferKey
+from sync.transit import TransferState
+
+_FactT = TypeVar("_FactT", bound=Fact)
+_transfer_decoder = msgspec.msgpack.Decoder(TransferState)
+_conflict_decoder = msgspec.msgpack.Decoder(Conflict)
+_SQL_VARIABLES_MAX = 500
+
+
+class StockTables:
+    """Implements the count rules' store for one scope; made afresh for each batch, it remembers what it read."""
+
+    def __init__(self, connection: Connection, scope_no: int, scope: Scope, location: str) -> None:
+        self._connection = connection
+        self._scope_no = scope_no
+        self._scope = scope
+        self._location = location
+        self._log = LogTables(connection)
+        self._key_nos: dict[str, int] = {}
+        self._rows: dict[int, StreamRow] | None = None
+        self._entries: dict[tuple[int, int], list[Fact]] = {}
+        self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
+
+    # What the projection stores before the rules fold it.
+
+    def add(self, stream_no: int, entry: Effective, facts: Sequence[Fact]) -> None:
+        """Index the facts of one entry by what they bear on."""
+        self.add_all(stream_no, [(entry, facts)])
+
+    def add_all(self, stream_no: int, batch: Iterable[tuple[Effective, Sequence[Fact]]]) -> None:
+        """Index the facts of entries of one stream."""
+        movements: list[tuple[int, int, int, int, int, int]] = []
+        papers: list[tuple[int, str, str, int, int, str]] = []
+        others: list[tuple[int, str, str, int, int]] = []
+        number = self._scope_no
+        gathered = [(e.seq, f) for e, facts in batch for f in facts]
+        self._ensure_keys({f.product for _, f in gathered if isinstance(f, Movement | Count | Accept)})
+        key_nos = self._key_nos
+        for seq, fact in gathered:
+            if isinstance(fact, Movement):
+                if not isinstance(fact, Notice):
+                    movements.append((number, key_nos[fact.product], stream_no, seq, fact.line, fact.quantity))
+                if fact.transfer is not None:
+                    touches = fact.destination if fact.reason == "ship" and fact.destination else fact.location
+                    papers.append((number, fact.transfer, fact.product, stream_no, seq, touches))
+            else:
+                others += [(number, about, subject, stream_no, seq) for about, subject in _index(fact)]
+        if movements:
+            self._connection.executemany(
+                "INSERT INTO movement (scope_no, key_no, stream_no, seq, line, quantity) VALUES (?, ?, ?, ?, ?, ?)",
+                movements,
+            )
+        if papers:
+            self._connection.executemany(
+                "INSERT INTO transfer_paper (scope_no, transfer, product, stream_no, seq, touches)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                papers,
+            )
+        if others:
+            self._connection.executemany(
+                "INSERT INTO stock_fact (scope_no, about, subject, stream_no, seq) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                others,
+            )
+
+    def remove(self, stream_no: int, entry: Effective, facts: Iterable[Fact]) -> None:
+        """Take the facts of one entry out of every index."""
+        for table in ("movement", "transfer_paper", "stock_fact"):
+            where = "scope_no = ? AND stream_no = ? AND seq = ?"
+            parameters: tuple[Any, ...] = (self._scope_no, stream_no, entry.seq)
+            if table == "movement":
+                for product in {f.product for f in facts if isinstance(f, Movement)}:
+                    self._ensure_keys({product})
+                    self._connection.execute(
+                        f"DELETE FROM movement WHERE {where} AND key_no = ?",  # noqa: S608
+                        (*parameters, self._key_nos[product]),
+                    )
+            else:
+                self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)  # noqa: S608
+        self._entries.clear()
+
+    def note_wall(self, row: StreamRow, entries: Iterable[Effective]) -> None:
+        """Note where the stream's wall clock lies behind an earlier reading."""
+        found = self._connection.execute(
+            "SELECT wall_max_ms, peak_ms FROM stream WHERE scope_no = ? AND stream_no = ?",
+            (self._scope_no, row.stream_no),
+        ).fetchone()
+        highest, peak = found
+        was = (highest, peak)
+        for entry in entries:
+            if entry.wall_ms < highest and highest > peak:
+                self._connection.execute(
+                    "INSERT INTO wall_peak (scope_no, stream_no, seq, peak_ms) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (self._scope_no, row.stream_no, entry.seq, highest),
+                )
+                peak = highest
+            highest = max(highest, entry.wall_ms, _stated_end(entry))
+        if (highest, peak) != was:
+            self._connection.execute(
+                "UPDATE stream SET wall_max_ms = ?, peak_ms = ? WHERE scope_no = ? AND stream_no = ?",
+                (highest, peak, self._scope_no, row.stream_no),
+            )
+
+    def apply(self, changes: FoldChanges) -> None:
+        """Keep the conflicts and the fold digest in step with what the rules report."""
+        conflicts = changes.conflicts
+        if conflicts.cleared:
+            self._connection.executemany(
+                "DELETE FROM conflict WHERE scope_no = ? AND conflict = ?",
+                [(self._scope_no, c.id) for c in conflicts.cleared],
+            )
+        rows = [
+            (self._scope_no, c.id, c.code.value, c.status.value, c.key, msgspec.msgpack.encode(c))
+            for c in (*conflicts.raised, *conflicts.changed)
+        ]
+        if rows:
+            self._connection.executemany(
+                "INSERT INTO conflict (scope_no, conflict, code, status, subject, content) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (scope_no, conflict) DO UPDATE SET status = excluded.status, content = excluded.content",
+                rows,
+            )
+        if changes.digest_change:
+            found = self._connection.execute(
+                "SELECT fold_digest FROM scope WHERE scope_no = ?", (self._scope_no,)
+            ).fetchone()
+            total = (int.from_bytes(bytes(found[0]), "big") + changes.digest_change) % (1 << 256)
+            self._connection.execute(
+                "UPDATE scope SET fold_digest = ? WHERE scope_no = ?", (total.to_bytes(32, "big"), self._scope_no)
+            )
+
+    # Keys and figures.
+
+    def _ensure_keys(self, products: Collection[str]) -> None:
+        missing = [product for product in products if product not in self._key_nos]
+        if not missing:
+            return
+        self._read_keys(missing)
+        new = [product for product in sorted(missing) if product not in self._key_nos]
+        for product in new:
+            self._connection.execute(
+                "INSERT INTO stock (scope_no, key_no, product, value, lo, hi, is_present)"
+                " SELECT ?, coalesce(max(key_no), 0) + 1, ?, 0, 0, 0, 0 FROM stock WHERE scope_no = ?",
+                (self._scope_no, product, self._scope_no),
+            )
+        if new:
+            self._read_keys(new)
+
+    def _read_keys(self, products: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        found: dict[str, tuple[Any, ...]] = {}
+        for start in range(0, len(products), _SQL_VARIABLES_MAX):
+            part = products[start : start + _SQL_VARIABLES_MAX]
+            marks = ", ".join("?" * len(part))
+            for row in self._connection.execute(
+                "SELECT product, key_no, value, lo, hi, is_present, state FROM stock"
+                f" WHERE scope_no = ? AND product IN ({marks})",  # noqa: S608 - question marks
+                (self._scope_no, *part),
+            ).fetchall():
+                found[row[0]] = row
+                self._key_nos[row[0]] = row[1]
+        return found
+
+    def load_figures(self, keys: Collection[Key]) -> Mapping[Key, StoredFigure]:
+        """Return the rows of those keys that have one."""
+        rows = self._read_keys([key.product for key in keys if key.location == self._location])
+        return {
+            Key(self._location, product): StoredFigure(
+                row[2], row[3], row[4], None if row[6] is None else bytes(row[6])
+            )
+            for product, row in rows.items()
+            if row[5]
+        }
+
+    def save_figures(self, figures: Mapping[Key, StoredFigure | None]) -> None:
+        """Write the rows of many keys; None leaves the number and takes the figure."""
+        mine = {key: figure for key, figure in figures.items() if key.location == self._location}
+        self._ensure_keys({key.product for key in mine})
+        self._connection.executemany(
+            "UPDATE stock SET value = ?, lo = ?, hi = ?, is_present = ?, state = ? WHERE scope_no = ? AND key_no = ?",
+            [
+                (*(figure[:3] if figure else (0, 0, 0)), int(figure is not None), figure.state if figure else None,
+                 self._scope_no, self._key_nos[key.product])
+                for key, figure in mine.items()
+            ],
+        )  # fmt: skip
+
+    def load_transfers(self, transfers: Collection[TransferKey]) -> Mapping[TransferKey, TransferState]:
+        """Return the rows of those transfers that have one."""
+        found: dict[TransferKey, TransferState] = {}
+        for transfer, product in transfers:
+            row = self._connection.execute(
+                "SELECT state FROM transfer WHERE scope_no = ? AND transfer = ? AND product = ?",
+                (self._scope_no, transfer, product),
+            ).fetchone()
+            if row is not None:
+                found[transfer, product] = _transfer_decoder.decode(bytes(row[0]))
+        return found
+
+    def save_transfers(self, transfers: Mapping[TransferKey, TransferState | None]) -> None:
+        """Write the rows of many transfers; None removes a row."""
+        for (transfer, product), state in transfers.items():
+            if state is None:
+                self._connection.execute(
+                    "DELETE FROM transfer WHERE scope_no = ? AND transfer = ? AND product = ?",
+                    (self._scope_no, transfer, product),
+                )
+            else:
+                self._connection.execute(
+                    "INSERT INTO transfer (scope_no, transfer, product, transit, state) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (scope_no, transfer, product)"
+                    " DO UPDATE SET transit = excluded.transit, state = excluded.state",
+                    (self._scope_no, transfer, product, state.transit, msgspec.msgpack.encode(state)),
+                )
+
+    def corrected_epochs(self) -> Collection[ClockEpoch]:
+        """Return the clock epochs reported as corrected."""
+        rows = self._connection.execute(
+            "SELECT writer, clock_epoch FROM corrected_epoch WHERE scope_no = ?", (self._scope_no,)
+        ).fetchall()
+        return [(writer, epoch) for writer, epoch in rows]
+
+    def save_corrected_epochs(self, epochs: Collection[ClockEpoch]) -> None:
+        """Replace the clock epochs reported as corrected."""
+        self._connection.execute("DELETE FROM corrected_epoch WHERE scope_no = ?", (self._scope_no,))
+        self._connection.executemany(
+            "INSERT INTO corrected_epoch (scope_no, writer, clock_epoch) VALUES (?, ?, ?)",
+            [(self._scope_no, writer, epoch) for writer, epoch in epochs],
+        )
+
+    # Facts, read back from their entries.
+
+    def _stream_rows(self) -> dict[int, StreamRow]:
+        if self._rows is None:
+            self._rows = {row.stream_no: row for row in self._log.streams(self._scope)}
+        return self._rows
+
+    def _vector(self, stream_no: int, seq: int) -> Mapping[str, int]:
+        """Return an entry's vector; entries between two news share one mapping."""
+        steps = self._vectors.get(stream_no)
+        if steps is None:
+            steps = self._vectors[stream_no] = [(0, {})]
+            for at, writer, seen in self._connection.execute(
+                "SELECT seq, writer, seen_seq FROM seen WHERE scope_no = ? AND stream_no = ? ORDER BY seq",
+                (self._scope_no, stream_no),
+            ).fetchall():
+                if steps[-1][0] != at:
+                    steps.append((at, dict(steps[-1][1])))
+                steps[-1][1][writer] = seen
+        low, high = 0, len(steps)
+        while low < high:
+            middle = (low + high) // 2
+            if steps[middle][0] <= seq:
+                low = middle + 1
+            else:
+                high = middle
+        return steps[low - 1][1]
+
+    def _facts(self, stream_no: int, seq: int) -> list[Fact]:
+        known = self._entries.get((stream_no, seq))
+        if known is not None:
+            return known
+        found = self._connection.execute(
+            "SELECT digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq = ?",
+            (self._scope_no, stream_no, seq),
+        ).fetchone()
+        facts: list[Fact] = []
+        if found is not None:
+            entry = self._effective(stream_no, bytes(found[1]), bytes(found[0]))
+            facts = stock_facts_of(entry) if entry is not None else []
+        self._entries[stream_no, seq] = facts
+        return facts
+
+    def _effective(self, stream_no: int, encoded: bytes, digest: bytes) -> Effective | None:
+        from sync.replica import as_effective
+
+        body = decode_body(encoded)
+        payload: Payload | None = decode_payload(body)
+        if payload is None:
+            return None
+        stream = self._stream_rows()[stream_no].stream
+        return as_effective(stream, stream_no, body, payload, self._vector(stream_no, body.seq), digest)
+
+    def _about(self, about: str, subject: str | None, kind: type[_FactT]) -> list[_FactT]:
+        sql = "SELECT stream_no, seq FROM stock_fact WHERE scope_no = ? AND about = ?"
+        parameters: tuple[Any, ...] = (self._scope_no, about)
+        if subject is not None:
+            sql, parameters = f"{sql} AND subject = ?", (*parameters, subject)
+        rows = self._connection.execute(f"{sql} ORDER BY stream_no, seq", parameters).fetchall()
+        return [fact for place in rows for fact in self._facts(*place) if isinstance(fact, kind)]
+
+    def named_entries(self) -> Collection[tuple[str, int]]:
+        """Return (writer, seq) of all entries that a VOID or CLASSIFY names, arrived or not."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT subject FROM stock_fact WHERE scope_no = ? AND about IN ('void', 'classify')",
+            (self._scope_no,),
+        ).fetchall()
+        named = set()
+        for (subject,) in rows:
+            writer, _, seq = subject.rpartition(":")
+            named.add((writer, int(seq)))
+        return named
+
+    def voids(self) -> Iterable[Void]:
+        """Return all VOIDs."""
+        return self._about("void", None, Void)
+
+    def classifications(self) -> Iterable[Classify]:
+        """Return all CLASSIFYs."""
+        return self._about("classify", None, Classify)
+
+    def clock_fixes(self) -> Iterable[ClockFix]:
+        """Return all measurements of clocks."""
+        return self._about("clock", None, ClockFix)
+
+    def sessions(self, location: str) -> Iterable[SessionOpen]:
+        """Return the count sessions opened at a location."""
+        return self._about("session", None, SessionOpen) if location == self._location else []
+
+    def counts(self, key: Key) -> Iterable[Count]:
+        """Return a key's counts."""
+        return self._about("count", key.product, Count) if key.location == self._location else []
+
+    def accepts(self, key: Key) -> Iterable[Accept]:
+        """Return the choices made for a key."""
+        return self._about("accept", key.product, Accept) if key.location == self._location else []
+
+    def movements(
+        self, key: Key, not_covered_by: Vector | None = None, or_later_than_ms: int = 0
+    ) -> Iterable[Movement]:
+        """Return a key's movements; with a vector, those above it or later than a time, and perhaps more."""
+        if key.location != self._location:
+            return []
+        self._ensure_keys({key.product})
+        key_no = self._key_nos[key.product]
+        found: list[Movement] = []
+        for stream_no, row in self._stream_rows().items():
+            after_seq = 0
+            if not_covered_by is not None:
+                covered = not_covered_by.get(row.stream.writer, 0)
+                if covered and self._latest_wall(row, covered) <= or_later_than_ms:
+                    after_seq = covered
+            places = self._connection.execute(
+                "SELECT DISTINCT seq FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq > ?",
+                (self._scope_no, key_no, stream_no, after_seq),
+            ).fetchall()
+            for (seq,) in places:
+                found += [
+                    fact
+                    for fact in self._facts(stream_no, seq)
+                    if isinstance(fact, Movement) and not isinstance(fact, Notice) and fact.product == key.product
+                ]
+        return found
+
+    def _latest_wall(self, row: StreamRow, seq: int) -> int:
+        """Return the latest wall-clock reading of a stream at or below a sequence number, or a later one."""
+        found = self._connection.execute(
+            "SELECT body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq = ?",
+            (self._scope_no, row.stream_no, seq),
+        ).fetchone()
+        if found is None:
+            return 1 << 62
+        peak = self._connection.execute(
+            "SELECT coalesce(max(peak_ms), 0) FROM wall_peak WHERE scope_no = ? AND stream_no = ? AND seq <= ?",
+            (self._scope_no, row.stream_no, seq),
+        ).fetchone()
+        return max(decode_body(bytes(found[0])).wall_ms, int(peak[0]))
+
+    def papers(self, transfers: Collection[TransferKey]) -> Iterable[Movement]:
+        """Return the movements and notices of some transfers."""
+        found: list[Movement] = []
+        for transfer, product in transfers:
+            places = self._connection.execute(
+                "SELECT stream_no, seq FROM transfer_paper WHERE scope_no = ? AND transfer = ? AND product = ?",
+                (self._scope_no, transfer, product),
+            ).fetchall()
+            for place in places:
+                found += [
+                    fact
+                    for fact in self._facts(*place)
+                    if isinstance(fact, Movement) and (fact.transfer, fact.product) == (transfer, product)
+                ]
+        return found
+
+    def papers_touching(self, key: Key) -> Iterable[Movement]:
+        """Return all papers of transfers that have a dispatch to, or a receipt at, a key."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT transfer FROM transfer_paper WHERE scope_no = ? AND touches = ? AND product = ?",
+            (self._scope_no, key.location, key.product),
+        ).fetchall()
+        return self.papers([(transfer, key.product) for (transfer,) in rows])
+
+    def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
+        """Return what an entry says, unless authority withholds it."""
+        node, _, incarnation = writer.rpartition(".")
+        if not incarnation.isdecimal():
+            return []
+        row = self._log.stream(Stream(self._scope, NodeId(node), int(incarnation)))
+        if row is None or seq > row.head.seq:
+            return []
+        is_inert = self._connection.execute(
+            "SELECT 1 FROM inert WHERE scope_no = ? AND stream_no = ? AND seq = ?",
+            (self._scope_no, row.stream_no, seq),
+        ).fetchone()
+        return [] if is_inert else self._facts(row.stream_no, seq)
+
+    def keys_of_session(self, location: str, session: str) -> Iterable[Key]:
+        """Return the keys that have counts in a session."""
+        if location != self._location:
+            return []
+        return {fact.key for fact in self._about("session_count", session, Count)}
+
+    def keys_of_clock_epoch(self, writer: str, epoch: int) -> Iterable[Key]:
+        """Return the counted keys that a stream touched at all: a fix changes nothing where nothing was counted."""
+        del epoch
+        node, _, incarnation = writer.rpartition(".")
+        if not incarnation.isdecimal():
+            return set()
+        row = self._log.stream(Stream(self._scope, NodeId(node), int(incarnation)))
+        if row is None:
+            return set()
+        rows = self._connection.execute(
+            "SELECT product FROM stock WHERE scope_no = ? AND state IS NOT NULL", (self._scope_no,)
+        ).fetchall()
+        return {Key(self._location, product) for (product,) in rows}
+
+
+def _index(fact: Fact) -> list[tuple[str, str]]:
+    match fact:
+        case Count():
+            found = [("count", fact.product)]
+            return [*found, ("session_count", fact.session)] if fact.session else found
+        case SessionOpen():
+            return [("session", fact.session)]
+        case Accept():
+            return [("accept", fact.product)]
+        case ClockFix():
+            return [("clock", fact.target_writer)]
+        case Void():
+            return _named("void", fact.target)
+        case Classify():
+            return _named("classify", fact.movement)
+        case _:
+            return []
+
+
+def _named(about: str, target: str) -> list[tuple[str, str]]:
+    try:
+        writer, seq, _ = parse_target(target)
+    except ValueError:  # it names nothing that could ever be here
+        return [(about, ":0")]
+    return [(about, f"{writer}:{seq}")]
+
+
+def _stated_end(entry: Effective) -> int:
+    stated = getattr(entry.payload, "stated", None)
+    return stated[1] if stated else 0
