@@ -101,7 +101,11 @@ class Weighed(msgspec.Struct, array_like=True):
 
 
 class KeyState(msgspec.Struct, array_like=True):
-    """What is remembered of a key between facts; `held` is the count that policy `manual` falls back on."""
+    """What is remembered of a key between facts.
+
+    `held` is the count that policy `manual` falls back on; `reported` are the conflicts as last told to the
+    inbox, and `declared` the names absorbed along the chain of the value: both are compared after a change.
+    """
 
     total: int = 0
     bases: list[Weighed] = []
@@ -111,6 +115,13 @@ class KeyState(msgspec.Struct, array_like=True):
     contested: list[tuple[Line, ...]] = []
     disagreeing: tuple[str, ...] = ()
     watches_transit: bool = False
+    reported: list[Conflict] = []
+    declared: tuple[str, ...] = ()
+
+    @property
+    def is_plain_sum(self) -> bool:
+        """Tell whether the total alone says everything, so that no state need be kept."""
+        return not (self.bases or self.zone_findings or self.incomplete or self.disagreeing)
 
     def to_bytes(self) -> bytes:
         """Return the state as MessagePack."""
