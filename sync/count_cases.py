@@ -208,9 +208,7 @@ def fold_case(case: CountCase) -> dict[str, object]:
             for key, figure in result.figures.items()
         },
         "conflicts": sorted([str(one.code), str(one.status)] for one in result.conflicts),
-        "conflict_refs": [
-            {"code": str(one.code), "key": one.key, "refs": list(one.refs)} for one in result.conflicts
-        ],
+        "conflict_refs": [{"code": str(one.code), "key": one.key, "refs": list(one.refs)} for one in result.conflicts],
         "variance": {
             f"{one.observation}@{key}": one.variance for key, chain in result.variances.items() for one in chain
         },

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import msgspec
 
+from schema.codec import Body, decode_body, decode_payload, kind_of
 from schema.database import Connection
 from schema.identity import EntryId, Stream
 from schema.kinds.base import Payload
-from sync.entry import Entry
+from schema.kinds.organisation import EntryRecovered
 
 
 class Effective(msgspec.Struct, frozen=True):
@@ -54,10 +55,21 @@ class Fold(Protocol):
         ...
 
 
-def effective(stream_no: int, entry: Entry, payload: Payload, vector: Mapping[str, int]) -> Effective:
-    """Return an entry as folds read it."""
-    body = entry.body
+def as_effective(
+    stream: Stream, stream_no: int, body: Body, payload: Payload, vector: Mapping[str, int], digest: bytes
+) -> Effective:
+    """Return an entry as folds read it; a recovered one whose goods or money moved reads as the original."""
+    hlc = (body.wall_ms + body.hlc_ahead_ms, body.hlc_counter)
+    if isinstance(payload, EntryRecovered):
+        original = decode_body(payload.body)
+        content = decode_payload(original)
+        kind = kind_of(original)
+        if content is not None and kind is not None and kind.effects is not None:
+            return Effective(
+                stream, stream_no, body.seq, content, original.wall_ms, original.unc_ms, original.clock_epoch, hlc,
+                dict(payload.vector), original.operation, digest,
+            )  # fmt: skip
     return Effective(
-        entry.stream, stream_no, body.seq, payload, body.wall_ms, body.unc_ms, body.clock_epoch, entry.hlc, vector,
-        body.operation, entry.digest,
+        stream, stream_no, body.seq, payload, body.wall_ms, body.unc_ms, body.clock_epoch, hlc, vector,
+        body.operation, digest,
     )  # fmt: skip

@@ -81,7 +81,7 @@ class LogTables:
         if number is None:
             return []
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM stream WHERE scope_no = ? ORDER BY stream_no",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM stream WHERE scope_no = ? ORDER BY stream_no",
             (number,),
         ).fetchall()
         return [self._row(number, scope, row) for row in rows]
@@ -92,7 +92,7 @@ class LogTables:
         if number is None:
             return None
         row = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM stream WHERE scope_no = ? AND node = ? AND incarnation = ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM stream WHERE scope_no = ? AND node = ? AND incarnation = ?",
             (number, stream.node, stream.incarnation),
         ).fetchone()
         return None if row is None else self._row(number, stream.scope, row)
@@ -245,8 +245,7 @@ class LogTables:
     def vector_at(self, row: StreamRow, seq: int) -> dict[str, int]:
         """Return an entry's vector over its scope: the running maximum of what its stream said it had seen."""
         rows = self._connection.execute(
-            "SELECT writer, max(seen_seq) FROM seen"
-            " WHERE scope_no = ? AND stream_no = ? AND seq <= ? GROUP BY writer",
+            "SELECT writer, max(seen_seq) FROM seen WHERE scope_no = ? AND stream_no = ? AND seq <= ? GROUP BY writer",
             (row.scope_no, row.stream_no, seq),
         ).fetchall()
         return {str(writer): int(seen) for writer, seen in rows}
@@ -273,9 +272,7 @@ class LogTables:
             [(row.scope_no, row.stream_no, seq) for seq in seqs],
         )
 
-    def quarantine(
-        self, stream: str, first_seq: int, code: str, message: str, evidence: bytes, noted_ms: int
-    ) -> None:
+    def quarantine(self, stream: str, first_seq: int, code: str, message: str, evidence: bytes, noted_ms: int) -> None:
         """Keep what was refused, once for the same evidence."""
         known = self._connection.execute(
             "SELECT 1 FROM quarantine WHERE stream = ? AND first_seq = ? AND code = ? AND evidence = ?",

@@ -222,9 +222,7 @@ class Relating:
             if is_touched:
                 return self._doubt(movement, lines, lag, policy, Ground.GUARD, is_forced=True, contradicted=True)
             return _CLOCK_AFTER
-        return self._doubt(
-            movement, lines, lag, policy, Ground.CLOCK, is_forced=order == _UNKNOWN, contradicted=False
-        )
+        return self._doubt(movement, lines, lag, policy, Ground.CLOCK, is_forced=order == _UNKNOWN, contradicted=False)
 
     def _interval(self, movement: Movement, lag: int) -> tuple[int, int, int | None]:
         lo, hi = movement.stated or (movement.wall_ms - lag, movement.wall_ms)

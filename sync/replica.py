@@ -5,17 +5,16 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schema.codec import decode_body, decode_payload, encode_body, kind_of
+from schema.codec import decode_body, encode_body, kind_of
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import NodeId, Stream
 from schema.kinds.base import Payload
-from schema.kinds.organisation import EntryRecovered
 from sync.clock import Timestamp, tick
-from sync.effective import Effective, Fold, effective
+from sync.effective import Effective, Fold, as_effective
 from sync.entry import Entry, chain, genesis
 from sync.log_tables import LogTables, StreamRow
 from sync.messages import Batch
@@ -144,24 +143,11 @@ class Replica:
             elif objection := authority.objection(kind, entry.payload, entry.body.seq):
                 objections.append((entry.body.seq, objection))
             else:
-                folded.append(self._effective(row, entry, entry.payload, vector))
+                folded.append(as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest))
         if objections:
             self.log.mark_inert(row, objections)
         if folded:
             self._apply(row, folded)
-
-    def _effective(self, row: StreamRow, entry: Entry, payload: Payload, vector: Mapping[str, int]) -> Effective:
-        if not isinstance(payload, EntryRecovered):
-            return effective(row.stream_no, entry, payload, vector)
-        original = decode_body(payload.body)
-        content = decode_payload(original)
-        kind = kind_of(original)
-        if content is None or kind is None or kind.effects is None:
-            return effective(row.stream_no, entry, payload, vector)
-        return Effective(
-            row.stream, row.stream_no, entry.body.seq, content, original.wall_ms, original.unc_ms,
-            original.clock_epoch, entry.hlc, dict(payload.vector), original.operation, entry.digest,
-        )  # fmt: skip
 
     def _apply(self, row: StreamRow, entries: Sequence[Effective]) -> None:
         self.organisation.fold(self.connection, entries)
@@ -202,7 +188,8 @@ class Replica:
             objection = authority.objection(kind, entry.payload, seq)
             if bool(objection) == bool(known):
                 continue
-            (lost if objection else gained).append(self._effective(row, entry, entry.payload, vector))
+            judged = as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)
+            (lost if objection else gained).append(judged)
             if objection:
                 marks.append((seq, objection))
         if lost:
@@ -295,3 +282,22 @@ class Replica:
         """Yield every stream here."""
         for scope in sorted(self.log.scopes()):
             yield from self.log.streams(scope)
+
+
+def effective_entries(connection: Connection) -> Iterator[Effective]:
+    """Yield every stored entry that is not inert, stream by stream, as folds read it."""
+    log = LogTables(connection)
+    for scope in sorted(log.scopes()):
+        for row in log.streams(scope):
+            yield from stream_effective(log, row)
+
+
+def stream_effective(log: LogTables, row: StreamRow) -> Iterator[Effective]:
+    """Yield a stream's stored entries that are not inert, in order."""
+    inert = log.inert(row)
+    vector: Mapping[str, int] = log.vector_at(row, row.base.seq)
+    for entry in log.entries(row, row.base.seq):
+        if entry.body.seen:
+            vector = {**vector, **dict(entry.body.seen)}
+        if entry.body.seq not in inert and entry.payload is not None:
+            yield as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)

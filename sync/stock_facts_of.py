@@ -93,9 +93,7 @@ def _other_facts(entry: Effective, location: str) -> list[Fact]:
         case CountAccepted():
             seen = _full(payload.vector)
             return [
-                Accept(
-                    writer, seq, wall_ms, seen, _RANKS[payload.role], location, payload.product, payload.observation
-                )
+                Accept(writer, seq, wall_ms, seen, _RANKS[payload.role], location, payload.product, payload.observation)
             ]
         case EntryVoided():
             return [Void(writer, seq, wall_ms, _full(payload.vector), _RANKS[payload.role], payload.target)]
@@ -109,7 +107,14 @@ def _other_facts(entry: Effective, location: str) -> list[Fact]:
         case ClockFixed():
             return [
                 ClockFix(
-                    writer, seq, wall_ms, vector, payload.writer, payload.clock_epoch, payload.offset_ms, payload.unc_ms
+                    writer,
+                    seq,
+                    wall_ms,
+                    vector,
+                    payload.writer,
+                    payload.clock_epoch,
+                    payload.offset_ms,
+                    payload.unc_ms,
                 )
             ]
         case TransferNoticed():

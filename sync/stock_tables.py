@@ -12,7 +12,7 @@ from schema.database import Connection
 from schema.identity import NodeId, Scope, Stream
 from schema.kinds.base import Payload
 from sync.conflicts import Conflict
-from sync.effective import Effective
+from sync.effective import Effective, as_effective
 from sync.log_tables import LogTables, StreamRow
 from sync.stock_facts import (
     Accept,
@@ -103,18 +103,18 @@ class StockTables:
                 for product in {f.product for f in facts if isinstance(f, Movement)}:
                     self._ensure_keys({product})
                     self._connection.execute(
-                        f"DELETE FROM movement WHERE {where} AND key_no = ?",  # noqa: S608
+                        f"DELETE FROM movement WHERE {where} AND key_no = ?",
                         (*parameters, self._key_nos[product]),
                     )
             else:
-                self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)  # noqa: S608
+                self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)
         self._entries.clear()
 
-    def note_wall(self, row: StreamRow, entries: Iterable[Effective]) -> None:
+    def note_wall(self, scope_no: int, stream_no: int, entries: Iterable[Effective]) -> None:
         """Note where the stream's wall clock lies behind an earlier reading."""
         found = self._connection.execute(
             "SELECT wall_max_ms, peak_ms FROM stream WHERE scope_no = ? AND stream_no = ?",
-            (self._scope_no, row.stream_no),
+            (scope_no, stream_no),
         ).fetchone()
         highest, peak = found
         was = (highest, peak)
@@ -123,14 +123,14 @@ class StockTables:
                 self._connection.execute(
                     "INSERT INTO wall_peak (scope_no, stream_no, seq, peak_ms) VALUES (?, ?, ?, ?)"
                     " ON CONFLICT DO NOTHING",
-                    (self._scope_no, row.stream_no, entry.seq, highest),
+                    (scope_no, stream_no, entry.seq, highest),
                 )
                 peak = highest
             highest = max(highest, entry.wall_ms, _stated_end(entry))
         if (highest, peak) != was:
             self._connection.execute(
                 "UPDATE stream SET wall_max_ms = ?, peak_ms = ? WHERE scope_no = ? AND stream_no = ?",
-                (highest, peak, self._scope_no, row.stream_no),
+                (highest, peak, scope_no, stream_no),
             )
 
     def apply(self, changes: FoldChanges) -> None:
@@ -184,7 +184,7 @@ class StockTables:
             marks = ", ".join("?" * len(part))
             for row in self._connection.execute(
                 "SELECT product, key_no, value, lo, hi, is_present, state FROM stock"
-                f" WHERE scope_no = ? AND product IN ({marks})",  # noqa: S608 - question marks
+                f" WHERE scope_no = ? AND product IN ({marks})",
                 (self._scope_no, *part),
             ).fetchall():
                 found[row[0]] = row
@@ -302,8 +302,6 @@ class StockTables:
         return facts
 
     def _effective(self, stream_no: int, encoded: bytes, digest: bytes) -> Effective | None:
-        from sync.replica import as_effective
-
         body = decode_body(encoded)
         payload: Payload | None = decode_payload(body)
         if payload is None:

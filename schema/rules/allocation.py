@@ -54,9 +54,7 @@ def allocate(total_minor: int, weights: Sequence[int]) -> list[Minor]:
     return [Minor(sign * share) for share in shares]
 
 
-def refund_share(
-    allocated_minor: int, quantity_milli: int, returned_before_milli: int, returning_milli: int
-) -> Minor:
+def refund_share(allocated_minor: int, quantity_milli: int, returned_before_milli: int, returning_milli: int) -> Minor:
     """Return the part of a line's amount that goes with the pieces now returned.
 
     It is the difference of two running totals, so the parts of any sequence of returns that ends with every

@@ -182,9 +182,7 @@ def receipt_tax(
         for place, gross, tax in zip(places, amounts, taxes, strict=True):
             line_taxes[place] = LineTax(tax_class, rate, gross, Minor(gross - tax), Minor(tax))
         gross_total, tax_total = sum(amounts), sum(taxes)
-        classes.append(
-            ClassTax(tax_class, rate, Minor(gross_total), Minor(gross_total - tax_total), Minor(tax_total))
-        )
+        classes.append(ClassTax(tax_class, rate, Minor(gross_total), Minor(gross_total - tax_total), Minor(tax_total)))
     gross_sum, tax_sum = sum(c.gross_minor for c in classes), sum(c.tax_minor for c in classes)
     return ReceiptTax(
         lines=tuple(line_taxes[place] for place in range(len(lines))),

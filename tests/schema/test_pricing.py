@@ -106,9 +106,7 @@ def test_of_two_prices_with_one_start_the_higher_rank_stands() -> None:
     st.randoms(),
     st.integers(0, 60),
 )
-def test_the_order_in_which_prices_arrive_never_matters(
-    prices: list[ListPrice], shuffle: object, moment: int
-) -> None:
+def test_the_order_in_which_prices_arrive_never_matters(prices: list[ListPrice], shuffle: object, moment: int) -> None:
     shuffled = sorted(prices, key=lambda _: shuffle.random())  # type: ignore[attr-defined]
     assert PriceBook(prices).price_at(COLA, "pc", moment, GOLD) == PriceBook(shuffled).price_at(
         COLA, "pc", moment, GOLD

@@ -133,9 +133,7 @@ def test_cash_is_rounded_to_the_shops_step(step: CashStep, mode: Rounding, due: 
 
 
 @given(st.integers(-(10**9), 10**9), st.sampled_from(CashStep), st.sampled_from(list(Rounding)[:-1]))
-def test_what_is_collected_and_what_is_dropped_sum_to_what_was_due(
-    amount: int, step: CashStep, mode: Rounding
-) -> None:
+def test_what_is_collected_and_what_is_dropped_sum_to_what_was_due(amount: int, step: CashStep, mode: Rounding) -> None:
     cash = round_cash(amount, CashRounding(step, mode))
     assert cash.due_minor + cash.dropped_minor == amount
     assert cash.due_minor % step.minor == 0

@@ -71,9 +71,7 @@ def test_single_included_taxes_rounded_per_line_agree_with_odoo() -> None:
         rated = [tax for tax in case["taxes"] if tax.get("amount")]
         applicable = (
             len(rated) == 1
-            and all(
-                t.get("price_include_override") == "tax_included" and t["kind"] == "percent" for t in case["taxes"]
-            )
+            and all(t.get("price_include_override") == "tax_included" and t["kind"] == "percent" for t in case["taxes"])
             and case["args"].get("rounding_method") == "round_per_line"
         )
         if not applicable:
@@ -96,9 +94,7 @@ def test_single_included_taxes_rounded_over_the_receipt_agree_with_odoo() -> Non
         document = case["document"]
         taxes = [line.get("tax_ids", []) for line in document["lines"]]
         applicable = all(
-            len(each) == 1
-            and each[0]["kind"] == "percent"
-            and each[0].get("price_include_override") == "tax_included"
+            len(each) == 1 and each[0]["kind"] == "percent" and each[0].get("price_include_override") == "tax_included"
             for each in taxes
         )
         if not applicable or document["rounding_method"] != "round_globally" or document["cash_rounding"]:

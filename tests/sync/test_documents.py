@@ -63,9 +63,7 @@ def two_sides() -> tuple[Writer, Writer, list[Delivery]]:
 # ---- order, repetition, batches
 
 keys = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["name", "tax"]))
-values: st.SearchStrategy[Scalar] = st.one_of(
-    st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["x", "y"])
-)
+values: st.SearchStrategy[Scalar] = st.one_of(st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["x", "y"]))
 steps = st.lists(
     st.one_of(
         st.tuples(

@@ -92,15 +92,6 @@ CREATE TABLE document (
     state BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE document_change (
-    document TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    scope_no INTEGER NOT NULL,
-    stream_no INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    PRIMARY KEY (document, hash, scope_no, stream_no, seq)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE record (
     document TEXT NOT NULL,
     record TEXT NOT NULL,
@@ -115,4 +106,12 @@ CREATE TABLE elsewhere (
     statement BLOB NOT NULL,
     signature BLOB NOT NULL,
     as_of_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE document_conflict (
+    conflict TEXT NOT NULL PRIMARY KEY,
+    document TEXT NOT NULL,
+    record TEXT NOT NULL,
+    field TEXT NOT NULL,
+    content BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
