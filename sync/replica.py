@@ -194,13 +194,17 @@ class Replica:
                 marks.append((seq, objection))
         if lost:
             self.log.mark_inert(row, marks)
-            for fold in reversed(self._folds):
-                fold.retract(self.connection, row.scope_no, lost)
-            self.organisation.retract(self.connection, lost)
+            self.retract(row, lost)
         if gained:
             self.log.clear_inert(row, [e.seq for e in gained])
             self._apply(row, gained)
         return len(lost) + len(gained)
+
+    def retract(self, row: StreamRow, entries: Sequence[Effective]) -> None:
+        """Take entries of one stream back out of every fold."""
+        for fold in reversed(self._folds):
+            fold.retract(self.connection, row.scope_no, entries)
+        self.organisation.retract(self.connection, entries)
 
     def outgoing(
         self,

@@ -69,14 +69,3 @@ CREATE TABLE look (
     quantity_milli INTEGER NOT NULL,
     PRIMARY KEY (product, session, zone)
 ) STRICT, WITHOUT ROWID;
-
--- Own entries of a branch that the hub does not hold, until they are appended again in the new incarnation.
-CREATE TABLE diverged (
-    scope TEXT NOT NULL,
-    writer TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    body BLOB NOT NULL,
-    vector BLOB NOT NULL,
-    PRIMARY KEY (scope, writer, seq)
-) STRICT, WITHOUT ROWID;

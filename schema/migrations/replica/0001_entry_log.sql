@@ -115,3 +115,14 @@ CREATE TABLE document_conflict (
     field TEXT NOT NULL,
     content BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Own entries of a branch that the hub does not hold, until they are appended again in the new incarnation.
+CREATE TABLE diverged (
+    scope TEXT NOT NULL,
+    writer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    body BLOB NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (scope, writer, seq)
+) STRICT, WITHOUT ROWID;
