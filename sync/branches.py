@@ -68,7 +68,8 @@ def set_aside(replica: Replica, stream: Stream, common_seq: int) -> int:
             (row.scope_no, row.stream_no, common_seq),
         )
     connection.execute(
-        "UPDATE stream SET head_seq = ?, head_digest = ?, sealed_seq = CASE WHEN sealed_seq > ? THEN ? ELSE sealed_seq END"
+        "UPDATE stream SET head_seq = ?, head_digest = ?,"
+        " sealed_seq = CASE WHEN sealed_seq > ? THEN ? ELSE sealed_seq END"
         " WHERE scope_no = ? AND stream_no = ?",
         (common_seq, digest, common_seq, common_seq, row.scope_no, row.stream_no),
     )
