@@ -385,6 +385,10 @@ def _money(sheet: _Sheet, field: str, value: str) -> Minor:
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 
 
+_FOREVER_YEAR = 2999
+"""Other systems write 2999-12-31 or 9999-12-31 where a price has no end."""
+
+
 def _moment(sheet: _Sheet, field: str, value: str, zone: datetime.tzinfo, *, is_end: bool = False) -> int | None:
     """Read a date or a moment in the shop's zone as Unix milliseconds; a bare end date includes its day."""
     if not value:
@@ -397,6 +401,8 @@ def _moment(sheet: _Sheet, field: str, value: str, zone: datetime.tzinfo, *, is_
         moment = datetime.datetime(year, month, day, hour, minute, tzinfo=zone)
     except ValueError:
         raise sheet.refuse("date.malformed", field, value, "no date such as 2024-06-11 or 2024-06-11 08:00") from None
+    if is_end and year >= _FOREVER_YEAR:
+        return None
     if is_end and matched[4] is None:
         moment += datetime.timedelta(days=1)
     return int((moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(milliseconds=1))

@@ -285,6 +285,11 @@ def test_prices_take_effect_at_the_start_of_their_day_in_the_shops_zone() -> Non
     assert day.isoformat() == "2024-06-11T00:00:00+08:00"
 
 
+def test_an_end_in_the_year_9999_is_no_end() -> None:
+    imported = checked(ImportKind.PRICES, "product,price,valid_until\n11001,1,9999-12-31\n11002,1,2999-12-31 23:59\n")
+    assert [row.valid_until_ms for row in imported.rows if isinstance(row, PriceRow)] == [None, None]
+
+
 def test_every_wrong_price_is_named() -> None:
     text = (
         "product,unit,price,valid_from,valid_until\n"
