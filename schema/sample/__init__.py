@@ -25,7 +25,7 @@ from schema.rows import (
     StaffRole,
     parse_selling_unit,
 )
-from schema.rules.rounding import PricePer
+from schema.rules.rounding import PricePer, line_amount
 from schema.rules.tax import TaxClass
 
 TRADING_DAY = "trading_day.csv"
@@ -157,4 +157,4 @@ def unit_price_minor(product: ProductRow, unit: SellingUnit) -> Minor | None:
     """Return what a selling unit costs: its own price, or factor × the base unit's price."""
     if unit.price_minor is not None or product.price_minor is None:
         return unit.price_minor
-    return Minor(product.price_minor * unit.factor_milli // 1000)
+    return line_amount(product.price_minor, unit.factor_milli, product.price_per)
