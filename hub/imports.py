@@ -441,9 +441,7 @@ def _barcodes(sheet: _Sheet, cell: str) -> tuple[str, ...]:
             case CodeKind.PADDED:
                 sheet.warn("barcode.padded", "barcodes", raw, f"leading zeros taken off: {canonical}")
             case CodeKind.BAD_CHECK_DIGIT if len(canonical) >= 13:
-                sheet.warn(
-                    "barcode.check_digit", "barcodes", raw, "the check digit is wrong: left out, scan the goods"
-                )
+                sheet.warn("barcode.check_digit", "barcodes", raw, "the check digit is wrong: left out, scan the goods")
                 continue
             case CodeKind.BAD_CHECK_DIGIT:
                 sheet.warn("barcode.check_digit", "barcodes", raw, "the check digit is wrong: kept as an own code")
@@ -642,9 +640,7 @@ def _price_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefaults) -
         start, end = _period(sheet, defaults.zone)
         key = (product, unit, sheet.get("tier"), start)
         if key in seen:
-            raise sheet.refuse(
-                "price.duplicate", "product", product, f"the same product and start as line {seen[key]}"
-            )
+            raise sheet.refuse("price.duplicate", "product", product, f"the same product and start as line {seen[key]}")
         seen[key] = sheet.line
         return PriceRow(
             product=product,
@@ -868,9 +864,7 @@ def _stock_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefaults) -
         lot = sheet.get("lot")
         key = (location, product, lot)
         if key in seen:
-            raise sheet.refuse(
-                "stock.duplicate", "product", product, f"the same place and product as line {seen[key]}"
-            )
+            raise sheet.refuse("stock.duplicate", "product", product, f"the same place and product as line {seen[key]}")
         seen[key] = sheet.line
         expiry = sheet.get("expiry")
         if expiry:

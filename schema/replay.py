@@ -270,9 +270,7 @@ class ReplayReader:
             seen.add(key)
             original: str | None = None
             if row.is_refund:
-                original = (
-                    row.refund_of or self._sold.get((row.customer, row.code)) if row.customer else row.refund_of
-                )
+                original = row.refund_of or self._sold.get((row.customer, row.code)) if row.customer else row.refund_of
                 original = original or None
             by_original.setdefault(original, []).append(
                 ReplayLine(row.code, row.quantity_milli, row.price_minor, row.description)

@@ -87,9 +87,7 @@ def _cell_text(value: object) -> str:
 
 
 def _assemble(name: str, source: str, lines: Iterator[tuple[int, list[str]]]) -> Table:
-    header_line, header = next(
-        ((line, cells) for line, cells in lines if any(cell.strip() for cell in cells)), (1, [])
-    )
+    header_line, header = next(((line, cells) for line, cells in lines if any(cell.strip() for cell in cells)), (1, []))
     header = [cell.strip() for cell in header]
     while header and not header[-1]:
         header.pop()
