@@ -1,0 +1,225 @@
+"""The sync agent: one session with the hub, forks and clocks included, while the till goes on selling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from edge.applying import Pace, apply_batches
+from edge.node import RELEASE, Node
+from edge.store import foreseen
+from schema.codec import encode
+from schema.errors import TransientError
+from schema.identity import ORG, Scope, Stream
+from sync.branches import recover, set_aside
+from sync.clock import ClockMeasurement, anchored, measure
+from sync.messages import (
+    PROTOCOL,
+    ClockReport,
+    Refusal,
+    Request,
+    Response,
+    ScopeState,
+    decode_response,
+    encode_request,
+)
+from sync.session import ClientSession, SessionResult, Subscription, probe
+from sync.transport import SYNC_PATH
+
+
+class Line(Protocol):
+    """What carries a session's frames to the hub."""
+
+    bytes_sent: int
+    bytes_received: int
+
+    def exchange(self, body: bytes) -> bytes:
+        """Send one frame and return the reply; raises TransientError or RefusalError."""
+        ...
+
+
+class SyncReport(msgspec.Struct):
+    """What one sync came to, for people and scripts."""
+
+    is_complete: bool = False
+    entries_sent: int = 0
+    entries_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    round_trips: int = 0
+    seconds: float = 0.0
+    refusals: list[Refusal] = []
+    mismatched_folds: list[str] = []
+    recovered: int = 0
+    offset_ms: int = 0
+
+
+Progress = Callable[[int, int], None]
+"""Called with the entries sent and received so far."""
+
+
+def subscriptions(node: Node) -> list[Subscription]:
+    """Return the scopes that this node holds whole, and those where it only writes notices."""
+    held = [Subscription(ORG), Subscription(node.config.scope)]
+    for scope in sorted(node.replica.log.scopes()):
+        if scope not in {ORG, node.config.scope} and node.replica.log.heads(scope, node.config.node_id):
+            held.append(Subscription(scope, own_only=True))
+    return held
+
+
+def sync_once(
+    node: Node, line: Line, *, is_bulk: bool = False, progress: Progress | None = None, bytes_max: int | None = None
+) -> SyncReport:
+    """Exchange with the hub until neither side has more. Raises TransientError or RefusalError for the whole line."""
+    from time import perf_counter
+
+    began = perf_counter()
+    sent, received = line.bytes_sent, line.bytes_received
+    report = SyncReport()
+    pace = Pace(is_bulk=is_bulk)
+    for _ in range(4):  # each fork that is found costs one more pass
+        result = _session(node, line, pace, report, progress, bytes_max)
+        if not result.forked:
+            break
+        _part_ways(node, line, result.forked)
+    report.is_complete = result.is_complete
+    report.mismatched_folds = result.mismatched_folds
+    if result.is_complete:
+        report.recovered = _recover(node)
+        if report.recovered:
+            result = _session(node, line, pace, report, progress, bytes_max)
+            report.is_complete = result.is_complete
+    report.bytes_sent = line.bytes_sent - sent
+    report.bytes_received = line.bytes_received - received
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+    clock = node.state().clock
+    reading = node.clock_source()
+    current = msgspec.structs.replace(clock, wall_ms=max(clock.wall_ms, reading.wall_ms))
+    return ClockReport(reading.wall_ms, clock.epoch, current.bound_ms(), round_trip_ms)
+
+
+def _session(
+    node: Node,
+    line: Line,
+    pace: Pace,
+    report: SyncReport,
+    progress: Progress | None,
+    bytes_max: int | None,
+) -> SessionResult:
+    with node.write():  # a step of the clock is noticed before the clock is reported
+        pass
+    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max)
+    best: ClockMeasurement | None = None
+    round_trip_ms: int | None = None
+    with node.store.reading():
+        request: Request | None = session.open(node.replica, _clock_report(node, None))
+    while request is not None:
+        sent_ms = node.clock_source().wall_ms
+        response = decode_response(line.exchange(encode_request(request)))
+        received_ms = node.clock_source().wall_ms
+        if response.busy_ms:
+            raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
+        measured = measure(sent_ms, response.wall_ms, received_ms)
+        round_trip_ms = max(0, received_ms - sent_ms)
+        best = measured if best is None or measured.unc_ms < best.unc_ms else best
+        _, refused = apply_batches(node, response.batches, pace)
+        report.refusals += refused
+        _keep_statements(node, response)
+        with node.store.reading():
+            clock = _clock_report(node, round_trip_ms)
+            request = session.next(node.replica, clock, request, response)
+        if progress is not None:
+            progress(session.result.entries_sent, session.result.entries_received)
+    result = session.result
+    report.entries_sent += result.entries_sent
+    report.entries_received += result.entries_received
+    report.round_trips += result.round_trips
+    report.refusals += result.refusals
+    if best is not None:
+        report.offset_ms = best.offset_ms
+        _renew_clock(node, best, is_complete=result.is_complete)
+    return result
+
+
+def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -> None:
+    with node.write() as writing:
+        clock = anchored(writing.clock, measured)
+        node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
+        if is_complete:
+            now_ms = clock.wall_ms - clock.offset_ms
+            node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (now_ms,))
+
+
+def _keep_statements(node: Node, response: Response) -> None:
+    if not response.statements:
+        return
+    with node.write():
+        node.connection.executemany(
+            "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
+            " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
+            [(s.topic, s.content, s.signature, s.as_of_ms) for s in response.statements],
+        )
+
+
+def _part_ways(node: Node, line: Line, forked: Sequence[Stream]) -> None:
+    """Find where the branches part, leave the hub's canonical, and keep the own entries above for recovery."""
+    with node.store.reading():
+        probes = tuple(probe(node.replica, stream) for stream in forked)
+        states = tuple(ScopeState(s.scope, b"", s.own_only) for s in subscriptions(node))
+        request = Request(PROTOCOL, RELEASE, node.config.node, states, _clock_report(node, None), probes=probes)
+    response = decode_response(line.exchange(encode_request(request)))
+    places = dict(response.branches)
+    for stream in forked:
+        if str(stream) not in places:
+            continue
+        with node.write() as writing:
+            if stream.incarnation == writing.state.incarnation:
+                node.new_incarnation(writing)
+            row = node.replica.log.stream(stream)
+            assert row is not None
+            set_aside(node.replica, stream, max(places[str(stream)], row.base.seq))
+
+
+def _recover(node: Node) -> int:
+    with foreseen(node.store.path):
+        scopes = [row[0] for row in node.connection.execute("SELECT DISTINCT scope FROM diverged").fetchall()]
+    recovered = 0
+    for scope in scopes:
+        with node.write() as writing:
+            recovered += recover(node.replica, writing.stream(Scope(scope)), writing.moment)
+    return recovered
+
+
+class HttpLine:
+    """A hub line as the session's carrier."""
+
+    def __init__(self, node: Node) -> None:
+        from edge.hub_line import HubLine
+
+        self._node = node
+        self._hub = HubLine(node.config.hub_address, node.config.ca_pem)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of requests, heads included."""
+        return self._hub.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of replies, heads included."""
+        return self._hub.bytes_received
+
+    def exchange(self, body: bytes) -> bytes:
+        """Post one frame to the hub's sync endpoint."""
+        return self._hub.post_signed(self._node.signer, self._node.config.hub, SYNC_PATH, body)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._hub.close()
