@@ -1,10 +1,124 @@
-"""The verbs that this package adds to the command `edgetill`."""
+"""The verbs of the hub: found it, serve it, invite nodes, see and revoke them, define operators, issue tokens."""
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 import typer
+
+from schema.errors import RefusalError
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+HubOption = Annotated[Path, typer.Option("--hub", envvar="EDGETILL_HUB", help="The hub's directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
+_HERE = Path("hub")
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    del app
+    app.add_typer(_hub_app(), name="hub")
+
+
+def _open(directory: Path) -> Hub:
+    from hub.service import open_hub
+
+    return open_hub(directory)
+
+
+def _write_json(value: Any) -> None:
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def _hub_app() -> typer.Typer:
+    app = typer.Typer(help="The meeting point of all nodes.", no_args_is_help=True)
+    app.command()(init)
+    app.command()(serve)
+    app.command()(invite)
+    return app
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new directory for the hub.")],
+    name: Annotated[str, typer.Option(help="The organisation's name.")],
+    location: Annotated[list[str], typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")],
+    address: Annotated[str, typer.Option(help="host:port as nodes reach the hub.")] = "127.0.0.1:8443",
+    database: Annotated[str, typer.Option(help="A file name in the directory, or a PostgreSQL URL.")] = "hub.db",
+    currency: Annotated[str, typer.Option()] = "CNY",
+    time_zone: Annotated[str, typer.Option()] = "Asia/Shanghai",
+    as_json: JsonOption = False,
+) -> None:
+    """Found an organisation: its key, its locations, its default policies and a first token."""
+    from hub.own_log import parse_location
+    from hub.service import init_hub
+
+    founded = init_hub(
+        directory,
+        name=name,
+        locations=[parse_location(text) for text in location],
+        address=address,
+        database=database,
+        currency=currency,
+        time_zone=time_zone,
+    )
+    if as_json:
+        _write_json(founded._asdict())
+        return
+    typer.echo(f"{name}: hub {founded.hub} in {directory}")
+    typer.echo(f"token for the JSON API (shown once): {founded.token}")
+    typer.echo(f"keep a copy of {directory / 'hub.key'} apart from the database's backup")
+
+
+def serve(
+    hub: HubOption = _HERE,
+    host: Annotated[str | None, typer.Option(help="Where to listen; the address's host by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="The address's port by default; 0 takes a free one.")] = None,
+    plain: Annotated[bool, typer.Option(help="Without TLS, on the loopback alone.")] = False,
+) -> None:
+    """Serve nodes and the JSON API until SIGTERM."""
+    from hub.service import make_server
+
+    opened = _open(hub)
+    settings = opened.identity.settings
+    try:
+        server = make_server(
+            opened,
+            host=host or settings.host,
+            port=settings.port if port is None else port,
+            plain=plain,
+            on_ready=lambda url: typer.echo(f"listening on {url}"),
+        )
+        server.run()
+    finally:
+        opened.close()
+    if not server.started:
+        raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
+
+
+def invite(
+    location: Annotated[str, typer.Option(help="The location that the node joins.")],
+    name: Annotated[str, typer.Option(help="What people call the node.")],
+    till: Annotated[str, typer.Option(help="The till code in its receipt numbers.")],
+    profile: Annotated[str, typer.Option(help="till, warehouse, van or manager.")] = "till",
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an invitation that one node may use within 15 minutes."""
+    from hub.enrolment import Profile
+
+    if profile not in set(Profile):
+        raise RefusalError("profile_unknown", f"{profile!r} is no profile: {', '.join(Profile)}")
+    opened = _open(hub)
+    try:
+        issued = opened.enrolment.invite(profile=Profile(profile), location=location, name=name, till=till)
+    finally:
+        opened.close()
+    if as_json:
+        _write_json(issued)
+        return
+    expires = datetime.datetime.fromtimestamp(issued.expires_ms / 1000).astimezone()
+    typer.echo(f"{issued.invitation}\nat {issued.address} until {expires:%H:%M}")
