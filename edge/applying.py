@@ -13,8 +13,7 @@ from typing import Final
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
-from schema.identity import NodeId
-from sync.messages import Batch, Refusal
+from sync.messages import Batch, Refusal, Statement
 from sync.verification import VerifiedBatch, verify_batch
 
 SLICE_MS: Final = 8
@@ -98,6 +97,13 @@ def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
         )
 
 
-def own_writer(node: Node) -> str:
-    """Name the node's current stream as vectors do."""
-    return f"{NodeId(node.config.node)}.{node.state().incarnation}"
+def keep_statements(node: Node, statements: tuple[Statement, ...]) -> None:
+    """Keep digests of elsewhere that are newer than those here."""
+    if statements:
+        with node.write():
+            node.connection.executemany(
+                "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
+                " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
+                [(s.topic, s.content, s.signature, s.as_of_ms) for s in statements],
+            )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge.applying import Pace, apply_batches
+from edge.applying import Pace, apply_batches, keep_statements
 from edge.node import RELEASE, Node
 from edge.store import foreseen
 from schema.codec import encode
@@ -20,7 +20,6 @@ from sync.messages import (
     ClockReport,
     Refusal,
     Request,
-    Response,
     ScopeState,
     decode_response,
     encode_request,
@@ -130,7 +129,7 @@ def _session(
         best = measured if best is None or measured.unc_ms < best.unc_ms else best
         _, refused = apply_batches(node, response.batches, pace)
         report.refusals += refused
-        _keep_statements(node, response)
+        keep_statements(node, response.statements)
         with node.store.reading():
             clock = _clock_report(node, round_trip_ms)
             request = session.next(node.replica, clock, request, response)
@@ -154,18 +153,6 @@ def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -
         if is_complete:
             now_ms = clock.wall_ms - clock.offset_ms
             node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (now_ms,))
-
-
-def _keep_statements(node: Node, response: Response) -> None:
-    if not response.statements:
-        return
-    with node.write():
-        node.connection.executemany(
-            "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
-            " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
-            [(s.topic, s.content, s.signature, s.as_of_ms) for s in response.statements],
-        )
 
 
 def _part_ways(node: Node, line: Line, forked: Sequence[Stream]) -> None:

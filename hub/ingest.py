@@ -98,9 +98,7 @@ class Ingest:
         may_read = standing.may_read([state.scope for state in request.scopes])
         for state in request.scopes:
             if state.scope not in may_read or not (state.own_only or may_read[state.scope]):
-                raise RefusalError(
-                    "scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}"
-                )
+                raise RefusalError("scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}")
         refusals: list[Refusal] = []
         stored = 0
         for batch in request.batches:

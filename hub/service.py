@@ -38,24 +38,31 @@ from schema import PROJECT
 from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
-from sync.fold import Fold
+from schema.rehearsal import scripted_start_ms
+from sync.effective import Fold
 from sync.organisation import Organisation
+from sync.stock_projection import core_folds
 from sync.transport import OrganisationCard
 
 CONTACTS_SECONDS: Final = 2
 FIRST_TOKEN: Final = "administrator"  # noqa: S105
 
-Folds = Callable[[], Sequence[Fold]]
+_STARTED_MS: Final = time.monotonic_ns() // 1_000_000
+
+Folds = Callable[[Organisation], Sequence[Fold]]
 
 
-def default_folds() -> Sequence[Fold]:
-    """Return the hub's own folds: one fresh set for each connection."""
-    return (SalesFold(),)
+def default_folds(organisation: Organisation) -> Sequence[Fold]:
+    """Return every replica's folds and the hub's own: one fresh set for each connection."""
+    return (*core_folds(organisation), SalesFold())
 
 
 def wall_clock_ms() -> int:
-    """Read the hub's wall clock."""
-    return time.time_ns() // 1_000_000
+    """Read the hub's wall clock, or the scripted one of a rehearsal."""
+    start_ms = scripted_start_ms()
+    return (
+        time.time_ns() // 1_000_000 if start_ms is None else start_ms + time.monotonic_ns() // 1_000_000 - _STARTED_MS
+    )
 
 
 def release() -> str:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 from schema.database import is_affected_sqlite, migrate, read_migrations
 from schema.errors import CorruptionError, RefusalError, TransientError
 from schema.identity import ORG, Scope
-from sync.fold import Fold
+from sync.effective import Fold
 from sync.organisation import Organisation
 from sync.replica import Replica
 
@@ -90,7 +90,7 @@ class SqlStore:
         writer: sa.Engine,
         reader: sa.Engine,
         organisation: Callable[[], Organisation],
-        folds: Callable[[], Sequence[Fold]],
+        folds: Callable[[Organisation], Sequence[Fold]],
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -116,7 +116,8 @@ class SqlStore:
         # One replica per connection, so that what it remembers of numbers and grants is never shared by threads.
         replica = connection.info.get(_REPLICA)
         if replica is None:
-            replica = Replica(self._driver(connection), self._organisation(), self._folds())
+            organisation = self._organisation()
+            replica = Replica(self._driver(connection), organisation, self._folds(organisation))
             connection.info[_REPLICA] = replica
         assert isinstance(replica, Replica)
         replica.organisation.refresh(replica.connection)
@@ -200,7 +201,7 @@ def _lock_rows(replica: Replica, scope: Scope) -> None:
 
 
 def open_store(
-    url: str, folder: Path, organisation: Callable[[], Organisation], folds: Callable[[], Sequence[Fold]]
+    url: str, folder: Path, organisation: Callable[[], Organisation], folds: Callable[[Organisation], Sequence[Fold]]
 ) -> SqlStore:
     """Open the store that a URL names: a file name within the hub's folder, or `postgresql+psycopg://…`.
 

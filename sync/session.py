@@ -13,6 +13,7 @@ from typing import Final
 
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Stream
+from sync.log_tables import ZERO_DIGEST
 from sync.messages import PROTOCOL, ClockReport, ForkProbe, Refusal, Request, Response, ScopeState, ScopeVector
 from sync.messages import scope_vector as as_message
 from sync.replica import Replica
@@ -149,7 +150,7 @@ class ClientSession:
             subscription = self._subscriptions.get(scope)
             if subscription is None or subscription.own_only or scope in self.result.unequal_scopes:
                 continue
-            if mine.get(scope) != digest:
+            if mine.get(scope, ZERO_DIGEST) != digest:
                 self.result.mismatched_folds.append(scope)
 
 

@@ -29,7 +29,8 @@ class _Policies(Mapping[str, Policy]):
     def __getitem__(self, product: str) -> Policy:
         policy = self._known.get(product)
         if policy is None:
-            policy = self._known[product] = self._by_category.get(self._category(product), _DEFAULT)
+            usual = self._by_category.get("", _DEFAULT)
+            policy = self._known[product] = self._by_category.get(self._category(product), usual)
         return policy
 
     def get(self, product: str, default: object = None) -> Policy:
