@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from hub.import_commands import add_import
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _HERE = Path("hub")
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
     app.add_typer(_hub_app(), name="hub")
+    add_import(app)
 
 
 def _open(directory: Path) -> Hub:
