@@ -31,8 +31,15 @@ from sync.transport import SYNC_PATH
 class Line(Protocol):
     """What carries a session's frames to the hub."""
 
-    bytes_sent: int
-    bytes_received: int
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of requests so far."""
+        ...
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of replies so far."""
+        ...
 
     def exchange(self, body: bytes) -> bytes:
         """Send one frame and return the reply; raises TransientError or RefusalError."""

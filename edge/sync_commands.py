@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from schema.errors import RefusalError, TransientError
+
+if TYPE_CHECKING:
+    from edge.node import Node
+    from edge.sync_agent import HttpLine, SyncReport
 
 NodeOption = Annotated[Path, typer.Option("--node", envvar="EDGETILL_NODE", help="The node's directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
@@ -68,12 +72,10 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Exchange with the hub until neither side has more. Exit status 5: some streams were refused or differ."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
     from edge.clock_source import clock_from_environment
     from edge.hub_line import back_off_s
     from edge.node import Node
-    from edge.sync_agent import HttpLine, SyncReport, sync_once
+    from edge.sync_agent import HttpLine
 
     attempt = 0
     report: SyncReport | None = None
@@ -82,17 +84,7 @@ def sync(
         try:
             while True:
                 try:
-                    with Progress(
-                        SpinnerColumn(), TextColumn("{task.description}"), disable=as_json, transient=True
-                    ) as bar:
-                        task = bar.add_task("asking the hub what is new")
-                        report = sync_once(
-                            opened,
-                            line,
-                            progress=lambda sent, received: bar.update(
-                                task, description=f"{sent} entries sent, {received} received"
-                            ),
-                        )
+                    report = _sync_with_progress(opened, line, is_quiet=as_json)
                     attempt = 0
                     if not watch or report.entries_sent or report.entries_received:
                         _tell(report, as_json=as_json)
@@ -110,10 +102,21 @@ def sync(
         raise SystemExit(EXIT_INCOMPLETE)
 
 
-def _tell(report: object, *, as_json: bool) -> None:
-    from edge.sync_agent import SyncReport
+def _sync_with_progress(node: Node, line: HttpLine, *, is_quiet: bool) -> SyncReport:
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    assert isinstance(report, SyncReport)
+    from edge.sync_agent import sync_once
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), disable=is_quiet, transient=True) as bar:
+        task = bar.add_task("asking the hub what is new")
+
+        def show(sent: int, received: int) -> None:
+            bar.update(task, description=f"{sent} entries sent, {received} received")
+
+        return sync_once(node, line, progress=show)
+
+
+def _tell(report: SyncReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
         return
