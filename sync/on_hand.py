@@ -8,7 +8,7 @@ there is one statement of the rules and not two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -28,8 +28,11 @@ from sync.stock_facts import (
     Policy,
     Side,
     Status,
+    Vector,
+    knows,
     line_id,
     names_movement,
+    parse_target,
 )
 
 MovementRef = tuple[str, int, int]
@@ -123,6 +126,19 @@ class KeyState(msgspec.Struct, array_like=True):
         """Tell whether the total alone says everything, so that no state need be kept."""
         return not (self.bases or self.zone_findings or self.incomplete or self.disagreeing)
 
+    @property
+    def is_uneventful(self) -> bool:
+        """Tell whether nothing but a negative or disputed value could be reported: what a sale mostly meets."""
+        return not (
+            self.zone_findings
+            or self.incomplete
+            or self.disagreeing
+            or any(
+                base.doubts or base.late or base.backdated or base.contradicted or base.suspects
+                for base in self.bases
+            )
+        )
+
     def to_bytes(self) -> bytes:
         """Return the state as MessagePack."""
         return _ENCODER.encode(self)
@@ -147,13 +163,33 @@ class Figure(msgspec.Struct):
     giver: Weighed | None
 
 
+class KeyBalance(msgspec.Struct, frozen=True, array_like=True):
+    """What is carried of a key at a cut: the sum below it, and every weighed observation that may still matter.
+
+    `closed` are the sessions completed here below the cut; a line that still joins one of them asks for an
+    amended balance. `kept_at` is an earlier (cut, settled) at which this balance still stands, because
+    the key's entries above it are kept whole.
+    """
+
+    location: str
+    product: str
+    total: int
+    carried: tuple[Weighed, ...] = ()
+    closed: tuple[str, ...] = ()
+    kept_at: tuple[dict[str, int], dict[str, int]] | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return the place that this is the balance of."""
+        return Key(self.location, self.product)
+
+
 class KeyMaterial(msgspec.Struct):
     """Everything in force that bears on one key.
 
     `papers` are movements and notices of the transfers that touch the key's location; `zones_of` gives the
-    plan of each session opened at the location. `carried` are observations weighed up to a cut and
-    `carried_total` the sum of movements at or below it; movements at or below `cut` are then history,
-    looked at by new observations alone.
+    plan of each session opened at the location. Where a `balance` stands, movements at or below its cut are
+    history: they are inside what it carries, and only an observation that it does not carry looks at them.
     """
 
     key: Key
@@ -162,68 +198,170 @@ class KeyMaterial(msgspec.Struct):
     accepts: Sequence[Accept] = ()
     papers: Sequence[Movement] = ()
     zones_of: Mapping[str, tuple[str, ...]] = {}
+    balance: KeyBalance | None = None
+    cut: Vector = {}
+    settled: Vector = {}
 
 
 class Derived(msgspec.Struct):
-    """A key's state with the observations that it came from, for explanations and variances."""
+    """A key's state with the observations that it came from, for explanations and variances.
+
+    `reaching_below` are the observations that relate to movements which an opening balance no longer tells
+    apart: the hub must amend that balance.
+    """
 
     state: KeyState
     gathered: Gathered
     standing: Standing
+    reaching_below: list[str]
 
 
 def derive(material: KeyMaterial, relating: Relating) -> Derived:
     """Weigh all movements of a key against every observation that none supersedes."""
     policy = relating.rules.policy(material.key.product)
-    fixes = relating.fixes
     gathered = gather(material.counts, material.zones_of, material.movements, relating, policy)
+    if material.balance is not None:
+        gathered.observations = _with_carried(gathered.observations, material.balance, material.cut)
     standing = stand(gathered.observations, material.accepts)
+    weighing = Weighing(material, relating, gathered, standing)
     state = KeyState(
-        total=sum(one.quantity for one in material.movements),
-        bases=[
-            weigh(one, standing, material.movements, relating, policy, gathered.widening.get(one.id, (0, 0)))
-            for one in sorted(standing.final, key=lambda one: one.id)
-        ],
+        total=weighing.total,
+        bases=[weighing.weigh(one) for one in sorted(standing.final, key=lambda one: one.id)],
         zone_findings=gathered.zone_findings,
         incomplete=gathered.incomplete,
         contested=gathered.contested,
         disagreeing=standing.disagreeing,
     )
+    if policy.disagreement is Disagreement.MANUAL and len(state.bases) > 1:
+        held = held_observation(gathered.observations, standing.final, relating.fixes)
+        if held is not None:
+            state.held = weighing.weigh(held)
     for base in state.bases:
         if suspect_transit(base, material, relating, policy):
             state.watches_transit = True
-    if policy.disagreement is Disagreement.MANUAL and len(state.bases) > 1:
-        held = held_observation(gathered.observations, standing.final, fixes)
-        if held is not None:
-            state.held = weigh(
-                held, standing, material.movements, relating, policy, gathered.widening.get(held.id, (0, 0))
-            )
-    return Derived(state, gathered, standing)
+    if material.balance is not None:
+        joined = {one.session for one in material.counts if not knows(material.cut, one.writer, one.seq)}
+        weighing.reaching_below.update(one for one in material.balance.closed if one in joined)
+        weighing.reaching_below.update(
+            finding.session
+            for finding, lines in zip(gathered.zone_findings, gathered.contested, strict=True)
+            if any(not _covers(line.basis_lo, material.settled) for line in lines)
+        )
+    return Derived(state, gathered, standing, sorted(weighing.reaching_below))
 
 
-def weigh(
-    observation: Observation,
-    standing: Standing,
-    movements: Sequence[Movement],
-    relating: Relating,
-    policy: Policy,
-    widening: tuple[int, int],
-) -> Weighed:
-    """Weigh movements against one observation and the latest that it supersedes."""
-    chain = standing.chain(observation, relating.fixes)
-    prior = chain[1] if len(chain) > 1 else None
-    weighed = Weighed(
-        observation,
-        prior,
-        below=widening[0],
-        above=widening[1],
-        declared=tuple(sorted({name for link in chain for name in link.absorbs})),
-    )
-    for movement in movements:
-        verdict = relating.relate(movement, observation, policy)
-        is_after_prior = prior is None or relating.relate(movement, prior, policy).counts_after
-        weighed.take(movement, verdict, is_after_prior)
-    return weighed
+class Weighing:
+    """Weighs movements against observations: afresh from all of them, or onwards from what a balance carries."""
+
+    def __init__(self, material: KeyMaterial, relating: Relating, gathered: Gathered, standing: Standing) -> None:
+        """Tell apart what a balance already holds from what lies above it."""
+        balance = material.balance
+        self._material = material
+        self._relating = relating
+        self._policy = relating.rules.policy(material.key.product)
+        self._widening = gathered.widening
+        self._standing = standing
+        self._carried = {one.observation.id: one for one in balance.carried} if balance is not None else {}
+        self._above = [
+            one for one in material.movements if balance is None or not knows(material.cut, one.writer, one.seq)
+        ]
+        self._found: dict[str, Weighed] = {}
+        self.total = sum(one.quantity for one in self._above) + (balance.total if balance is not None else 0)
+        self.reaching_below: set[str] = set()
+
+    def weigh(self, observation: Observation) -> Weighed:
+        """Weigh movements against one observation and the latest that it supersedes."""
+        found = self._found.get(observation.id)
+        if found is None:
+            carried = self._carried.get(observation.id)
+            if carried is not None and carried.observation == observation:
+                found = self._onwards(carried)
+            elif self._material.balance is not None:
+                found = self._across(observation)
+            else:
+                found = self._afresh(observation)
+            self._found[observation.id] = found
+        return found
+
+    def _start(self, observation: Observation, prior: Observation | None, declared: Iterable[str]) -> Weighed:
+        below, above = self._widening.get(observation.id, (0, 0))
+        return Weighed(observation, prior, below=below, above=above, declared=tuple(sorted(set(declared))))
+
+    def _is_after(self, movement: Movement, prior: Observation | None) -> bool:
+        return prior is None or self._relating.relate(movement, prior, self._policy).counts_after
+
+    def _afresh(self, observation: Observation) -> Weighed:
+        chain = self._standing.chain(observation, self._relating.fixes)
+        prior = chain[1] if len(chain) > 1 else None
+        weighed = self._start(observation, prior, (name for link in chain for name in link.absorbs))
+        for movement in self._above:
+            verdict = self._relating.relate(movement, observation, self._policy)
+            weighed.take(movement, verdict, not verdict.counts_after and self._is_after(movement, prior))
+        return weighed
+
+    def _onwards(self, carried: Weighed) -> Weighed:
+        weighed = msgspec.structs.replace(
+            carried,
+            doubts=list(carried.doubts),
+            late=list(carried.late),
+            backdated=list(carried.backdated),
+            contradicted=list(carried.contradicted),
+            suspects=[],
+        )
+        for movement in self._above:
+            verdict = self._relating.relate(movement, weighed.observation, self._policy)
+            weighed.take(movement, verdict, not verdict.counts_after and self._is_after(movement, weighed.prior))
+        return weighed
+
+    def _across(self, observation: Observation) -> Weighed:
+        """Weigh an observation that a balance does not carry.
+
+        What is after it is still here or was unknown to no one; what is between its prior and it follows
+        from all that is after the prior.
+        """
+        if self._reaches_below(observation):
+            self.reaching_below.add(observation.id)
+        prior = self._standing.prior(observation, self._relating.fixes)
+        booked = self.total
+        declared = set(observation.absorbs)
+        if prior is not None:
+            of_prior = self.weigh(prior)
+            booked = of_prior.figure()[0] - prior.quantity
+            declared.update(of_prior.declared)
+        weighed = self._start(observation, prior, declared)
+        after_both = 0
+        for movement in self._material.movements:
+            verdict = self._relating.relate(movement, observation, self._policy)
+            weighed.take(movement, verdict, is_after_prior=False)
+            if verdict.counts_after and self._is_after(movement, prior):
+                after_both += movement.quantity
+        weighed.between = booked - after_both
+        return weighed
+
+    def _reaches_below(self, observation: Observation) -> bool:
+        """Tell whether movements that are summed up and gone may lie after an observation, known or declared."""
+        settled = self._material.settled
+        if any(not _covers(line.basis_lo, settled) for line in observation.lines):
+            return True
+        for name in observation.not_absorbs:
+            try:
+                writer, seq, _ = parse_target(name)
+            except ValueError:
+                return True  # papers of one document or transfer may lie on both sides of the cut
+            if knows(settled, writer, seq):
+                return True
+        return False
+
+
+def _covers(vector: Vector, lower: Vector) -> bool:
+    return all(knows(vector, writer, seq) for writer, seq in lower.items())
+
+
+def _with_carried(found: Sequence[Observation], balance: KeyBalance, cut: Vector) -> list[Observation]:
+    """Add what a balance carries; leave out what it no longer needed and a kept entry still tells."""
+    carried = {one.observation.id: one.observation for one in balance.carried}
+    merged = {one.id: one for one in found if not one.is_known_to(cut)}
+    return list({**carried, **merged}.values())
 
 
 def held_observation(
@@ -289,6 +427,8 @@ def evaluate(key: Key, state: KeyState, policy: Policy, fixes: Corrections) -> F
     """Return the figure that a state amounts to, and everything reported about the key."""
     figure = _settle(key, state, policy, fixes)
     conflicts = figure.conflicts
+    if figure.value >= 0 and len(state.bases) <= 1 and state.is_uneventful:
+        return figure
     name = str(key)
     for base in state.bases:
         conflicts.extend(

@@ -17,10 +17,10 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from sync.conflicts import Conflict, ConflictChanges
-from sync.fold import clock_conflict
+from sync.fold import clock_conflict, cut_of
 from sync.fold_digest import conflict_term, figure_term
 from sync.observations import plain_observation, stand
-from sync.on_hand import KeyMaterial, KeyState, Weighed, derive, evaluate
+from sync.on_hand import KeyBalance, KeyMaterial, KeyState, Weighed, derive, evaluate
 from sync.relation import Observation, Relating, hull
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.stock_facts import (
@@ -140,6 +140,14 @@ class StockStore(Protocol):
         """Return all papers of transfers that have a dispatch to, or a receipt at, a key."""
         ...
 
+    def opening_balance(self, key: Key) -> KeyBalance | None:
+        """Return what the opening balance in force carries of a key."""
+        ...
+
+    def cut(self) -> tuple[Vector, Vector]:
+        """Return the cut of the opening balance in force and what was settled there; empty without one."""
+        ...
+
     def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
         """Return what an entry says."""
         ...
@@ -154,12 +162,16 @@ class StockStore(Protocol):
 
 
 class FoldChanges(msgspec.Struct):
-    """What a batch of facts changed; `digest_change` is to be added to the fold digest modulo 2^256."""
+    """What a batch of facts changed; `digest_change` is to be added to the fold digest modulo 2^256.
+
+    `reaching_below` names observations whose figure needs an amended opening balance from the hub.
+    """
 
     figures: dict[Key, StoredFigure | None]
     transfers: dict[TransferKey, TransferState | None]
     conflicts: ConflictChanges
     digest_change: int = 0
+    reaching_below: dict[Key, list[str]] = {}
 
 
 class StockFold:
@@ -393,6 +405,7 @@ class _Work:
         plans: dict[str, tuple[str, ...]] = {}
         for opened in self.in_force(self.store.sessions(key.location)):
             plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
+        balance = self.store.opening_balance(key)
         material = KeyMaterial(
             key,
             self.in_force(movements),
@@ -400,8 +413,13 @@ class _Work:
             self.in_force(self.store.accepts(key)),
             self.in_force(self.store.papers_touching(key)),
             plans,
+            balance,
+            *cut_of(balance, self.store.cut()),
         )
-        return derive(material, self.relating).state, bool(movements or counts)
+        derived = derive(material, self.relating)
+        if derived.reaching_below:
+            self.changes.reaching_below[key] = derived.reaching_below
+        return derived.state, bool(movements or counts or material.balance)
 
     def _advance(self, key: Key, state: KeyState, policy: Policy) -> KeyState | None:
         """Take movements and a plain count into a state; None where the key must be derived afresh."""
@@ -442,6 +460,7 @@ class _Work:
         if (
             any(one.session is not None or one.absorbs or one.not_absorbs for one in counts)
             or (not state.is_plain_sum and (state.zone_findings or state.incomplete or state.disagreeing))
+            or self.store.opening_balance(key) is not None
             or any(True for _ in self.store.accepts(key))
             or any(True for _ in self.store.papers_touching(key))
         ):
