@@ -27,7 +27,8 @@ from sync.stock_facts import (
     knows,
     parse_target,
 )
-from sync.stock_fold import ClockEpoch, FoldChanges, StockFold, StoredFigure, TransferKey
+from sync.stock_fold import FoldChanges, StockFold
+from sync.stock_store import ClockEpoch, StoredFigure, TransferKey
 from sync.transit import TransferState
 
 _K = TypeVar("_K")
