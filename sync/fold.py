@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from sync.conflicts import Conflict
-from sync.on_hand import Derived, Figure, KeyBalance, KeyMaterial, derive, evaluate
+from sync.key_state import Figure, KeyBalance, evaluate
+from sync.on_hand import Derived, KeyMaterial, derive
 from sync.relation import Ground, Observation, Relating, Verdict
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.stock_facts import (

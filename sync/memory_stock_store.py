@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sync.conflicts import Conflict
 from sync.fold_digest import MODULUS
-from sync.on_hand import KeyBalance
+from sync.key_state import KeyBalance
 from sync.opening_balance import Carried
 from sync.stock_facts import (
     DISPATCH_REASON,

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from sync.fold import FactSet, OpeningBalance
-from sync.on_hand import KeyBalance, KeyMaterial, Weighed, Weighing, derive, held_observation
+from sync.key_state import KeyBalance, Weighed
+from sync.on_hand import KeyMaterial, Weighing, derive, held_observation
 from sync.relation import Observation
 from sync.stock_facts import (
     DISPATCH_REASON,

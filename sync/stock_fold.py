@@ -19,8 +19,9 @@ import msgspec
 from sync.conflicts import Conflict, ConflictChanges
 from sync.fold import clock_conflict, cut_of
 from sync.fold_digest import conflict_term, figure_term
+from sync.key_state import KeyState, Weighed, evaluate
 from sync.observations import plain_observation, stand
-from sync.on_hand import KeyMaterial, KeyState, Weighed, derive, evaluate
+from sync.on_hand import KeyMaterial, derive
 from sync.relation import Observation, Relating, hull
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.stock_facts import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from sync.on_hand import KeyBalance
+from sync.key_state import KeyBalance
 from sync.stock_facts import Accept, Classify, ClockFix, Count, Fact, Key, Movement, SessionOpen, Vector, Void
 from sync.transit import TransferState
 

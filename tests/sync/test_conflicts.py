@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync.conflicts import Conflict, ConflictChanges
 from sync.fold import FactSet, explain, fold_set
 from sync.fold_digest import MODULUS, conflict_term, figure_term, fold_digest
-from sync.on_hand import KeyState
+from sync.key_state import KeyState
 from sync.relation import Ground
 from sync.stock_facts import (
     ConflictCode,
