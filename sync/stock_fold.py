@@ -233,7 +233,7 @@ class _Work:
                     was = 0
                 digest_change += figure_term(key, total, total, total)
                 figures[key] = StoredFigure(total, total, total, None)
-                if total < 0 or was < 0:
+                if (total < 0) is not (was < 0):
                     self.changes.digest_change += self._compare(_negative(key, was), _negative(key, total))
                 continue
             self._fold_key(key, old)
