@@ -116,8 +116,7 @@ class KeyState(msgspec.Struct, array_like=True):
             or self.incomplete
             or self.disagreeing
             or any(
-                base.doubts or base.late or base.backdated or base.contradicted or base.suspects
-                for base in self.bases
+                base.doubts or base.late or base.backdated or base.contradicted or base.suspects for base in self.bases
             )
         )
 

@@ -13,6 +13,7 @@ from schema.identity import NodeId, Scope, Stream
 from schema.kinds.base import Payload
 from sync.conflicts import Conflict
 from sync.effective import Effective, as_effective
+from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
 from sync.stock_facts import (
     Accept,
@@ -29,12 +30,15 @@ from sync.stock_facts import (
     parse_target,
 )
 from sync.stock_facts_of import stock_facts_of
-from sync.stock_fold import ClockEpoch, FoldChanges, StoredFigure, TransferKey
+from sync.stock_fold import FoldChanges
+from sync.stock_store import ClockEpoch, StoredFigure, TransferKey
 from sync.transit import TransferState
 
 _FactT = TypeVar("_FactT", bound=Fact)
 _transfer_decoder = msgspec.msgpack.Decoder(TransferState)
 _conflict_decoder = msgspec.msgpack.Decoder(Conflict)
+_balance_decoder = msgspec.msgpack.Decoder(KeyBalance)
+_vector_decoder = msgspec.msgpack.Decoder(dict[str, int])
 _SQL_VARIABLES_MAX = 500
 
 
@@ -257,6 +261,22 @@ class StockTables:
             "INSERT INTO corrected_epoch (scope_no, writer, clock_epoch) VALUES (?, ?, ?)",
             [(self._scope_no, writer, epoch) for writer, epoch in epochs],
         )
+
+    def opening_balance(self, key: Key) -> KeyBalance | None:
+        """Return what an opening balance carries of a key."""
+        row = self._connection.execute(
+            "SELECT content FROM key_balance WHERE scope_no = ? AND product = ?", (self._scope_no, key.product)
+        ).fetchone()
+        return None if row is None else _balance_decoder.decode(bytes(row[0]))
+
+    def cut(self) -> tuple[Vector, Vector]:
+        """Return the cut below which entries were pruned, and what every stream was known to hold there."""
+        row = self._connection.execute(
+            "SELECT cut, settled FROM scope_cut WHERE scope_no = ?", (self._scope_no,)
+        ).fetchone()
+        if row is None:
+            return {}, {}
+        return _vector_decoder.decode(bytes(row[0])), _vector_decoder.decode(bytes(row[1]))
 
     # Facts, read back from their entries.
 
