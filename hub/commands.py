@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +34,15 @@ def _open(directory: Path) -> Hub:
     return open_hub(directory)
 
 
+@contextmanager
+def _opened(directory: Path) -> Iterator[Hub]:
+    hub = _open(directory)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
 def _write_json(value: Any) -> None:
     typer.echo(msgspec.json.encode(value).decode())
 
@@ -41,6 +52,12 @@ def _hub_app() -> typer.Typer:
     app.command()(init)
     app.command()(serve)
     app.command()(invite)
+    app.command()(nodes)
+    app.command()(revoke)
+    app.command()(token)
+    operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
+    operator.command("add")(add_operator)
+    app.add_typer(operator, name="operator")
     return app
 
 
@@ -84,9 +101,8 @@ def serve(
     """Serve nodes and the JSON API until SIGTERM."""
     from hub.service import make_server
 
-    opened = _open(hub)
-    settings = opened.identity.settings
-    try:
+    with _opened(hub) as opened:
+        settings = opened.identity.settings
         server = make_server(
             opened,
             host=host or settings.host,
@@ -95,8 +111,6 @@ def serve(
             on_ready=lambda url: typer.echo(f"listening on {url}"),
         )
         server.run()
-    finally:
-        opened.close()
     if not server.started:
         raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
 
@@ -114,13 +128,77 @@ def invite(
 
     if profile not in set(Profile):
         raise RefusalError("profile_unknown", f"{profile!r} is no profile: {', '.join(Profile)}")
-    opened = _open(hub)
-    try:
+    with _opened(hub) as opened:
         issued = opened.enrolment.invite(profile=Profile(profile), location=location, name=name, till=till)
-    finally:
-        opened.close()
     if as_json:
         _write_json(issued)
         return
     expires = datetime.datetime.fromtimestamp(issued.expires_ms / 1000).astimezone()
     typer.echo(f"{issued.invitation}\nat {issued.address} until {expires:%H:%M}")
+
+
+def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """List every node with its last contact and its measured clock error."""
+    from hub.registry import list_nodes
+
+    with _opened(hub) as opened:
+        listed, now_ms = list_nodes(opened.store), opened.now_ms()
+    if as_json:
+        _write_json([node._asdict() for node in listed])
+        return
+    for node in listed:
+        seen = "never" if node.last_ms is None else f"{max(0, now_ms - node.last_ms) // 1000} s ago"
+        clock = "" if node.offset_ms is None else f", clock {node.offset_ms:+d} ms"
+        left = ", revoked" if node.is_revoked else ""
+        typer.echo(f"{node.node}  {node.location}/{node.till}  {node.name}  seen {seen}{clock}{left}")
+
+
+def revoke(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    reason: Annotated[str, typer.Option(help="Why it leaves.")] = "",
+    hub: HubOption = _HERE,
+) -> None:
+    """Take a node out of the fleet: what the hub holds of it stays, nothing that comes later counts."""
+    from hub.registry import revoke_node
+
+    with _opened(hub) as opened:
+        revoke_node(opened.store, opened.own_log, node, reason)
+    typer.echo(f"{node} has left")
+
+
+def add_operator(
+    number: Annotated[str, typer.Argument(help="What the operator types to sign in.")],
+    name: Annotated[str, typer.Argument(help="The operator's name; it travels sealed.")],
+    role: Annotated[str, typer.Option(help="cashier, driver, supervisor, stock_keeper, shop_manager, auditor …")],
+    location: Annotated[list[str], typer.Option(help="Where the operator works; repeat for each.")],
+    pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="4 to 12 digits.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Define an operator, or redefine the one with this number."""
+    from hub.operators import define_operator
+
+    with _opened(hub) as opened:
+        operator = define_operator(
+            opened.store, opened.own_log, number=number, name=name, role=role, locations=location, pin=pin
+        )
+    if as_json:
+        _write_json({"operator": operator, "number": number})
+        return
+    typer.echo(f"operator {number} is {operator}")
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Who uses it; the old token of that name stops working.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token for the JSON API; it is shown once."""
+    from hub.reports import create_token
+
+    with _opened(hub) as opened, opened.store.transaction(None) as replica:
+        made = create_token(replica.connection, name, opened.now_ms())
+    if as_json:
+        _write_json({"name": name, "token": made})
+        return
+    typer.echo(made)

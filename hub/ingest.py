@@ -12,8 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hub.clock_fixes import ClockFixes
 from hub.contacts import Contact, Contacts
+from hub.operators import operators_statement
 from hub.own_log import OwnLog
 from hub.standing import Standing, read_standing
 from hub.store import HubStore
@@ -21,18 +24,21 @@ from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope
 from sync.clock import ClockMeasurement
+from sync.elsewhere import OPERATORS_TOPIC
 from sync.entry import Entry, genesis
-from sync.messages import Batch, Refusal, Request, Response, decode_request, encode_response
+from sync.messages import Batch, Refusal, Request, Response, Statement, decode_request, encode_response
 from sync.replica import Replica
 from sync.session import reply
 from sync.signing import SigningKey
 from sync.transport import SYNC_PATH, is_request_signed
 from sync.verification import VerifiedBatch, verify_batch
 
+BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 QUARANTINE_PER_STREAM_MAX: Final = 100
 _NONCES_MAX: Final = 65_536
-_WITHOUT_EVIDENCE: Final = frozenset({"gap", "node_unknown", "scope_forbidden"})
+_WITHOUT_EVIDENCE: Final = frozenset({"gap", "node_unknown", "scope_forbidden", "batch_too_large"})
 """Refusals that prove nothing against the stream: it comes again, or should never have come from here."""
 
 AfterIngest = Callable[[Sequence[Entry]], None]
@@ -119,7 +125,16 @@ class Ingest:
                 refusals=refusals,
                 may_read=may_read,
             )
+            statements = self._statements(replica, request, standing)
+        response = msgspec.structs.replace(response, statements=statements)
         return self._answered(request, response, stored, measurement, received_ms, len(body))
+
+    def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
+        after_ms = dict(request.topics).get(OPERATORS_TOPIC)
+        if after_ms is None:
+            return ()
+        statement = operators_statement(replica, standing.location, after_ms, self._signer)
+        return () if statement is None else (statement,)
 
     def _answered(
         self,
@@ -171,6 +186,8 @@ class Ingest:
 
     def _take(self, batch: Batch) -> int:
         """Store what is new of a batch; returns how many entries that was."""
+        if sum(map(len, batch.entries)) > BATCH_BYTES_MAX:
+            raise RefusalError("batch_too_large", "a batch is larger than what another node could be sent")
         with self._store.snapshot() as replica:
             admitted = replica.admit(batch)
         if admitted is None:
