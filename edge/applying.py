@@ -7,13 +7,14 @@ pauses as long; what it stores is verified before the write lock is taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
 from sync.messages import Batch, Refusal, Statement
+from sync.signing import is_signed, statement_message
 from sync.verification import VerifiedBatch, verify_batch
 
 SLICE_MS: Final = 8
@@ -97,13 +98,19 @@ def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
         )
 
 
-def keep_statements(node: Node, statements: tuple[Statement, ...]) -> None:
-    """Keep digests of elsewhere that are newer than those here."""
-    if statements:
+def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
+    """Keep digests of elsewhere that the hub signed and that are newer than those here; others are ignored."""
+    key = node.config.root_public_key
+    signed = [
+        (s.topic, s.content, s.signature, s.as_of_ms)
+        for s in statements
+        if is_signed(key, s.signature, statement_message(s.topic, s.content))
+    ]
+    if signed:
         with node.write():
             node.connection.executemany(
                 "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
                 " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
-                [(s.topic, s.content, s.signature, s.as_of_ms) for s in statements],
+                signed,
             )

@@ -9,12 +9,10 @@ from edge.applying import Pace, apply_batches, keep_statements
 from edge.config import write_private
 from edge.node import RELEASE, Node
 from edge.sync_agent import subscriptions
-from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import NodeId
 from sync.bundle import BundleHeader, read_bundle, write_bundle
 from sync.messages import Batch, Refusal, scope_vector
-from sync.signing import is_signed, statement_message
 from sync.version_vector import Head
 
 PART_BYTES = 512 * 1024
@@ -69,14 +67,6 @@ def import_bundle(node: Node, file: Path) -> tuple[int, list[Refusal]]:
         found, refused = apply_batches(node, mine, pace)
         stored += found
         refusals += refused
-    root, key = node.config.root, node.config.root_public_key
-    if NodeId(header.writer) == root:
-        keep_statements(
-            node,
-            tuple(
-                s
-                for s in header.statements
-                if is_signed(key, s.signature, statement_message(s.topic, encode((s.as_of_ms, s.content))))
-            ),
-        )
+    if NodeId(header.writer) == node.config.root:
+        keep_statements(node, header.statements)
     return stored, refusals

@@ -13,6 +13,7 @@ import typer
 
 from hub.import_commands import add_import
 from schema.errors import RefusalError
+from schema.kinds.organisation import LocationDefined
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -64,7 +65,8 @@ def _hub_app() -> typer.Typer:
 def init(
     directory: Annotated[Path, typer.Argument(help="A new directory for the hub.")],
     name: Annotated[str, typer.Option(help="The organisation's name.")],
-    location: Annotated[list[str], typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")],
+    location: Annotated[list[str] | None, typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Found the sample chain with its goods and stock.")] = False,
     address: Annotated[str, typer.Option(help="host:port as nodes reach the hub.")] = "127.0.0.1:8443",
     database: Annotated[str, typer.Option(help="A file name in the directory, or a PostgreSQL URL.")] = "hub.db",
     currency: Annotated[str, typer.Option()] = "CNY",
@@ -75,15 +77,28 @@ def init(
     from hub.own_log import parse_location
     from hub.service import init_hub
 
+    places = [parse_location(text) for text in location or []]
+    if sample:
+        from schema.sample import locations
+
+        places += [LocationDefined(place.code, place.name, place.kind) for place in locations()]
     founded = init_hub(
         directory,
         name=name,
-        locations=[parse_location(text) for text in location],
+        locations=places,
         address=address,
         database=database,
         currency=currency,
         time_zone=time_zone,
     )
+    if sample:
+        from hub.importing import found_sample
+
+        opened = _open(directory)
+        try:
+            found_sample(opened)
+        finally:
+            opened.close()
     if as_json:
         _write_json(founded._asdict())
         return

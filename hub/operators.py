@@ -55,21 +55,48 @@ def define_operator(
         raise RefusalError("pin_invalid", "a PIN has 4 to 12 digits")
     verifier = make_verifier(pin)
     with store.transaction(ORG) as replica:
-        connection, organisation = replica.connection, replica.organisation
-        known_locations = organisation.newest_each(connection, LocationDefined)
-        for location in locations:
-            if location not in known_locations:
-                raise RefusalError("location_unknown", f"there is no location {location!r}")
-        known = organisation.newest_each(connection, OperatorDefined)
-        operator = next((o.operator for o in known.values() if o.number == number), "")
-        operator = operator or f"o{base64.b32encode(secrets.token_bytes(10)).decode('ascii').lower()}"
-        sealed = seal(person_key(connection, operator), operator, name)
-        own_log.append(replica, ORG, OperatorDefined(operator, number, role, tuple(locations), sealed, is_active))
-        connection.execute(
-            "INSERT INTO operator_verifier (operator, verifier, changed_ms) VALUES (?, ?, ?)"
-            " ON CONFLICT (operator) DO UPDATE SET verifier = excluded.verifier, changed_ms = excluded.changed_ms",
-            (operator, verifier, own_log.now_ms()),
+        return record_operator(
+            replica,
+            own_log,
+            number=number,
+            name=name,
+            role=role,
+            locations=locations,
+            verifier=verifier,
+            is_active=is_active,
         )
+
+
+def record_operator(
+    replica: Replica,
+    own_log: OwnLog,
+    *,
+    number: str,
+    name: str,
+    role: str,
+    locations: Sequence[str],
+    verifier: str,
+    is_active: bool = True,
+) -> str:
+    """Append an operator whose PIN verifier was made before the transaction; returns the operator's random id.
+
+    Raises RefusalError `location_unknown`.
+    """
+    connection, organisation = replica.connection, replica.organisation
+    known_locations = organisation.newest_each(connection, LocationDefined)
+    for location in locations:
+        if location not in known_locations:
+            raise RefusalError("location_unknown", f"there is no location {location!r}")
+    known = organisation.newest_each(connection, OperatorDefined)
+    operator = next((o.operator for o in known.values() if o.number == number), "")
+    operator = operator or f"o{base64.b32encode(secrets.token_bytes(10)).decode('ascii').lower()}"
+    sealed = seal(person_key(connection, operator), operator, name)
+    own_log.append(replica, ORG, OperatorDefined(operator, number, role, tuple(locations), sealed, is_active))
+    connection.execute(
+        "INSERT INTO operator_verifier (operator, verifier, changed_ms) VALUES (?, ?, ?)"
+        " ON CONFLICT (operator) DO UPDATE SET verifier = excluded.verifier, changed_ms = excluded.changed_ms",
+        (operator, verifier, own_log.now_ms()),
+    )
     return operator
 
 
@@ -96,9 +123,7 @@ def seal(key: bytes, person: str, text: str) -> bytes:
     return nonce + ChaCha20Poly1305(key).encrypt(nonce, text.encode(), person.encode())
 
 
-def operators_statement(
-    replica: Replica, location: LocationId, after_ms: int, signer: SigningKey
-) -> Statement | None:
+def operators_statement(replica: Replica, location: LocationId, after_ms: int, signer: SigningKey) -> Statement | None:
     """Return the verifiers and keys of a location's operators; None when nothing changed since `after_ms`."""
     connection = replica.connection
     rows = connection.execute(

@@ -55,7 +55,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     opened: list[HubStore] = []
 
     def open_one() -> HubStore:
-        store = open_store(url, tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda: (SalesFold(),))
+        store = open_store(url, tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: (SalesFold(),))
         opened.append(store)
         return store
 
@@ -198,4 +198,4 @@ def test_a_bound_broken_in_a_transaction_refuses_the_entry(store: HubStore) -> N
 
 def test_an_unknown_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusalError, match="SQLite file or PostgreSQL"):
-        open_store("mysql://x", tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda: ())
+        open_store("mysql://x", tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: ())

@@ -245,9 +245,7 @@ def test_who_asks_must_prove_it(hub: Hub, client: httpx.Client, enrol: Enrol) ->
     assert (reply.status_code, b"signature_invalid" in reply.content) == (401, True)
 
 
-def test_a_revoked_node_is_refused_and_what_it_had_brought_stays(
-    hub: Hub, client: httpx.Client, enrol: Enrol
-) -> None:
+def test_a_revoked_node_is_refused_and_what_it_had_brought_stays(hub: Hub, client: httpx.Client, enrol: Enrol) -> None:
     node, beside = enrol(), enrol()
     node.append(sale("1"))
     node.push(client, node.batch())
