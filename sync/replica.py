@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schema.codec import decode_body, encode_body, kind_of
+from schema.codec import encode_body, kind_of
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import NodeId, Stream
@@ -56,7 +56,7 @@ class Replica:
         news = [row for row in rows if row.head.seq > row.announced_seq and row.stream != stream]
         last = max((row.hlc for row in rows), default=(0, 0))
         hlc = tick(Timestamp(*last), moment.wall_ms)
-        encoded = encode_body(
+        encoded, body = encode_body(
             payload,
             seq=own.head.seq + 1,
             wall_ms=moment.wall_ms,
@@ -66,7 +66,7 @@ class Replica:
             seen=tuple(sorted((row.stream.writer, row.head.seq) for row in news)),
             operation=operation,
         )
-        entry = Entry(stream, encoded, chain(own.head.digest, encoded), decode_body(encoded), payload)
+        entry = Entry(stream, encoded, chain(own.head.digest, encoded), body, payload)
         self.log.insert(own, [entry], None, hlc)
         for row in news:
             self.log.announce(row)

@@ -101,7 +101,6 @@ class StockProjection:
         batch = [(entry, facts) for entry, facts in batch if facts]
         if not batch:
             return
-        tables.note_wall(scope_no, entries[0].stream_no, [entry for entry, _ in batch])
         tables.add_all(entries[0].stream_no, batch)
         engine = StockFold(tables, self.rules(connection))
         tables.apply(engine.ingest([fact for _, facts in batch for fact in facts]))
