@@ -124,5 +124,15 @@ CREATE TABLE diverged (
     digest BLOB NOT NULL,
     body BLOB NOT NULL,
     vector BLOB NOT NULL,
-    PRIMARY KEY (scope, writer, seq)
+    PRIMARY KEY (scope, writer, seq, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Changes of documents that this replica holds: the hub brings those of a location's scope into `org`.
+CREATE TABLE document_change (
+    hash BLOB NOT NULL PRIMARY KEY,
+    document TEXT NOT NULL,
+    scope_no INTEGER NOT NULL,
+    stream_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    is_in_org INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
