@@ -16,6 +16,7 @@ from schema.codec import decode_body, decode_payload, encode
 from schema.identity import NodeId, Stream
 from schema.kinds.base import Vector
 from schema.kinds.organisation import EntryRecovered
+from sync.entry import Entry
 from sync.log_tables import StreamRow
 from sync.replica import Moment, Replica, stream_effective
 from sync.session import Parting
@@ -109,8 +110,8 @@ def _cut_off(replica: Replica, row: StreamRow, common_seq: int) -> int:
     return row.head.seq - common_seq
 
 
-def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
-    """Append the diverged entries of a scope again under the current stream; returns how many.
+def recover(replica: Replica, stream: Stream, moment: Moment) -> list[Entry]:
+    """Append the diverged entries of a scope again under the current stream; returns the new entries.
 
     An entry that stands in the canonical branch after all is not appended twice. Call it when the canonical
     branch has arrived, in one transaction.
@@ -119,7 +120,7 @@ def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
     rows = connection.execute(
         "SELECT writer, seq, digest, body, vector FROM diverged WHERE scope = ? ORDER BY writer, seq", (stream.scope,)
     ).fetchall()
-    recovered = 0
+    recovered: list[Entry] = []
     for writer, seq, digest, body, vector in rows:
         node, _, incarnation = writer.rpartition(".")
         old = replica.log.stream(Stream(stream.scope, NodeId(node), int(incarnation)))
@@ -131,7 +132,6 @@ def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
         else:
             seen = msgspec.msgpack.decode(bytes(vector), type=Vector)
             payload = EntryRecovered(f"{stream.scope}:{writer}:{seq}", bytes(body), bytes(digest), seen)
-        replica.append(stream, payload, moment)
-        recovered += 1
+        recovered.append(replica.append(stream, payload, moment))
     connection.execute("DELETE FROM diverged WHERE scope = ?", (stream.scope,))
     return recovered

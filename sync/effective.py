@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -52,6 +52,15 @@ class Fold(Protocol):
 
     def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Take back entries that lost their authority."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A fold that remembers between transactions what the tables said."""
+
+    def forget(self) -> None:
+        """Drop what was remembered."""
         ...
 
 

@@ -52,6 +52,12 @@ class Organisation:
         self._authority: dict[Stream, Authority] = {}
         self._keys: dict[NodeId, bytes | None] = {}
 
+    def forget(self) -> None:
+        """Drop what was derived: after a rollback the same version may come to mean something else."""
+        self._version = -1
+        self._authority.clear()
+        self._keys.clear()
+
     def refresh(self, connection: Connection) -> int:
         """Forget what was derived from an older version of the organisation's scope; returns the version."""
         row = connection.execute("SELECT version FROM scope WHERE scope = ?", (ORG,)).fetchone()

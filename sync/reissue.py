@@ -13,6 +13,7 @@ from schema.identity import ORG, NodeId, Stream
 from schema.kinds.catalogue import DocumentChange, reissued
 from sync.document_projection import read_document
 from sync.effective import Effective
+from sync.entry import Entry
 from sync.log_tables import LogTables
 from sync.replica import Moment, Replica
 
@@ -50,8 +51,8 @@ class ReissueProjection:
                 )
 
 
-def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> int:
-    """Append to `org` what locations changed and what counts there; returns how many changes.
+def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> list[Entry]:
+    """Append to `org` what locations changed and what counts there; returns the entries.
 
     Call it in the transaction that stored the changes. One that still waits for others is brought with them.
     """
@@ -60,10 +61,10 @@ def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> 
         " ORDER BY document, scope_no, stream_no, seq"
     ).fetchall()
     if not rows:
-        return 0
+        return []
     log = LogTables(replica.connection)
     streams = {(row.scope_no, row.stream_no): row for scope in log.scopes() for row in log.streams(scope)}
-    done = 0
+    done: list[Entry] = []
     for document in sorted({row[0] for row in rows}):
         state = read_document(replica.connection, document)
         for _, change_hash, scope_no, stream_no, seq in (row for row in rows if row[0] == document):
@@ -71,6 +72,5 @@ def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> 
             entry = log.entry_at(streams[scope_no, stream_no], seq)
             if stamp is None or entry is None or not isinstance(entry.payload, DocumentChange):
                 continue
-            replica.append(Stream(ORG, hub, incarnation), reissued(entry.payload, stamp), moment)
-            done += 1
+            done.append(replica.append(Stream(ORG, hub, incarnation), reissued(entry.payload, stamp), moment))
     return done

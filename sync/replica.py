@@ -14,7 +14,7 @@ from schema.errors import RefusalError
 from schema.identity import NodeId, Stream
 from schema.kinds.base import Payload
 from sync.clock import Timestamp, tick
-from sync.effective import Effective, Fold, as_effective
+from sync.effective import Effective, Fold, Remembering, as_effective
 from sync.entry import Entry, chain, genesis
 from sync.log_tables import LogTables, StreamRow
 from sync.messages import Batch
@@ -42,6 +42,14 @@ class Replica:
         self.organisation = organisation
         self.log = LogTables(connection)
         self._folds = folds
+
+    def forget(self) -> None:
+        """Drop what was remembered: the owner's transaction was rolled back, and numbers may be given again."""
+        self.log.forget()
+        self.organisation.forget()
+        for fold in self._folds:
+            if isinstance(fold, Remembering):
+                fold.forget()
 
     def append(self, stream: Stream, payload: Payload, moment: Moment, operation: str = "") -> Entry:
         """Append one entry to an own stream and fold it; the caller commits, and only then is it a fact.

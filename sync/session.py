@@ -161,19 +161,22 @@ class ClientSession:
             self._probed = [probe(replica, stream) for stream in suspects[:PROBES_MAX]]
             return self._request(replica, clock, theirs, tuple(self._probed))
         result.is_complete = not result.unequal_scopes
-        self._compare_folds(replica, response)
+        self._compare_folds(replica, request, response)
         return None
 
-    def _compare_folds(self, replica: Replica, response: Response) -> None:
-        if ORG in self.result.unequal_scopes or response.release != self._release:
+    def _compare_folds(self, replica: Replica, request: Request, response: Response) -> None:
+        """Compare what both sides show of the scopes that they hold alike: a sale made meanwhile is no mismatch."""
+        if response.release != self._release:
+            return
+        theirs = {state.scope: state.digest for state in request.scopes}
+        theirs |= {v.scope: vector_digest(v.vector) for v in response.vectors}
+        alike = {s.scope for s in self._states(replica) if s.digest == theirs.get(s.scope) and not s.own_only}
+        if ORG not in alike:
             return
         mine = fold_digests(replica)
-        for scope, digest in response.fold_digests:
-            subscription = self._subscriptions.get(scope)
-            if subscription is None or subscription.own_only or scope in self.result.unequal_scopes:
-                continue
-            if mine.get(scope) != digest:
-                self.result.mismatched_folds.append(scope)
+        self.result.mismatched_folds = [
+            scope for scope, digest in response.fold_digests if scope in alike and mine.get(scope) != digest
+        ]
 
 
 def own_ahead(replica: Replica, scope: str, theirs: VersionVector, me: NodeId) -> list[Stream]:
