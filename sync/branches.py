@@ -93,8 +93,11 @@ def _cut_off(replica: Replica, row: StreamRow, common_seq: int) -> int:
     digest = replica.log.digest_at(row, common_seq)
     assert digest is not None
     gone = [e for e in stream_effective(replica.log, row) if e.seq > common_seq]
+    entries = list(replica.log.entries(row, common_seq))
+    digests = [e.digest for e in entries]
+    digests += [e.payload.digest for e in entries if isinstance(e.payload, EntryRecovered)]
     connection = replica.connection
-    for table in ("entry", "seal", "seen", "inert"):
+    for table in ("entry", "seal", "seen", "inert", "recovered"):
         connection.execute(
             f"DELETE FROM {table} WHERE scope_no = ? AND stream_no = ? AND seq > ?",
             (row.scope_no, row.stream_no, common_seq),
@@ -107,6 +110,7 @@ def _cut_off(replica: Replica, row: StreamRow, common_seq: int) -> int:
     )
     if gone:
         replica.retract(row, gone)
+    replica.settle_recovered(row.stream.scope, digests)
     return row.head.seq - common_seq
 
 

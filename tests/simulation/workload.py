@@ -75,7 +75,7 @@ class Workload:
             (30, self.sell), (4, self.refund), (6, self.receive), (4, self.adjust), (2, self.repack), (6, self.dispatch),
             (8, self.arrive), (10, self.look), (12, self.post_count), (5, self.zone_session), (4, self.zone_line),
             (4, self.count_transit), (6, self.accept), (4, self.void), (4, self.classify), (4, self.price),
-            (2, self.taste), (1, self.shift),
+            (2, self.taste), (1, self.shift), (4, self.hear_and_count),
         ]  # fmt: skip
         self.actions = [(weight * rng.choice([0, 1, 1, 2]) or 1, action) for weight, action in self.actions]
 
@@ -167,7 +167,9 @@ class Workload:
         world.deliver_late()
         world.conversations = [one for one in world.conversations if not one.is_over]
         if world.conversations and rng.random() < 0.85:
-            rng.choice(world.conversations).step()
+            conversation = rng.choice(world.conversations)
+            for _ in range(rng.choice([1, 2, 6])):
+                conversation.step()
             return
         node = rng.choice(world.nodes)
         if node.uses_bundles:
@@ -423,6 +425,20 @@ class Workload:
             taken = peer.transact(lambda: (peer.moment().wall_ms, peer.vector()))
             if taken is not None:
                 self.record(peer, product, *taken, self.quantity(peer, product))
+
+    def hear_and_count(self, machine: Machine) -> None:
+        """Reconcile with a neighbour and count at once: what a wrong clock stamped is already known."""
+        peers = [m for m in self.world.nodes if m.location == machine.location and m.signer is not machine.signer]
+        if not peers or machine.uses_bundles:
+            return
+        peer = self.rng.choice(peers)
+        if not (machine.can_speak and machine.can_hear and peer.can_speak and peer.can_hear):
+            return
+        Conversation(machine, peer).run()
+        product = self.rng.choice(PRODUCTS[:3])
+        taken = machine.transact(lambda: (machine.moment().wall_ms, machine.vector()))
+        if taken is not None:
+            self.record(machine, product, *taken, self.quantity(machine, product))
 
     def record(
         self,

@@ -136,3 +136,12 @@ CREATE TABLE document_change (
     seq INTEGER NOT NULL,
     is_in_org INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Entries appended again after a fork, by the digest that they had: each counts once, however often it came back.
+CREATE TABLE recovered (
+    scope_no INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    stream_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, digest, stream_no, seq)
+) STRICT, WITHOUT ROWID;
