@@ -14,7 +14,7 @@ import msgspec
 
 from schema.identity import ORG, EntryId, LocationId, Stream, location_scope, scope_location
 from schema.kinds import KIND_OF
-from schema.kinds.base import Kind, Payload, Permission, Rank
+from schema.kinds.base import Kind, Payload, Rank
 from schema.kinds.catalogue import ChangeStamp, DocumentChange
 from schema.kinds.counting import CountRecorded, EntryVoided
 from schema.kinds.organisation import (
@@ -173,8 +173,7 @@ class Auditor:
         for entries in effective.values():
             for e in entries:
                 if isinstance(e.payload, DocumentChange):
-                    authority = machine.replica.organisation.authority(machine.disk, e.stream)
-                    rank = min(authority.permissions[Permission.CATALOGUE.value], Rank.ADMIN.order)
+                    rank = Rank(e.payload.role).order
                     stamp = ChangeStamp(rank, *e.hlc, e.writer, e.seq)
                     is_hub = e.stream.node == root and e.stream.scope == ORG
                     changes[e.payload.document].append(Delivery(e.payload, stamp, may_reissue=is_hub))

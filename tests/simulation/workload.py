@@ -573,7 +573,8 @@ class Workload:
         def act() -> None:
             state = read_document(machine.disk, document)
             stream = Stream(scope, machine.signer.node, machine.incarnation)
-            for change in edit(state, sets, writer=stream.writer, time_ms=machine.moment().wall_ms):
+            role = "admin" if machine.is_hub else rng.choice(["clerk", "supervisor", "auditor"])
+            for change in edit(state, sets, writer=stream.writer, time_ms=machine.moment().wall_ms, role=role):
                 machine.append(scope, change)
 
         try:
