@@ -280,6 +280,33 @@ class LogTables:
             ).fetchall()
         )
 
+    def inert_reason(self, row: StreamRow, seq: int) -> str:
+        """Return why one entry is inert; empty when it is not."""
+        found = self._connection.execute(
+            "SELECT reason FROM inert WHERE scope_no = ? AND stream_no = ? AND seq = ?",
+            (row.scope_no, row.stream_no, seq),
+        ).fetchone()
+        return "" if found is None else str(found[0])
+
+    def note_recovered(self, row: StreamRow, recovered: Iterable[tuple[int, bytes]]) -> None:
+        """Index entries of one stream that recover others, by the digest that those had."""
+        self._connection.executemany(
+            "INSERT INTO recovered (scope_no, digest, stream_no, seq) VALUES (?, ?, ?, ?)",
+            [(row.scope_no, digest, row.stream_no, seq) for seq, digest in recovered],
+        )
+
+    def has_recovered(self, scope_no: int) -> bool:
+        """Tell whether a scope holds any entry that recovers another."""
+        found = self._connection.execute("SELECT 1 FROM recovered WHERE scope_no = ? LIMIT 1", (scope_no,)).fetchone()
+        return found is not None
+
+    def recovered(self, scope_no: int, digest: bytes) -> list[tuple[int, int]]:
+        """Return (stream number, seq) of the entries that recover one with this digest."""
+        rows = self._connection.execute(
+            "SELECT stream_no, seq FROM recovered WHERE scope_no = ? AND digest = ?", (scope_no, digest)
+        ).fetchall()
+        return [(stream_no, seq) for stream_no, seq in rows]
+
     def clear_inert(self, row: StreamRow, seqs: Iterable[int]) -> None:
         """Take entries off the inert list."""
         self._connection.executemany(

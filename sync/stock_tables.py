@@ -271,7 +271,7 @@ class StockTables:
             ).fetchall():
                 if steps[-1][0] != at:
                     steps.append((at, dict(steps[-1][1])))
-                steps[-1][1][writer] = seen
+                steps[-1][1][writer] = max(seen, steps[-1][1].get(writer, 0))
         low, high = 0, len(steps)
         while low < high:
             middle = (low + high) // 2

@@ -132,5 +132,12 @@ def sale_of(node: Node, lines: Sequence[SaleLine], number: str, wall_ms: int) ->
     date = today(node, wall_ms)
     given = -(-total // 1000) * 1000
     return Sale(
-        number, date, shift_of(node, date), "1012", tuple(lines), moves_of(lines), (Tender("cash", total, given),), total
+        number,
+        date,
+        shift_of(node, date),
+        "1012",
+        tuple(lines),
+        moves_of(lines),
+        (Tender("cash", total, given),),
+        total,
     )
