@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from edge.sync_commands import add_sync_commands
+
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    del app
+    add_sync_commands(app)

@@ -1,10 +1,219 @@
-"""The verbs that this package adds to the command `edgetill`."""
+"""The verbs of the hub: found it, serve it, invite nodes, see and revoke them, define operators, issue tokens."""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 import typer
+
+from hub.import_commands import add_import
+from schema.errors import RefusalError
+from schema.kinds.organisation import LocationDefined
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+HubOption = Annotated[Path, typer.Option("--hub", envvar="EDGETILL_HUB", help="The hub's directory.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
+_HERE = Path("hub")
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    del app
+    app.add_typer(_hub_app(), name="hub")
+    add_import(app)
+
+
+def _open(directory: Path) -> Hub:
+    from hub.service import open_hub
+
+    return open_hub(directory)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[Hub]:
+    hub = _open(directory)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+def _write_json(value: Any) -> None:
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def _hub_app() -> typer.Typer:
+    app = typer.Typer(help="The meeting point of all nodes.", no_args_is_help=True)
+    app.command()(init)
+    app.command()(serve)
+    app.command()(invite)
+    app.command()(nodes)
+    app.command()(revoke)
+    app.command()(token)
+    operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
+    operator.command("add")(add_operator)
+    app.add_typer(operator, name="operator")
+    return app
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new directory for the hub.")],
+    name: Annotated[str, typer.Option(help="The organisation's name.")],
+    location: Annotated[list[str] | None, typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Found the sample chain with its goods and stock.")] = False,
+    address: Annotated[str, typer.Option(help="host:port as nodes reach the hub.")] = "127.0.0.1:8443",
+    database: Annotated[str, typer.Option(help="A file name in the directory, or a PostgreSQL URL.")] = "hub.db",
+    currency: Annotated[str, typer.Option()] = "CNY",
+    time_zone: Annotated[str, typer.Option()] = "Asia/Shanghai",
+    as_json: JsonOption = False,
+) -> None:
+    """Found an organisation: its key, its locations, its default policies and a first token."""
+    from hub.own_log import parse_location
+    from hub.service import init_hub
+
+    places = [parse_location(text) for text in location or []]
+    if sample:
+        from schema.sample import locations
+
+        places += [LocationDefined(place.code, place.name, place.kind) for place in locations()]
+    founded = init_hub(
+        directory,
+        name=name,
+        locations=places,
+        address=address,
+        database=database,
+        currency=currency,
+        time_zone=time_zone,
+    )
+    if sample:
+        from hub.importing import found_sample
+
+        opened = _open(directory)
+        try:
+            found_sample(opened)
+        finally:
+            opened.close()
+    if as_json:
+        _write_json(founded._asdict())
+        return
+    typer.echo(f"{name}: hub {founded.hub} in {directory}")
+    typer.echo(f"token for the JSON API (shown once): {founded.token}")
+    typer.echo(f"keep a copy of {directory / 'hub.key'} apart from the database's backup")
+
+
+def serve(
+    hub: HubOption = _HERE,
+    host: Annotated[str | None, typer.Option(help="Where to listen; the address's host by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="The address's port by default; 0 takes a free one.")] = None,
+    plain: Annotated[bool, typer.Option(help="Without TLS, on the loopback alone.")] = False,
+) -> None:
+    """Serve nodes and the JSON API until SIGTERM."""
+    from hub.service import make_server
+
+    with _opened(hub) as opened:
+        settings = opened.identity.settings
+        server = make_server(
+            opened,
+            host=host or settings.host,
+            port=settings.port if port is None else port,
+            plain=plain,
+            on_ready=lambda url: typer.echo(f"listening on {url}"),
+        )
+        server.run()
+    if not server.started:
+        raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
+
+
+def invite(
+    location: Annotated[str, typer.Option(help="The location that the node joins.")],
+    name: Annotated[str, typer.Option(help="What people call the node.")],
+    till: Annotated[str, typer.Option(help="The till code in its receipt numbers.")],
+    profile: Annotated[str, typer.Option(help="till, warehouse, van or manager.")] = "till",
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an invitation that one node may use within 15 minutes."""
+    from hub.enrolment import Profile
+
+    if profile not in set(Profile):
+        raise RefusalError("profile_unknown", f"{profile!r} is no profile: {', '.join(Profile)}")
+    with _opened(hub) as opened:
+        issued = opened.enrolment.invite(profile=Profile(profile), location=location, name=name, till=till)
+    if as_json:
+        _write_json(issued)
+        return
+    expires = datetime.datetime.fromtimestamp(issued.expires_ms / 1000).astimezone()
+    typer.echo(f"{issued.invitation}\nat {issued.address} until {expires:%H:%M}")
+
+
+def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """List every node with its last contact and its measured clock error."""
+    from hub.registry import list_nodes
+
+    with _opened(hub) as opened:
+        listed, now_ms = list_nodes(opened.store), opened.now_ms()
+    if as_json:
+        _write_json([node._asdict() for node in listed])
+        return
+    for node in listed:
+        seen = "never" if node.last_ms is None else f"{max(0, now_ms - node.last_ms) // 1000} s ago"
+        clock = "" if node.offset_ms is None else f", clock {node.offset_ms:+d} ms"
+        left = ", revoked" if node.is_revoked else ""
+        typer.echo(f"{node.node}  {node.location}/{node.till}  {node.name}  seen {seen}{clock}{left}")
+
+
+def revoke(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    reason: Annotated[str, typer.Option(help="Why it leaves.")] = "",
+    hub: HubOption = _HERE,
+) -> None:
+    """Take a node out of the fleet: what the hub holds of it stays, nothing that comes later counts."""
+    from hub.registry import revoke_node
+
+    with _opened(hub) as opened:
+        revoke_node(opened.store, opened.own_log, node, reason)
+    typer.echo(f"{node} has left")
+
+
+def add_operator(
+    number: Annotated[str, typer.Argument(help="What the operator types to sign in.")],
+    name: Annotated[str, typer.Argument(help="The operator's name; it travels sealed.")],
+    role: Annotated[str, typer.Option(help="cashier, driver, supervisor, stock_keeper, shop_manager, auditor …")],
+    location: Annotated[list[str], typer.Option(help="Where the operator works; repeat for each.")],
+    pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="4 to 12 digits.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Define an operator, or redefine the one with this number."""
+    from hub.operators import define_operator
+
+    with _opened(hub) as opened:
+        operator = define_operator(
+            opened.store, opened.own_log, number=number, name=name, role=role, locations=location, pin=pin
+        )
+    if as_json:
+        _write_json({"operator": operator, "number": number})
+        return
+    typer.echo(f"operator {number} is {operator}")
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Who uses it; the old token of that name stops working.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token for the JSON API; it is shown once."""
+    from hub.reports import create_token
+
+    with _opened(hub) as opened, opened.store.transaction(None) as replica:
+        made = create_token(replica.connection, name, opened.now_ms())
+    if as_json:
+        _write_json({"name": name, "token": made})
+        return
+    typer.echo(made)

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope, Stream
-from sync.messages import PROTOCOL, ClockReport, ForkProbe, Refusal, Request, Response, ScopeState, ScopeVector
+from sync.log_tables import ZERO_DIGEST
+from sync.messages import PROTOCOL, Batch, ClockReport, ForkProbe, Refusal, Request, Response, ScopeState, ScopeVector
 from sync.messages import scope_vector as as_message
 from sync.replica import Replica
 from sync.signing import SigningKey
@@ -83,6 +84,9 @@ class ClientSession:
         self._refused: set[str] = set()
         self._standing: object = None
         self._probed: list[ForkProbe] = []
+        self._theirs: Mapping[str, VersionVector] = {}
+        self._prepared: list[Batch] | None = None
+        self._expected: Mapping[str, VersionVector] = {}
         self.result = SessionResult()
 
     def open(self, replica: Replica, clock: ClockReport) -> Request:
@@ -102,20 +106,14 @@ class ClientSession:
         theirs: Mapping[str, VersionVector],
         probes: tuple[ForkProbe, ...],
     ) -> Request:
-        vectors: list[ScopeVector] = []
-        batches = []
-        room = self._bytes_max
-        for scope, subscription in self._subscriptions.items():
-            if scope not in theirs:
-                continue
-            only = _only(subscription, self._signer.node)
-            mine = replica.log.heads(scope, only)
-            vectors.append(as_message(scope, mine, own_only=subscription.own_only))
-            if room > 0:
-                known = self._without_refused(scope, theirs[scope], mine)
-                found, _ = replica.outgoing(scope, known, room, self._signer, only)
-                batches += found
-                room -= sum(len(entry) for batch in found for entry in batch.entries)
+        vectors = [
+            as_message(scope, replica.log.heads(scope, _only(one, self._signer.node)), own_only=one.own_only)
+            for scope, one in self._subscriptions.items()
+            if scope in theirs
+        ]
+        prepared, self._prepared = self._prepared, None
+        batches = self._outgoing(replica, theirs) if prepared is None else prepared
+        self._theirs = theirs
         self.result.entries_sent += sum(len(batch.entries) for batch in batches)
         self.result.round_trips += 1
         return Request(
@@ -130,6 +128,43 @@ class ClientSession:
             probes,
         )
 
+    def _outgoing(self, replica: Replica, theirs: Mapping[str, VersionVector]) -> list[Batch]:
+        batches: list[Batch] = []
+        room = self._bytes_max
+        for scope, subscription in self._subscriptions.items():
+            if scope in theirs and room > 0:
+                only = _only(subscription, self._signer.node)
+                known = self._without_refused(scope, theirs[scope], replica.log.heads(scope, only))
+                found, _ = replica.outgoing(scope, known, room, self._signer, only)
+                batches += found
+                room -= sum(len(entry) for batch in found for entry in batch.entries)
+        return batches
+
+    def anticipate(self, replica: Replica, request: Request) -> None:
+        """Prepare the batches that follow a request on its way, should the other side take all of it.
+
+        A backlog then costs the time of the slower side, not the sum of both.
+        """
+        if request.batches:
+            self._grow()
+            self._expected = self._after(replica, request)
+            self._prepared = self._outgoing(replica, self._expected)
+
+    def _grow(self) -> None:
+        if self._is_adaptive:
+            self._bytes_max = min(self._bytes_max * 2, BATCH_BYTES_MAX)
+
+    def _after(self, replica: Replica, request: Request) -> Mapping[str, VersionVector]:
+        """Return the other side's vectors as they stand when it takes a request's batches."""
+        theirs = {scope: dict(vector) for scope, vector in self._theirs.items()}
+        for batch in request.batches:
+            row = replica.log.stream(batch.stream)
+            last = batch.first_seq + len(batch.entries) - 1
+            digest = replica.log.digest_at(row, last) if row else None
+            if digest is not None:
+                theirs[batch.scope][batch.stream.writer] = Head(last, digest)
+        return theirs
+
     def _without_refused(self, scope: str, theirs: VersionVector, mine: VersionVector) -> VersionVector:
         refused = {w: h for w, h in mine.items() if f"{scope}:{w}" in self._refused}
         return {**theirs, **refused}
@@ -141,9 +176,12 @@ class ClientSession:
         for refusal in response.refusals:
             result.refusals.append(refusal)
             self._refused.add(refusal.stream)
-        if self._is_adaptive and (response.batches or request.batches):
-            self._bytes_max = min(self._bytes_max * 2, BATCH_BYTES_MAX)
         theirs = {v.scope: v.vector for v in response.vectors if v.scope in self._subscriptions}
+        if self._prepared is None and (request.batches or response.batches):
+            self._grow()
+        if response.refusals or any(theirs.get(scope) != vector for scope, vector in self._expected.items()):
+            self._prepared = None
+        self._expected = {}
         result.unequal_scopes = []
         suspects: list[Stream] = []
         for scope, vector in theirs.items():
@@ -175,7 +213,9 @@ class ClientSession:
             return
         mine = fold_digests(replica)
         self.result.mismatched_folds = [
-            scope for scope, digest in response.fold_digests if scope in alike and mine.get(scope) != digest
+            scope
+            for scope, digest in response.fold_digests
+            if scope in alike and mine.get(scope, ZERO_DIGEST) != digest
         ]
 
 

@@ -448,6 +448,8 @@ class Conversation:
         if self.answered is None:
             raw = encode_request(self.request)
             self.sent_ms = world.now
+            if world.rng.random() < 0.5:
+                client.transact(lambda: (self.session.anticipate(client.replica, self.request),))
             self.answered = world.carry(client, self.server, raw, is_calm=is_calm)
             self.is_over = self.answered is None
             return

@@ -1,0 +1,117 @@
+"""Applies what came from elsewhere to the node's file without ever being in a sale's way.
+
+A till and the agent write the same file, so the agent's transactions are bounded to a few milliseconds and it
+pauses as long; what it stores is verified before the write lock is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from edge.node import Node
+from edge.store import foreseen
+from schema.errors import RefusalError
+from sync.branches import must_renew
+from sync.messages import Batch, Refusal, Statement
+from sync.signing import is_signed, statement_message
+from sync.verification import VerifiedBatch, verify_batch
+
+SLICE_MS: Final = 8
+BULK_ENTRIES: Final = 2_000
+EVIDENCE_BYTES_MAX: Final = 64 * 1024
+_QUARANTINED: Final = frozenset(
+    {"fork", "seal_invalid", "chain_broken", "entry_malformed", "entry_float", "entry_not_canonical", "entry_too_large"}
+)
+
+
+class Pace:
+    """How much goes into one transaction: adapts to the slice on a trading node, everything in bulk on a new one."""
+
+    def __init__(self, *, is_bulk: bool = False) -> None:
+        self._is_bulk = is_bulk
+        self._entries = BULK_ENTRIES if is_bulk else 8
+
+    @property
+    def entries(self) -> int:
+        """How many entries the next transaction takes."""
+        return self._entries
+
+    def note(self, entries: int, took_ms: float) -> None:
+        """Learn from a transaction, and pause as long as it held the lock."""
+        if self._is_bulk:
+            return
+        per_entry_ms = took_ms / max(1, entries)
+        wanted = int(SLICE_MS / per_entry_ms) if per_entry_ms > 0 else self._entries * 2
+        self._entries = max(1, min(wanted, self._entries * 2, 500))
+        time.sleep(max(took_ms, 1) / 1000)
+
+
+def apply_batches(node: Node, batches: Iterable[Batch], pace: Pace) -> tuple[int, list[Refusal]]:
+    """Verify and store batches; a stream that is refused is named and the others go on. Returns entries stored."""
+    stored = 0
+    refusals: list[Refusal] = []
+    for batch in batches:
+        try:
+            stored += _apply(node, batch, pace)
+        except RefusalError as error:
+            refusals.append(Refusal(str(batch.stream), batch.first_seq, error.code, error.message))
+            if error.code in _QUARANTINED:
+                _quarantine(node, batch, error)
+    return stored, refusals
+
+
+def _apply(node: Node, batch: Batch, pace: Pace) -> int:
+    if must_renew(node.config.node_id, node.state().incarnation, [batch.stream]) and _is_news(node, batch):
+        with node.write() as writing:  # others hold more of my stream than I do: this file is an older copy
+            if must_renew(node.config.node_id, writing.state.incarnation, [batch.stream]):
+                node.new_incarnation(writing)
+    with foreseen(node.store.path):
+        admitted = node.replica.admit(batch)
+    if admitted is None:
+        return 0
+    verified = verify_batch(*admitted)
+    entries = verified.entries
+    position = 0
+    while position < len(entries):
+        count = min(pace.entries, len(entries) - position)
+        part = entries[position : position + count]
+        is_last = position + count == len(entries)
+        began = time.perf_counter()
+        with node.write():
+            node.replica.store(VerifiedBatch(verified.stream, part, verified.seal), is_whole=is_last)
+        pace.note(count, (time.perf_counter() - began) * 1000)
+        position += count
+    return len(entries)
+
+
+def _is_news(node: Node, batch: Batch) -> bool:
+    row = node.replica.log.stream(batch.stream)
+    return row is None or batch.first_seq + len(batch.entries) - 1 > row.head.seq
+
+
+def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
+    evidence = b"".join(batch.entries)[:EVIDENCE_BYTES_MAX] + batch.seal
+    with node.write() as writing:
+        node.replica.log.quarantine(
+            str(batch.stream), batch.first_seq, error.code, error.message, evidence, writing.moment.wall_ms
+        )
+
+
+def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
+    """Keep digests of elsewhere that the hub signed and that are newer than those here; others are ignored."""
+    key = node.config.root_public_key
+    signed = [
+        (s.topic, s.content, s.signature, s.as_of_ms)
+        for s in statements
+        if is_signed(key, s.signature, statement_message(s.topic, s.content))
+    ]
+    if signed:
+        with node.write():
+            node.connection.executemany(
+                "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
+                " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
+                signed,
+            )

@@ -1,0 +1,200 @@
+"""A store's node put together: its settings, key, file, replica and clock. Every use case starts from here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from edge.clock_source import ClockSource, business_date, machine_clock
+from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key, write_private
+from edge.projections import ReceiptProjection, ShiftProjection, index_barcodes
+from edge.store import Store, foreseen
+from schema.codec import encode
+from schema.database import Connection
+from schema.errors import RefusalError
+from schema.identity import LocationId, Scope, Stream, location_scope
+from schema.kinds.base import Payload
+from schema.rules.receipt_numbers import ReceiptNumber
+from sync.branches import renew
+from sync.clock import Clock, observe, start
+from sync.entry import Entry
+from sync.organisation import Organisation
+from sync.replica import Moment, Replica
+from sync.stock_projection import core_folds
+
+RELEASE: Final = "0.1.0"
+HEARTBEAT_MS: Final = 60_000
+
+
+class NodeState(NamedTuple):
+    """The node's one row of state, read inside the transaction that uses it."""
+
+    incarnation: int
+    token: str
+    clock: Clock
+    receipt_next: int
+    last_exchange_ms: int
+
+
+class Writing:
+    """One open write transaction: the moment it began, and what it appends."""
+
+    def __init__(self, node: Node, connection: Connection, state: NodeState, clock: Clock) -> None:
+        self._node = node
+        self._connection = connection
+        self.state = state
+        self.clock = clock
+        self.moment = Moment(clock.wall_ms, clock.bound_ms(), clock.epoch)
+
+    @property
+    def business_date(self) -> str:
+        """The trading day of this moment in the location's zone."""
+        config = self._node.config
+        return business_date(self.clock.wall_ms - self.clock.offset_ms, config.time_zone, config.day_cut_hour)
+
+    def stream(self, scope: Scope | None = None) -> Stream:
+        """Name the node's own current stream of a scope (its location's where none is given)."""
+        return Stream(scope or self._node.config.scope, self._node.config.node_id, self.state.incarnation)
+
+    def append(self, payload: Payload, scope: Scope | None = None, operation: str = "") -> Entry:
+        """Append one entry; it is a fact when the transaction has committed."""
+        return self._node.replica.append(self.stream(scope), payload, self.moment, operation)
+
+    def take_receipt_number(self) -> str:
+        """Return the next receipt number; it is used exactly when this transaction commits."""
+        number = ReceiptNumber(self._node.config.till, self.state.incarnation, self.state.receipt_next)
+        self._connection.execute("UPDATE node_state SET receipt_next = ?", (self.state.receipt_next + 1,))
+        self.state = self.state._replace(receipt_next=self.state.receipt_next + 1)
+        return str(number)
+
+
+class Node:
+    """An enrolled node on its directory. Till and agent each open one; they share nothing but the file."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: ClockSource = machine_clock,
+        entropy: Callable[[int], int] = secrets.randbelow,
+        is_read_only: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.config: NodeConfig = read_config(directory)
+        self.signer = read_key(directory)
+        if self.signer.node != self.config.node:
+            raise RefusalError("key_foreign", f"the key in {directory} belongs to another node")
+        self.clock_source = clock
+        self._entropy = entropy
+        self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only)
+        self.organisation = Organisation(self.config.root, self.config.root_public_key)
+        self.documents, self.stock = core_folds(self.organisation, index_barcodes)
+        self.replica = Replica(
+            self.store.connection,
+            self.organisation,
+            [self.documents, self.stock, ReceiptProjection(), ShiftProjection()],
+        )
+        if not is_read_only:
+            self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the node's file."""
+        self.store.close()
+
+    @property
+    def connection(self) -> Connection:
+        """The node's connection, for reading."""
+        connection: Connection = self.store.connection
+        return connection
+
+    def _start(self) -> None:
+        """Begin a new incarnation when this directory is a copy: another machine's, or an older file."""
+        with self.write() as writing:
+            if writing.state.token != self._outer_token():
+                self._open_incarnation(writing.state)
+            if self.replica.log.scopes():
+                self.replica.unpark()
+
+    def _outer_token(self) -> str:
+        try:
+            return (self.directory / TOKEN_FILE).read_text("ascii").strip()
+        except FileNotFoundError:
+            return ""
+
+    def _open_incarnation(self, state: NodeState) -> None:
+        if not state.token:  # a node's very first start
+            token = self._new_token()
+            self.connection.execute("UPDATE node_state SET token = ?", (token,))
+            return
+        incarnation = renew(self.replica, self.config.node_id, state.incarnation, self._entropy(1 << 30))
+        self.connection.execute(
+            "UPDATE node_state SET incarnation = ?, receipt_next = 1, token = ?", (incarnation, self._new_token())
+        )
+
+    def new_incarnation(self, writing: Writing) -> None:
+        """Open a new incarnation: others hold more, or other, of this node's own stream than it does."""
+        self._open_incarnation(writing.state)
+        writing.state = self._state()
+
+    def _new_token(self) -> str:
+        machine = Path("/etc/machine-id")
+        identity = machine.read_text("ascii").strip() if machine.exists() else ""
+        token = f"{self._entropy(1 << 62):016x}-{identity}"
+        write_private(self.directory / TOKEN_FILE, token.encode())
+        return token
+
+    def _state(self) -> NodeState:
+        row = self.connection.execute(
+            "SELECT incarnation, token, clock, receipt_next, last_exchange_ms FROM node_state"
+        ).fetchone()
+        if row is None:
+            clock = start(self.clock_source())
+            self.connection.execute(
+                "INSERT INTO node_state (only, incarnation, token, clock, receipt_next) VALUES (1, 1, '', ?, 1)",
+                (encode(clock),),
+            )
+            return NodeState(1, "", clock, 1, 0)
+        return NodeState(
+            int(row[0]), str(row[1]), msgspec.msgpack.decode(bytes(row[2]), type=Clock), int(row[3]), int(row[4])
+        )
+
+    def state(self) -> NodeState:
+        """Read the node's state."""
+        with foreseen(self.store.path):
+            return self._state()
+
+    @contextmanager
+    def write(self) -> Iterator[Writing]:
+        """Run a use case as one durable transaction; sequence, head, receipt number and clock are read inside it."""
+        with self.store.transaction() as connection:
+            try:
+                state = self._state()
+                clock = observe(state.clock, self.clock_source())
+                if clock.epoch != state.clock.epoch or clock.wall_ms - state.clock.wall_ms >= HEARTBEAT_MS:
+                    self.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
+                yield Writing(self, connection, state, clock)
+            except BaseException:
+                self.replica.log.forget()
+                raise
+
+    def now_ms(self) -> int:
+        """Return the wall clock minus its last measured offset: by it scheduled prices take effect."""
+        return self.clock_source().wall_ms - self.state().clock.offset_ms
+
+    def own_scope(self, location: str) -> Scope:
+        """Name another location's scope, where this node writes notices only."""
+        return location_scope(LocationId(location))

@@ -1,0 +1,218 @@
+"""The sync agent: one session with the hub, forks and clocks included, while the till goes on selling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Final, Protocol
+
+import msgspec
+
+from edge.applying import Pace, apply_batches, keep_statements
+from edge.node import RELEASE, Node
+from schema.codec import encode
+from schema.errors import TransientError
+from schema.identity import ORG, Scope
+from sync.branches import can_recover, give_way, must_renew, recover
+from sync.clock import ClockMeasurement, anchored, measure
+from sync.messages import (
+    ClockReport,
+    Refusal,
+    Request,
+    decode_response,
+    encode_request,
+)
+from sync.session import ClientSession, SessionResult, Subscription
+from sync.transport import SYNC_PATH
+from sync.version_vector import VersionVector
+
+_PASSES_MAX: Final = 4
+"""Each branch of this node that is found costs one more pass."""
+
+
+class Line(Protocol):
+    """What carries a session's frames to the hub."""
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of requests so far."""
+        ...
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of replies so far."""
+        ...
+
+    def exchange(self, body: bytes) -> bytes:
+        """Send one frame and return the reply; raises TransientError or RefusalError."""
+        ...
+
+
+class SyncReport(msgspec.Struct):
+    """What one sync came to, for people and scripts."""
+
+    is_complete: bool = False
+    entries_sent: int = 0
+    entries_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    round_trips: int = 0
+    seconds: float = 0.0
+    refusals: list[Refusal] = []
+    mismatched_folds: list[str] = []
+    recovered: int = 0
+    offset_ms: int = 0
+
+
+Progress = Callable[[int, int], None]
+"""Called with the entries sent and received so far."""
+
+
+def subscriptions(node: Node) -> list[Subscription]:
+    """Return the scopes that this node holds whole, and those where it only writes notices."""
+    held = [Subscription(ORG), Subscription(node.config.scope)]
+    for scope in sorted(node.replica.log.scopes()):
+        if scope not in {ORG, node.config.scope} and node.replica.log.heads(scope, node.config.node_id):
+            held.append(Subscription(scope, own_only=True))
+    return held
+
+
+def sync_once(
+    node: Node, line: Line, *, is_bulk: bool = False, progress: Progress | None = None, bytes_max: int | None = None
+) -> SyncReport:
+    """Exchange with the hub until neither side has more. Raises TransientError or RefusalError for the whole line."""
+    began = perf_counter()
+    sent, received = line.bytes_sent, line.bytes_received
+    report = SyncReport()
+    pace = Pace(is_bulk=is_bulk)
+    for _ in range(_PASSES_MAX):
+        result, theirs = _session(node, line, pace, report, progress, bytes_max)
+        report.is_complete = result.is_complete
+        report.mismatched_folds = result.mismatched_folds
+        if not _settle(node, result, theirs, report):
+            break
+    report.bytes_sent = line.bytes_sent - sent
+    report.bytes_received = line.bytes_received - received
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+    clock = node.state().clock
+    reading = node.clock_source()
+    current = msgspec.structs.replace(clock, wall_ms=max(clock.wall_ms, reading.wall_ms))
+    return ClockReport(reading.wall_ms, clock.epoch, current.bound_ms(), round_trip_ms)
+
+
+def _session(
+    node: Node,
+    line: Line,
+    pace: Pace,
+    report: SyncReport,
+    progress: Progress | None,
+    bytes_max: int | None,
+) -> tuple[SessionResult, Mapping[str, VersionVector]]:
+    with node.write():  # a step of the clock is noticed before the clock is reported
+        pass
+    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max)
+    best: ClockMeasurement | None = None
+    round_trip_ms: int | None = None
+    theirs: dict[str, VersionVector] = {}
+    with node.store.reading():
+        request: Request | None = session.open(node.replica, _clock_report(node, None))
+    with ThreadPoolExecutor(1) as carrier:
+        while request is not None:
+            body = encode_request(request)
+            sent_ms = node.clock_source().wall_ms
+            answer = carrier.submit(line.exchange, body)
+            # While the hub works on this part of a backlog, the next one is read and packed.
+            with node.store.reading():
+                session.anticipate(node.replica, request)
+            response = decode_response(answer.result())
+            received_ms = node.clock_source().wall_ms
+            if response.busy_ms:
+                raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
+            measured = measure(sent_ms, response.wall_ms, received_ms)
+            round_trip_ms = max(0, received_ms - sent_ms)
+            best = measured if best is None or measured.unc_ms < best.unc_ms else best
+            _, refused = apply_batches(node, response.batches, pace)
+            report.refusals += refused
+            keep_statements(node, response.statements)
+            theirs |= {v.scope: v.vector for v in response.vectors}
+            with node.store.reading():
+                clock = _clock_report(node, round_trip_ms)
+                request = session.next(node.replica, clock, request, response)
+            if progress is not None:
+                progress(session.result.entries_sent, session.result.entries_received)
+    result = session.result
+    report.entries_sent += result.entries_sent
+    report.entries_received += result.entries_received
+    report.round_trips += result.round_trips
+    report.refusals += result.refusals
+    if best is not None:
+        report.offset_ms = best.offset_ms
+        _renew_clock(node, best, is_complete=result.is_complete)
+    return result, theirs
+
+
+def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -> None:
+    with node.write() as writing:
+        clock = anchored(writing.clock, measured)
+        node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
+        if is_complete:
+            now_ms = clock.wall_ms - clock.offset_ms
+            node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (now_ms,))
+
+
+def _settle(node: Node, result: SessionResult, theirs: Mapping[str, VersionVector], report: SyncReport) -> bool:
+    """Act on what a session found of this node's own streams; tells whether another pass has something to do.
+
+    Others that hold more, or other, of them mean a restored or copied file: a new incarnation begins, the hub's
+    branch is taken over, and what only this file holds is appended again.
+    """
+    met = [*result.ahead, *(parting.stream for parting in result.parted)]
+    if met:
+        with node.write() as writing:
+            if must_renew(node.config.node_id, writing.state.incarnation, met):
+                node.new_incarnation(writing)
+    for parting in result.parted:
+        with node.write() as writing:
+            give_way(node.replica, parting, node.config.node_id, writing.moment.wall_ms)
+    recovered = 0
+    for subscription in subscriptions(node):
+        scope = Scope(subscription.scope)
+        with node.write() as writing:
+            heads = node.replica.log.heads(scope) if result.is_complete else theirs.get(scope)
+            if heads is not None and can_recover(node.replica, scope, heads):
+                recovered += len(recover(node.replica, writing.stream(scope), writing.moment))
+    report.recovered += recovered
+    return bool(result.parted or recovered)
+
+
+class HttpLine:
+    """A hub line as the session's carrier."""
+
+    def __init__(self, node: Node) -> None:
+        from edge.hub_line import HubLine
+
+        self._node = node
+        self._hub = HubLine(node.config.hub_address, node.config.ca_pem)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of requests, heads included."""
+        return self._hub.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of replies, heads included."""
+        return self._hub.bytes_received
+
+    def exchange(self, body: bytes) -> bytes:
+        """Post one frame to the hub's sync endpoint."""
+        return self._hub.post_signed(self._node.signer, self._node.config.hub, SYNC_PATH, body)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._hub.close()

@@ -1,0 +1,87 @@
+"""Measures the clocks of nodes from their requests and records, as entries, those that are off by more than they say.
+
+A wrong clock never stops a sale; it is this entry that lets the count rules read its times rightly afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hub.own_log import OwnLog
+from hub.store import HubStore
+from schema.identity import Scope, Stream
+from schema.kinds.counting import ClockFixed
+from sync.clock import ClockMeasurement
+from sync.messages import Request
+from sync.replica import Replica
+
+MEASURED_BYTES_MAX: Final = 64 * 1024
+"""A larger request spends longer on the line than the round trip that its node measured."""
+TOLERANCE_MS: Final = 250
+"""Added to the recorded bound, so that jitter of the line is no reason for another entry."""
+_OFFSET_MS_MAX: Final = 2**52
+
+
+def measured(request: Request, received_ms: int, size: int) -> ClockMeasurement | None:
+    """Return node clock minus true time; None where the request does not allow it.
+
+    The round trip is that of the node's last exchange, not of this one: the bound is the whole of it, not half.
+    """
+    clock = request.clock
+    if clock.round_trip_ms is None or size > MEASURED_BYTES_MAX:
+        return None
+    offset_ms = clock.wall_ms + clock.round_trip_ms // 2 - received_ms
+    if abs(offset_ms) > _OFFSET_MS_MAX or clock.round_trip_ms > _OFFSET_MS_MAX:
+        return None
+    return ClockMeasurement(offset_ms, clock.round_trip_ms + 1)
+
+
+class ClockFixes:
+    """Appends `clock.fixed` once per writer, clock epoch and scope, and again only when the last no longer holds."""
+
+    def __init__(self, own_log: OwnLog) -> None:
+        self._own_log = own_log
+
+    def judge(self, store: HubStore, request: Request, received_ms: int, size: int) -> ClockMeasurement | None:
+        """Measure one request's clock and record what its node does not know; returns the measurement."""
+        measurement = measured(request, received_ms, size)
+        if measurement is None:
+            return None
+        claimed = request.clock.unc_ms
+        if claimed is not None and abs(measurement.offset_ms) - measurement.unc_ms <= claimed:
+            return measurement
+        with store.snapshot() as replica:
+            due = self._due(replica, request, measurement)
+        for scope in due:
+            with store.transaction(scope) as replica:
+                for stream in self._due(replica, request, measurement).get(scope, []):
+                    self._fix(replica, stream, request.clock.epoch, measurement)
+        return measurement
+
+    @staticmethod
+    def _due(replica: Replica, request: Request, measurement: ClockMeasurement) -> dict[Scope, list[Stream]]:
+        rows = replica.connection.execute(
+            "SELECT scope.scope, max(stream.incarnation) FROM stream JOIN scope ON scope.scope_no = stream.scope_no"
+            " WHERE stream.node = ? AND stream.head_seq > 0 AND scope.scope LIKE 'loc/%' GROUP BY scope.scope",
+            (request.node,),
+        ).fetchall()
+        due: dict[Scope, list[Stream]] = {}
+        for scope, incarnation in rows:
+            stream = Stream(Scope(scope), request.node, incarnation)  # type: ignore[arg-type]
+            known = replica.connection.execute(
+                "SELECT offset_ms, unc_ms FROM clock_fix WHERE scope = ? AND writer = ? AND clock_epoch = ?",
+                (scope, stream.writer, request.clock.epoch),
+            ).fetchone()
+            if known is None or abs(measurement.offset_ms - known[0]) > known[1] + measurement.unc_ms:
+                due.setdefault(Scope(scope), []).append(stream)
+        return due
+
+    def _fix(self, replica: Replica, stream: Stream, epoch: int, measurement: ClockMeasurement) -> None:
+        unc_ms = measurement.unc_ms + TOLERANCE_MS
+        self._own_log.append(replica, stream.scope, ClockFixed(stream.writer, epoch, measurement.offset_ms, unc_ms))
+        replica.connection.execute(
+            "INSERT INTO clock_fix (scope, writer, clock_epoch, offset_ms, unc_ms) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (scope, writer, clock_epoch) DO UPDATE SET offset_ms = excluded.offset_ms,"
+            " unc_ms = excluded.unc_ms",
+            (stream.scope, stream.writer, epoch, measurement.offset_ms, unc_ms),
+        )

@@ -1,0 +1,111 @@
+"""Snapshots for new nodes: a signed bundle of `org` and a location's scope in a file, sent from any byte on.
+
+A file is named by the vectors that it holds and never changes, so a download that broke off goes on where it
+stopped, even when the hub has moved on since: what came later is the tail that the first session brings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from hub.store import HubStore
+from schema.identity import ORG, LocationId, location_scope
+from sync.bundle import BundleHeader, write_bundle
+from sync.messages import Batch, scope_vector
+from sync.replica import Replica
+from sync.signing import SigningKey
+from sync.version_vector import Head, vector_digest
+
+PART_BYTES: Final = 1024 * 1024
+KEPT_SECONDS: Final = 6 * 3600
+_ETAG: Final = re.compile(r'"([0-9a-f]{32})"')
+_RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+
+
+class SnapshotFile(NamedTuple):
+    """A whole snapshot on disk."""
+
+    path: Path
+    etag: str
+    size: int
+
+
+class Snapshots:
+    """Makes and finds snapshot files."""
+
+    def __init__(self, folder: Path, store: HubStore, signer: SigningKey, release: str) -> None:
+        self._folder = folder
+        self._store = store
+        self._signer = signer
+        self._release = release
+
+    def find(self, location: LocationId, if_range: str | None, wall_ms: int) -> SnapshotFile:
+        """Return the file that an interrupted download began with, while it is kept; else one of now."""
+        folder = self._folder / hashlib.sha256(location.encode()).hexdigest()[:16]
+        asked = _ETAG.fullmatch(if_range or "")
+        if asked and (folder / f"{asked[1]}.bundle").is_file():
+            return _described(folder / f"{asked[1]}.bundle")
+        with self._store.snapshot() as replica:
+            scopes = (ORG, location_scope(location))
+            vectors = tuple(scope_vector(scope, replica.log.heads(scope)) for scope in scopes)
+            digest = hashlib.sha256(b"".join(vector_digest(v.vector) for v in vectors)).hexdigest()[:32]
+            path = folder / f"{digest}.bundle"
+            if not path.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                header = BundleHeader(1, self._release, self._signer.node, "", wall_ms, vectors)
+                beside = folder / f"{digest}.{secrets.token_hex(4)}.part"
+                with beside.open("wb") as file:
+                    for piece in write_bundle(header, self._parts(replica, scopes), self._signer):
+                        file.write(piece)
+                beside.replace(path)
+        _clear(folder, path)
+        return _described(path)
+
+    def _parts(self, replica: Replica, scopes: tuple[str, ...]) -> Iterator[tuple[Batch, ...]]:
+        for scope in scopes:
+            theirs: dict[str, Head] = {}
+            while True:
+                batches, _ = replica.outgoing(scope, theirs, PART_BYTES, self._signer)
+                if not batches:
+                    break
+                for batch in batches:
+                    yield (batch,)
+                    row = replica.log.stream(batch.stream)
+                    last = batch.first_seq + len(batch.entries) - 1
+                    digest = replica.log.digest_at(row, last) if row else None
+                    assert digest is not None
+                    theirs[batch.stream.writer] = Head(last, digest)
+
+
+def _described(path: Path) -> SnapshotFile:
+    return SnapshotFile(path, f'"{path.stem}"', path.stat().st_size)
+
+
+def _clear(folder: Path, newest: Path) -> None:
+    # By the file's age alone: a download that takes longer than this starts again.
+    for path in folder.iterdir():
+        try:
+            if path != newest and time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return the (first, last) byte asked for; None when the whole is, ValueError when it lies outside."""
+    found = _RANGE.fullmatch(header.strip()) if header else None
+    if found is None or found[1] == found[2] == "":
+        return None
+    if found[1] == "":
+        first, last = max(0, size - int(found[2])), size - 1
+    else:
+        first, last = int(found[1]), min(int(found[2] or size - 1), size - 1)
+    if first > last:
+        raise ValueError("the range lies outside the file")
+    return first, last

@@ -1,0 +1,290 @@
+"""The hub over HTTP: reads bounded bodies, runs the work in worker threads, and turns every refusal into a Problem.
+
+Bodies are read raw and decoded by ourselves: nothing of a request is believed before its signature fits, and a
+framework's typed parameters would decode it twice. Messages other than the session's own travel unframed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import QueryParameter
+from litestar.response import Stream
+
+from hub.ingest import Credentials
+from hub.reports import PAGE_MAX, ConflictsPage, SalesPage, StockPage
+from hub.snapshots import parse_range
+from schema.codec import encode
+from schema.errors import EdgetillError, RefusalError, TransientError
+from sync.messages import FRAME_BYTES_MAX
+from sync.transport import (
+    CONTENT_TYPE,
+    ENROL_PATH,
+    NODE_HEADER,
+    NONCE_HEADER,
+    ORGANISATION_PATH,
+    SIGNATURE_HEADER,
+    SNAPSHOT_PATH,
+    SYNC_PATH,
+    EnrolRequest,
+    OrganisationCard,
+    Problem,
+)
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+BODY_BYTES_MAX: Final = FRAME_BYTES_MAX + 64
+DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
+"""So much of a body that is too large is read and dropped, so that its sender reads the answer instead of a reset."""
+BODY_SECONDS_MAX: Final = 60
+RETRY_SECONDS: Final = 2
+_WIRE_PATHS: Final = frozenset({SYNC_PATH, ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
+_CHUNK_BYTES: Final = 256 * 1024
+
+_STATUS: Final = {
+    "credentials_missing": HTTPStatus.UNAUTHORIZED,
+    "node_unknown": HTTPStatus.UNAUTHORIZED,
+    "signature_invalid": HTTPStatus.UNAUTHORIZED,
+    "token_missing": HTTPStatus.UNAUTHORIZED,
+    "token_unknown": HTTPStatus.UNAUTHORIZED,
+    "node_revoked": HTTPStatus.FORBIDDEN,
+    "node_mismatch": HTTPStatus.FORBIDDEN,
+    "scope_forbidden": HTTPStatus.FORBIDDEN,
+    "proof_invalid": HTTPStatus.FORBIDDEN,
+    "code_unknown": HTTPStatus.NOT_FOUND,
+    "path_unknown": HTTPStatus.NOT_FOUND,
+    "code_used": HTTPStatus.CONFLICT,
+    "till_taken": HTTPStatus.CONFLICT,
+    "code_expired": HTTPStatus.GONE,
+    "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "body_slow": HTTPStatus.REQUEST_TIMEOUT,
+    "range_invalid": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+}
+
+AnyRequest = Request[Any, Any, Any]
+OptionalText = Annotated[str | None, QueryParameter()]
+PageLimit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
+ResultT = TypeVar("ResultT")
+_log = logging.getLogger("edgetill.hub")
+
+
+class Workers:
+    """A bounded set of threads with a bounded queue before them."""
+
+    def __init__(self, *, threads: int, waiting_max: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub")
+        self._threads = threads
+        self._waiting_max = waiting_max
+        self._running = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether another request would wait too long."""
+        return self._running >= self._threads + self._waiting_max
+
+    async def run(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run blocking work; raises TransientError `busy` when too many requests wait already."""
+        if self.is_full:
+            raise TransientError("busy", "the hub is busy: try again in a moment")
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._running -= 1
+
+    def close(self) -> None:
+        """Wait for the work that runs."""
+        self._pool.shutdown(wait=True)
+
+
+async def read_body(request: AnyRequest, limit: int = BODY_BYTES_MAX) -> bytes:
+    """Return the body; raises RefusalError `body_too_large` or `body_slow`, never holding more than the limit."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= limit:
+                    chunks.append(chunk)
+                elif size > DISCARDED_BYTES_MAX:
+                    break
+                else:
+                    chunks.clear()
+    except TimeoutError:
+        raise RefusalError("body_slow", "the body did not arrive in time") from None
+    if size > limit:
+        raise RefusalError("body_too_large", f"a body is at most {limit} bytes")
+    return b"".join(chunks)
+
+
+def _credentials(request: AnyRequest) -> Credentials:
+    headers = request.headers
+    return Credentials(headers.get(NODE_HEADER, ""), headers.get(NONCE_HEADER, ""), headers.get(SIGNATURE_HEADER, ""))
+
+
+def _problem(request: AnyRequest, status: int, code: str, message: str) -> Response[bytes]:
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+    problem = Problem(code[:96], message[:1000])
+    if request.url.path in _WIRE_PATHS:
+        return Response(encode(problem), status_code=status, media_type=CONTENT_TYPE, headers=headers)
+    content = msgspec.json.encode({"code": problem.code, "message": problem.message})
+    return Response(content, status_code=status, media_type="application/json", headers=headers)
+
+
+def _on_ours(request: AnyRequest, error: EdgetillError) -> Response[bytes]:
+    if isinstance(error, TransientError):
+        return _problem(request, HTTPStatus.TOO_MANY_REQUESTS, error.code, error.message)
+    if isinstance(error, RefusalError):
+        return _problem(request, _STATUS.get(error.code, HTTPStatus.BAD_REQUEST), error.code, error.message)
+    _log.critical("the hub must stop: %s [%s]", error.message, error.code)
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, error.code, "the hub needs its administrator")
+
+
+def _on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    codes = {HTTPStatus.NOT_FOUND: "path_unknown", HTTPStatus.METHOD_NOT_ALLOWED: "method_unknown"}
+    code = codes.get(HTTPStatus(error.status_code), "request_malformed")
+    return _problem(request, error.status_code, code, error.detail or code)
+
+
+def _on_bug(request: AnyRequest, error: Exception) -> Response[bytes]:
+    _log.error("a request failed in a way that was not foreseen", exc_info=error)
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "the hub failed; its log says how")
+
+
+def create_app(hub: Hub) -> Litestar:
+    """Return the hub's web application."""
+    workers = hub.workers
+
+    @post(SYNC_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
+    async def sync(request: AnyRequest) -> Response[bytes]:
+        # The clock is read before the body arrives: how long that takes is no error of the node's clock.
+        received_ms = hub.now_ms()
+        if workers.is_full:
+            raise TransientError("busy", "the hub is busy: try again in a moment")
+        body = await read_body(request)
+        credentials = _credentials(request)
+        answer = await workers.run(lambda: hub.ingest.handle(credentials, body, received_ms))
+        return Response(answer, media_type=CONTENT_TYPE)
+
+    @post(ENROL_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
+    async def enrol(request: AnyRequest) -> Response[bytes]:
+        body = await read_body(request, 4096)
+        try:
+            wish = msgspec.msgpack.decode(body, type=EnrolRequest)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise RefusalError("message_malformed", f"the request cannot be read: {error}") from None
+        peer = request.client.host if request.client else ""
+        response = await workers.run(lambda: hub.enrolment.redeem(wish, peer))
+        return Response(encode(response), media_type=CONTENT_TYPE)
+
+    @get(ORGANISATION_PATH, include_in_schema=False)
+    async def organisation() -> Response[bytes]:
+        card: OrganisationCard = await workers.run(hub.card)
+        return Response(encode(card), media_type=CONTENT_TYPE)
+
+    @get(SNAPSHOT_PATH, include_in_schema=False)
+    async def snapshot(request: AnyRequest) -> Response[Any]:
+        credentials, if_range = _credentials(request), request.headers.get("if-range")
+        standing = await workers.run(lambda: hub.ingest.authenticate(credentials, SNAPSHOT_PATH, b""))
+        found = await workers.run(lambda: hub.snapshots.find(standing.location, if_range, hub.now_ms()))
+        wanted = request.headers.get("range") if if_range in {None, found.etag} else None
+        try:
+            part = parse_range(wanted, found.size)
+        except ValueError:
+            raise RefusalError("range_invalid", f"the snapshot has {found.size} bytes") from None
+        first, last = part or (0, found.size - 1)
+        headers = {"ETag": found.etag, "Accept-Ranges": "bytes", "Content-Length": str(last - first + 1)}
+        if part is not None:
+            headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
+        status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
+        chunks = _read_chunks(found.path, first, last)
+        return Stream(chunks, status_code=status, media_type=CONTENT_TYPE, headers=headers)
+
+    @get("/v1/sales", security=[{"token": []}])
+    async def sales(
+        request: AnyRequest,
+        location: OptionalText = None,
+        business_date: OptionalText = None,
+        cursor: OptionalText = None,
+        limit: PageLimit = 100,
+    ) -> SalesPage:
+        """List completed sales and refunds."""
+
+        def work() -> SalesPage:
+            hub.reports.authorise(request.headers.get("authorization"))
+            return hub.reports.sales(location=location, business_date=business_date, cursor=cursor, limit=limit)
+
+        return await workers.run(work)
+
+    @get("/v1/stock", security=[{"token": []}])
+    async def stock(
+        request: AnyRequest,
+        location: OptionalText = None,
+        product: OptionalText = None,
+        cursor: OptionalText = None,
+        limit: PageLimit = 100,
+    ) -> StockPage:
+        """List stock on hand."""
+
+        def work() -> StockPage:
+            hub.reports.authorise(request.headers.get("authorization"))
+            return hub.reports.stock(location=location, product=product, cursor=cursor, limit=limit)
+
+        return await workers.run(work)
+
+    @get("/v1/conflicts", security=[{"token": []}])
+    async def conflicts(
+        request: AnyRequest,
+        location: OptionalText = None,
+        status: OptionalText = None,
+        cursor: OptionalText = None,
+        limit: PageLimit = 100,
+    ) -> ConflictsPage:
+        """List what the rules found and what waits for a person."""
+
+        def work() -> ConflictsPage:
+            hub.reports.authorise(request.headers.get("authorization"))
+            return hub.reports.conflicts(location=location, status=status, cursor=cursor, limit=limit)
+
+        return await workers.run(work)
+
+    return Litestar(
+        [sync, enrol, organisation, snapshot, sales, stock, conflicts],
+        openapi_config=OpenAPIConfig(
+            title="edgetill hub",
+            version="1",
+            path="/v1/openapi",
+            # Only the document itself: the library's own viewers load their scripts from elsewhere.
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+        ),
+        exception_handlers={EdgetillError: _on_ours, HTTPException: _on_framework, Exception: _on_bug},
+        lifespan=[hub.lifespan],
+        logging_config=None,
+    )
+
+
+async def _read_chunks(path: Path, first: int, last: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(first)
+        left = last - first + 1
+        while left > 0:
+            chunk = await asyncio.to_thread(file.read, min(_CHUNK_BYTES, left))
+            if not chunk:
+                return
+            left -= len(chunk)
+            yield chunk
