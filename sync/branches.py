@@ -34,10 +34,8 @@ def must_renew(me: NodeId, incarnation: int, met: Iterable[Stream]) -> bool:
 def renew(replica: Replica, me: NodeId, current: int, entropy: int) -> int:
     """Begin a new incarnation and return it; the caller stores it in the same transaction.
 
-    Two copies of one disk that both begin one hardly ever choose the same. The first entry of each new stream
-    tells all that this replica has seen.
+    Two copies of one disk that both begin one hardly ever choose the same.
     """
-    replica.connection.execute("UPDATE stream SET announced_seq = 0")
     known = [row.stream.incarnation for row in replica.rows() if row.stream.node == me]
     return max(current, *known, 0) + 1 + entropy % 997
 

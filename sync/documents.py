@@ -503,7 +503,8 @@ def edit(
     """Write an edit as changes for entries of the stream `writer`, each at most 48 KiB; `history` stays as it is.
 
     `assignments` map (record, field) to a value; a value that holds already and is not in dispute is left out, and
-    one in dispute is settled, because the change replaces every candidate. `role` is what the author acts as. The same input gives the same bytes.
+    one in dispute is settled, because the change replaces every candidate. `role` is what the author acts as.
+    The same input gives the same bytes.
     Raises RefusalError (`document.value_forbidden`, `document.records_too_many`, `document.actor_forked`).
     """
     pairs: list[tuple[_Key, tuple[_Operation, ...], Scalar]] = []

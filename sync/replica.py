@@ -64,7 +64,14 @@ class Replica:
         own = next((row for row in rows if row.stream == stream), None)
         if own is None:
             own = self.log.ensure_stream(stream)
-        news = [row for row in rows if row.head.seq > row.announced_seq and row.stream != stream]
+        # A new stream tells all that is here, others what is new since; what was told stays told, also where a
+        # branch has left the log since.
+        is_first = own.head.seq == 0
+        others = [row for row in rows if row.stream != stream and row.head.seq]
+        news = [row for row in others if is_first or row.head.seq > row.announced_seq]
+        vector = {
+            row.stream.writer: row.head.seq if is_first else max(row.head.seq, row.announced_seq) for row in others
+        }
         last = max((row.hlc for row in rows), default=(0, 0))
         hlc = tick(Timestamp(*last), moment.wall_ms)
         encoded, body = encode_body(
@@ -81,9 +88,6 @@ class Replica:
         self.log.insert(own, [entry], None, hlc)
         for row in news:
             self.log.announce(row)
-        # What was told stays told, also where a branch has left the log since.
-        told = {row.stream.writer: max(row.head.seq, row.announced_seq) for row in rows if row.stream != stream}
-        vector = {writer: seq for writer, seq in told.items() if seq}
         self._fold_new(own, [entry], vector)
         return entry
 

@@ -15,7 +15,7 @@ import msgspec
 from schema.codec import decode_body, decode_payload
 from schema.identity import ORG, EntryId, LocationId, Stream, location_scope, scope_location
 from schema.kinds import KIND_OF
-from schema.kinds.base import Kind, Payload, Rank
+from schema.kinds.base import Rank
 from schema.kinds.catalogue import ChangeStamp, DocumentChange
 from schema.kinds.counting import CountRecorded, EntryVoided
 from schema.kinds.organisation import (
@@ -37,6 +37,9 @@ from sync.stock_facts import AmbiguousPick, ConflictCode, Disagreement, Policy, 
 from sync.stock_facts_of import stock_facts_of
 from tests.simulation.world import Committed, Machine, World, release_view
 
+ROUNDS_MAX = 11
+"""Quiet rounds after which everything must have drained: each lets every node reconcile with the hub once."""
+
 
 class Picture(msgspec.Struct):
     """All that a replica shows of one scope."""
@@ -56,6 +59,7 @@ class Auditor:
         self.bodies: dict[bytes, bytes] = {}
         self.places: dict[bytes, EntryId] = {}
         self.excused: set[bytes] = set()
+        self.orphaned: set[bytes] = set()
         self.printed: dict[str, list[str]] = defaultdict(list)
         self.codes: Counter[ConflictCode] = Counter()
 
@@ -75,10 +79,20 @@ class Auditor:
         others.append(what.machine)
 
     def disk_lost(self, machine: Machine) -> None:
-        """Excuse the entries that stand on no other disk when one is replaced by an older copy."""
-        others = [self._digests(m) for m in self.world.alive if m is not machine]
-        elsewhere = set().union(*others)
-        self.excused |= self._digests(machine) - elsewhere
+        """Note what is left without its writer when a disk is replaced by an older copy.
+
+        Entries on no other disk at all are excused. Those of its own node that only others hold may yet turn out
+        to be a branch whose writer never answers: they may end in quarantine, but not vanish.
+        """
+        mine = self._digests(machine)
+        others = [m for m in self.world.alive if m is not machine]
+        self.excused |= mine.difference(*(self._digests(m) for m in others))
+        twins = [self._digests(m) for m in others if m.signer.node == machine.signer.node]
+        self.orphaned |= mine.difference(*twins)
+
+    def _quarantined(self) -> set[bytes]:
+        rows = [r for m in self.world.alive for r in m.disk.execute("SELECT evidence FROM quarantine").fetchall()]
+        return {bytes(evidence) for (evidence,) in rows}
 
     @staticmethod
     def _digests(machine: Machine) -> set[bytes]:
@@ -122,7 +136,6 @@ class Auditor:
         revocations = [p for p in in_org if isinstance(p, AuthorityRevoked)]
         judged: dict[str, list[Effective]] = defaultdict(list)
         standing = {e.digest for entries in held.values() for e in entries}
-        recovered: dict[tuple[str, bytes], tuple[str, int]] = {}
         for stream, entries in held.items():
             authority = derive_authority(
                 stream,
@@ -154,7 +167,7 @@ class Auditor:
     def _once(entries: list[Effective], held: Mapping[Stream, list[Entry]]) -> list[Effective]:
         """Leave of several recoveries of one entry the first by name."""
         origin: dict[EntryId, bytes] = {}
-        for stream, stored in held.items():
+        for stored in held.values():
             for entry in stored:
                 if isinstance(entry.payload, EntryRecovered):
                     origin[entry.id] = entry.payload.digest
@@ -303,16 +316,16 @@ class Auditor:
     def settle(self) -> None:
         """After the faults stopped: everything drains in few rounds, and nothing is lost or counts twice."""
         world = self.world
-        for rounds in range(1, 12):
+        rounds = 0
+        while rounds == 0 or not all(self._agrees(node) for node in world.nodes):
+            if rounds == ROUNDS_MAX:
+                lagging = [m.name for m in world.nodes if not self._agrees(m)]
+                world.fail(f"{lagging} still differ from the hub after {rounds} quiet rounds")
+            rounds += 1
             order = world.nodes
             world.rng.shuffle(order)
             for node in order:
                 world.sync(node)
-            if all(self._agrees(node) for node in world.nodes):
-                break
-        else:
-            lagging = [m.name for m in world.nodes if not self._agrees(m)]
-            world.fail(f"{lagging} still differ from the hub after {rounds} quiet rounds")
         world.count("rounds to drain", rounds)
         for machine in world.alive:
             self.audit(machine)
@@ -360,8 +373,11 @@ class Auditor:
         for digest, times in effective.items():
             if times > 1:
                 self._fail(hub, f"{self.places.get(digest)} has effect {times} times")
+        quarantined = self._quarantined()
         for digest, place in self.places.items():
-            if not held[digest] and digest not in self.excused:
+            if digest in self.orphaned and self.bodies[digest] in quarantined:
+                self.world.count("orphan in quarantine")
+            elif not held[digest] and digest not in self.excused:
                 self._fail(hub, f"{place}, once committed, is nowhere")
         self.world.count("entries", len(self.places))
 
@@ -370,7 +386,7 @@ class Auditor:
         effective = self._effective(self.world.hub)
         acts: Counter[tuple[str, str, str, int]] = Counter()
         notices: Counter[tuple[str, str, str, int]] = Counter()
-        for scope, entries in effective.items():
+        for entries in effective.values():
             for e in entries:
                 if isinstance(e.payload, TransferNoticed):
                     for m in e.payload.moves:
@@ -382,10 +398,5 @@ class Auditor:
                     for m in found.moves:
                         acts[str(scope_location(e.stream.scope)), found.transfer, m.product, m.quantity_milli] += 1
         # A revocation may cut the act and keep its notice, and a disk may be lost between the two scopes.
-        if not self.excused and not self.world.counts.get("revoked") and acts != notices:
+        if not self.excused and not self.orphaned and not self.world.counts.get("revoked") and acts != notices:
             self._fail(self.world.hub, f"transfers and notices differ: {acts - notices} and {notices - acts}")
-
-
-def kind_and_payload(entry: Entry) -> tuple[Kind, Payload] | None:
-    """Return what an entry says; None when this release does not know it."""
-    return None if entry.payload is None else (KIND_OF[type(entry.payload)], entry.payload)

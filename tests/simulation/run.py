@@ -38,6 +38,9 @@ def simulate(seed: int, steps: int = 600) -> Run:
                 auditor.audit(world.rng.choice(world.alive))
                 auditor.compare()
         world.heal()
+        for node in world.nodes:
+            world.sync(node)
+        workload.enrol_again()
         auditor.settle()
     except AssertionError:
         raise

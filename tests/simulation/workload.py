@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from schema.catalogue import Scalar
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, Stream, location_scope
 from schema.kinds.base import StockMove
@@ -35,6 +36,7 @@ from schema.kinds.stock import (
     TransferReceived,
 )
 from schema.kinds.trading import Refund, RefundLine, Sale, SaleLine, ShiftOpened, Tender
+from sync.clock import ClockMeasurement
 from sync.document_projection import read_document
 from sync.documents import edit
 from sync.signing import SigningKey
@@ -72,9 +74,10 @@ class Workload:
         self._found(tills)
         rng = self.rng
         self.actions: list[tuple[int, Callable[[Machine], None]]] = [
-            (30, self.sell), (4, self.refund), (6, self.receive), (4, self.adjust), (2, self.repack), (6, self.dispatch),
-            (8, self.arrive), (10, self.look), (12, self.post_count), (5, self.zone_session), (4, self.zone_line),
-            (4, self.count_transit), (6, self.accept), (4, self.void), (4, self.classify), (4, self.price),
+            (30, self.sell), (4, self.refund), (6, self.receive), (4, self.adjust), (2, self.repack),
+            (6, self.dispatch), (8, self.arrive), (10, self.look), (12, self.post_count), (5, self.zone_session),
+            (4, self.zone_line), (4, self.count_transit), (6, self.accept), (4, self.void), (4, self.classify),
+            (4, self.price),
             (2, self.taste), (1, self.shift), (4, self.hear_and_count),
         ]  # fmt: skip
         self.actions = [(weight * rng.choice([0, 1, 1, 2]) or 1, action) for weight, action in self.actions]
@@ -129,11 +132,17 @@ class Workload:
         machine.release = rng.choice([NEW, NEW, OLD])
         machine.uses_bundles = location == "V"
         if rng.random() < 0.7:  # somebody set the clock at installation, and said how well
-            from sync.clock import ClockMeasurement
-
             claimed = ClockMeasurement(0, rng.choice([50, 2_000, abs(machine.wall_error_ms) + 50]))
             machine.transact(lambda: (machine.anchor(claimed),))
         world.machines.append(machine)
+
+    def enrol_again(self) -> None:
+        """Invite anew the nodes that a restored hub forgot before any of them had heard of its own grant."""
+        world, hub = self.world, self.world.hub
+        for node in world.nodes:
+            if hub.replica.organisation.public_key(hub.disk, node.signer.node) is None:
+                self._grant(node.signer, node.location, node.till, "auditor")
+                world.count("enrolled again")
 
     def _grant(self, signer: SigningKey, location: str, name: str, rank: str) -> None:
         hub, rng = self.world.hub, self.rng
@@ -186,7 +195,8 @@ class Workload:
         node = rng.choice(world.nodes)
         match rng.choice(
             ["kills", "loss", "damage", "partition", "partition", "mend", "reboot", "clock", "clock", "battery",
-             "backup", "backup", "restore", "clone", "hub backup", "hub restore", "upgrade", "enrol", "revoke", "promote"]
+             "backup", "backup", "restore", "clone", "hub backup", "hub restore", "upgrade", "enrol", "revoke",
+             "promote"]
         ):  # fmt: skip
             case "kills":
                 world.kill_chance = rng.choice([0, 0.1, 0.4])
@@ -497,9 +507,14 @@ class Workload:
         taken = machine.transact(lambda: (machine.moment().wall_ms, machine.vector()))
         if taken is not None:
             self.world.now += SECOND
-            product = self.rng.choice(PRODUCTS[:3])
-            found = 1000 * self.rng.choice([2, 2, 3, 8])
-            self.record(machine, product, *taken, found, self.rng.choice(open_here), self.rng.choice(ZONES))
+            product = self.rng.choice(PRODUCTS[:2])
+            session, zone = self.rng.choice(open_here), self.rng.choice(ZONES)
+            counters = [machine]
+            if self.rng.random() < 0.4:
+                counters += [m for m in self.world.nodes if m.location == machine.location and m is not machine][:1]
+            for counter in counters:
+                found = 1000 * self.rng.choice([2, 2, 3, 8])
+                self.record(counter, product, taken[0], counter.vector(), found, session, zone)
 
     # Resolutions.
 
@@ -564,6 +579,7 @@ class Workload:
         rng = self.rng
         scope = ORG if machine.is_hub else machine.home
         category = rng.choice(list(CATEGORIES))
+        sets: dict[tuple[str, str], Scalar]
         if rng.random() < 0.2:
             document, sets = f"products/{category}", {(rng.choice(PRODUCTS), "name"): rng.choice("abc")}
         else:

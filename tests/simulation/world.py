@@ -16,6 +16,7 @@ import msgspec
 import sqlcipher3.dbapi2 as sqlcipher
 
 from schema import codec
+from schema.codec import encode
 from schema.database import migrate, read_migrations
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, OperationId, Scope, Stream, location_scope
@@ -30,6 +31,7 @@ from sync.entry import Entry
 from sync.messages import (
     Batch,
     ClockReport,
+    ForkProbe,
     Refusal,
     Request,
     decode_request,
@@ -41,7 +43,18 @@ from sync.messages import (
 from sync.organisation import Organisation
 from sync.reissue import ReissueProjection, reissue
 from sync.replica import Moment, Replica
-from sync.session import ClientSession, Parting, SessionResult, Subscription, reply
+from sync.session import (
+    ClientSession,
+    Parting,
+    SessionResult,
+    Subscription,
+    differing,
+    locate,
+    own_ahead,
+    partings,
+    probe,
+    reply,
+)
 from sync.signing import SigningKey
 from sync.stock_projection import core_folds
 from sync.transport import NONCE_HEADER, SIGNATURE_HEADER, is_request_signed, sign_request
@@ -249,8 +262,10 @@ class Machine:
     def _keep(self, clock: Clock) -> None:
         self.disk.execute("UPDATE machine SET clock = ?", (msgspec.msgpack.encode(clock),))
 
-    def anchor(self, measurement: ClockMeasurement) -> None:
-        self._keep(anchored(self.clock(), measurement))
+    def anchor(self, measurement: ClockMeasurement) -> Clock:
+        clock = anchored(self.clock(), measurement)
+        self._keep(clock)
+        return clock
 
     def moment(self) -> Moment:
         clock = self.clock()
@@ -273,13 +288,14 @@ class Machine:
         self._receipt = str(ReceiptNumber(self.till, incarnation, number))
         return self._receipt
 
-    def renew(self) -> None:
+    def renew(self) -> int:
         """Begin a new incarnation; inside a transaction."""
         entropy = self.world.rng.randrange(1 << 30)
         fresh = branches.renew(self.replica, self.signer.node, self.incarnation, entropy)
         self.disk.execute("UPDATE machine SET incarnation = ?, receipt = 1", (fresh,))
         self.knows_copy = True
         self.world.count("incarnation")
+        return fresh
 
     def vector(self, scope: Scope | None = None) -> tuple[tuple[str, int], ...]:
         return tuple(sorted((w, h.seq) for w, h in self.replica.log.heads(scope or self.home).items()))
@@ -309,7 +325,15 @@ class Machine:
             except RefusalError as error:
                 refusals.append(Refusal(str(batch.stream), batch.first_seq, error.code, error.message))
                 self.world.count(f"refused {error.code}")
+                if error.code == "fork":
+                    self.transact(lambda batch=batch, error=error: (self._quarantine(batch, error),))  # type: ignore[misc]
         return refusals
+
+    def _quarantine(self, batch: Batch, error: RefusalError) -> bool:
+        noted_ms = self.moment().wall_ms
+        name = str(batch.stream)
+        self.replica.log.quarantine(name, batch.first_seq, error.code, error.message, encode(batch), noted_ms)
+        return True
 
     def answer(self, raw: bytes, *, can_die: bool = True) -> bytes | None:
         """Answer a request's frame; None when it was refused as a whole or the machine was killed."""
@@ -424,6 +448,8 @@ class Conversation:
         if self.answered is None:
             raw = encode_request(self.request)
             self.sent_ms = world.now
+            if world.rng.random() < 0.5:
+                client.transact(lambda: (self.session.anticipate(client.replica, self.request),))
             self.answered = world.carry(client, self.server, raw, is_calm=is_calm)
             self.is_over = self.answered is None
             return
@@ -589,18 +615,39 @@ class World:
 
     def exchange_bundles(self, node: Machine, *, is_calm: bool = False) -> None:
         """Carry a file to the hub and one back, as a stick does; either may be damaged."""
-        there = self._bundle(node, self.hub, node.hub_vectors)
+        suspects = [
+            stream
+            for s in node.subscriptions
+            for stream in differing(
+                node.replica, s.scope, node.hub_vectors.get(s.scope, {}), node.signer.node if s.own_only else None
+            )
+        ]
+        probes = tuple(probe(node.replica, stream) for stream in suspects)
+        there = self._bundle(node, self.hub, node.hub_vectors, probes=probes)
         header = self._read(self.hub, there, is_calm=is_calm)
         if header is None:
             return
-        stated = {v.scope: v.vector for v in header.vectors}
-        back = self._bundle(self.hub, node, stated, asker=node)
+        stated: dict[str, VersionVector] = {v.scope: v.vector for v in header.vectors}
+        found = tuple((p.stream, locate(self.hub.replica, p)) for p in header.probes)
+        back = self._bundle(self.hub, node, stated, asker=node, found=found)
         answer = self._read(node, back, is_calm=is_calm)
-        if answer is not None:
-            node.hub_vectors = {v.scope: v.vector for v in answer.vectors}
+        if answer is None:
+            return
+        node.hub_vectors = {v.scope: v.vector for v in answer.vectors}
+        result = SessionResult()
+        result.parted = partings(node.replica, probes, answer.branches)
+        for scope, vector in node.hub_vectors.items():
+            result.ahead += own_ahead(node.replica, scope, vector, node.signer.node)
+        node.finish(self.hub, result, node.hub_vectors)
 
     def _bundle(
-        self, writer: Machine, reader: Machine, theirs: dict[str, VersionVector], asker: Machine | None = None
+        self,
+        writer: Machine,
+        reader: Machine,
+        theirs: dict[str, VersionVector],
+        asker: Machine | None = None,
+        probes: tuple[ForkProbe, ...] = (),
+        found: tuple[tuple[str, int], ...] = (),
     ) -> bytes:
         subscriptions = (asker or writer).subscriptions
         only = {s.scope: (asker or writer).signer.node if s.own_only else None for s in subscriptions}
@@ -610,23 +657,25 @@ class World:
             heads = {scope: replica.log.heads(scope, node) for scope, node in only.items()}
             vectors = tuple(scope_vector(s, v, own_only=only[s] is not None) for s, v in heads.items())
             parts = []
-            for scope in only:
+            for scope, node in only.items():
                 known = dict(theirs.get(scope, {}))
                 while True:
-                    found, has_more = replica.outgoing(scope, known, 5_000, writer.signer, only[scope])
-                    if not found:
+                    batches, has_more = replica.outgoing(scope, known, 5_000, writer.signer, node)
+                    if not batches:
                         break
-                    parts.append(tuple(found))
-                    for batch in found:
+                    parts.append(tuple(batches))
+                    for batch in batches:
                         row = replica.log.stream(batch.stream)
                         last = batch.first_seq + len(batch.entries) - 1
                         assert row is not None
                         digest = replica.log.digest_at(row, last)
                         assert digest is not None
                         known[batch.stream.writer] = Head(last, digest)
-                    if not has_more and len(found) < 2:
+                    if not has_more:
                         break
-            header = BundleHeader(1, writer.release, writer.signer.node, reader.signer.node, self.now, vectors)
+            header = BundleHeader(
+                1, writer.release, writer.signer.node, reader.signer.node, self.now, vectors, (), probes, found
+            )
             return b"".join(write_bundle(header, parts, writer.signer))
 
         made = writer.transact(write)
