@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import secrets
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,9 +20,9 @@ import uvicorn
 from hub.contacts import Contacts
 from hub.enrolment import Enrolment
 from hub.identity import (
+    APPENDED_FILE,
     DEFAULT_ADDRESS,
     SNAPSHOTS_FOLDER,
-    START_FILE,
     HubIdentity,
     HubSettings,
     found_directory,
@@ -88,13 +89,21 @@ class Hub:
         self.store = store
         self.now_ms = now_ms
         self.release = release()
-        self.own_log = OwnLog(identity.node, now_ms)
+        self.own_log = OwnLog(identity.node, now_ms, identity.directory / APPENDED_FILE)
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
-        self.ingest = Ingest(store, self.own_log, identity.signer, self.release, self.contacts, after_ingest)
+        self.workers = Workers(threads=threads, waiting_max=waiting_max)
+        self.ingest = Ingest(
+            store,
+            self.own_log,
+            identity.signer,
+            self.release,
+            self.contacts,
+            after_ingest,
+            lambda: self.workers.busy_ms,
+        )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
         self.reports = Reports(store, stock)
-        self.workers = Workers(threads=threads, waiting_max=waiting_max)
 
     def card(self) -> OrganisationCard:
         """Return who the hub says it is."""
@@ -106,7 +115,7 @@ class Hub:
     def note_start(self) -> bool:
         """Tell whether the database is a copy of an older one; it then writes as a new incarnation."""
         with self.store.transaction(ORG) as replica:
-            return self.own_log.note_start(replica.connection, self.identity.directory / START_FILE)
+            return self.own_log.note_start(replica.connection)
 
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
@@ -189,7 +198,7 @@ def init_hub(
         raise RefusalError("location_invalid", "an organisation starts with locations, each with its own code")
     identity = found_directory(directory, HubSettings(name, address, database), seed or secrets.token_bytes(32))
     store = _store_of(identity, folds)
-    own_log = OwnLog(identity.node, now_ms)
+    own_log = OwnLog(identity.node, now_ms, directory / APPENDED_FILE)
     try:
         with store.transaction(ORG) as replica:
             found_organisation(
@@ -213,6 +222,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on SIGTERM and SIGINT as on a request: what runs is finished, and the process ends with success."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
@@ -253,7 +275,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=3,
         **tls,
     )
     return _Server(config, on_ready)
