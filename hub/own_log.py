@@ -16,7 +16,6 @@ from sync.replica import Moment, Replica
 
 LOCATION_TYPES: Final = ("shop", "warehouse", "van")
 _INCARNATION: Final = "incarnation"
-_APPENDED: Final = "appended"
 
 DEFAULT_POLICIES: Final = (
     # The empty category is the default: fast groceries, as the count rules recommend.
@@ -50,7 +49,8 @@ class OwnLog:
     def append(self, replica: Replica, scope: Scope, payload: Payload, operation: str = "") -> Entry:
         """Append one entry to the hub's current stream of a scope; the caller holds that scope's lock."""
         stream = Stream(scope, self._node, self.incarnation(replica.connection))
-        self._count(replica.connection)
+        # Noted before the commit: if that fails, the file is ahead by one, which is the harmless side.
+        self._note(self._read_noted() + 1)
         # The hub's clock is the one that all others are measured against: its error is zero by definition.
         return replica.append(stream, payload, Moment(self.now_ms(), 0, 0), operation)
 
@@ -69,23 +69,22 @@ class OwnLog:
         write_state(connection, _INCARNATION, str(number))
         return number
 
-    def note_start(self, connection: Connection) -> bool:
-        """Tell whether the database has fewer of the hub's own entries than this directory remembers.
+    def is_behind(self, connection: Connection) -> bool:
+        """Tell whether the database has fewer of the hub's own entries than this directory remembers."""
+        return self._read_noted() > self._held(connection)
 
-        It is a copy of an older one then, and a new incarnation begins. One too many costs nothing but a stream.
-        """
-        noted = self._read_noted()
-        if noted <= int(read_state(connection, _APPENDED) or 0):
-            return False
-        self.begin_incarnation(connection, 0)
-        write_state(connection, _APPENDED, str(noted))
-        return True
+    def leave_copy(self, connection: Connection) -> None:
+        """Begin an incarnation where the database is a copy of an older one; one too many costs but a stream."""
+        if self.is_behind(connection):
+            self.begin_incarnation(connection, 0)
+            self._note(self._held(connection))
 
-    def _count(self, connection: Connection) -> None:
-        # The file is written before the commit: if that fails, the file is ahead by one, which is the harmless side.
-        count = int(read_state(connection, _APPENDED) or 0) + 1
-        write_state(connection, _APPENDED, str(count))
-        if self._noted_file is not None and count > self._read_noted():
+    def _held(self, connection: Connection) -> int:
+        row = connection.execute("SELECT coalesce(sum(head_seq), 0) FROM stream WHERE node = ?", (self._node,))
+        return int(row.fetchone()[0])
+
+    def _note(self, count: int) -> None:
+        if self._noted_file is not None:
             self._noted_file.write_text(f"{count}\n", "ascii")
 
     def _read_noted(self) -> int:

@@ -112,11 +112,6 @@ class Hub:
         name = founded.name if founded else self.identity.settings.name
         return OrganisationCard(name, self.identity.node, self.identity.signer.public, self.identity.ca_pem)
 
-    def note_start(self) -> bool:
-        """Tell whether the database is a copy of an older one; it then writes as a new incarnation."""
-        with self.store.transaction(ORG) as replica:
-            return self.own_log.note_start(replica.connection)
-
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
         """Write down contacts while the server runs."""
@@ -153,7 +148,7 @@ def open_hub(
 ) -> Hub:
     """Open a hub's directory; raises RefusalError by name where it cannot be used."""
     identity = load_identity(directory)
-    return Hub(
+    hub = Hub(
         identity,
         _store_of(identity, folds),
         now_ms=now_ms,
@@ -162,6 +157,12 @@ def open_hub(
         threads=threads,
         waiting_max=waiting_max,
     )
+    with hub.store.snapshot() as replica:
+        is_behind = hub.own_log.is_behind(replica.connection)
+    if is_behind:
+        with hub.store.transaction(ORG) as replica:
+            hub.own_log.leave_copy(replica.connection)
+    return hub
 
 
 def _store_of(identity: HubIdentity, folds: Folds) -> HubStore:
@@ -266,7 +267,6 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
     else:
         key_file, chain_file = hub.identity.renew_tls(*([] if host in {"0.0.0.0", "::"} else [host]))  # noqa: S104
         tls = {"ssl_keyfile": str(key_file), "ssl_certfile": str(chain_file)}
-    hub.note_start()
     config = uvicorn.Config(
         create_app(hub),
         host=host,

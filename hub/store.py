@@ -100,6 +100,7 @@ class SqlStore:
         self._is_postgresql = writer.dialect.name == "postgresql"
         # SQLite has one writer at a time: waiting here in turn costs less than its polling of the file's lock.
         self._turn: AbstractContextManager[Any] | None = None if self._is_postgresql else threading.Lock()
+        self._known_scopes: set[Scope] = set()
         self._migrate()
 
     def _migrate(self) -> None:
@@ -148,11 +149,23 @@ class SqlStore:
     def transaction(self, scope: Scope | None) -> Iterator[Replica]:
         """Open a write transaction that holds the scope's lock."""
         if self._turn is None:
+            self._ensure_scope(scope)
             with self._locked(scope) as replica:
                 yield replica
             return
         with self._turn, self._locked(scope) as replica:
             yield replica
+
+    def _ensure_scope(self, scope: Scope | None) -> None:
+        # Giving a scope its number locks the whole table: in a transaction of its own, which then waits for nobody.
+        if scope is None or scope in self._known_scopes:
+            return
+        with self._begun(self._writer, writes=True) as connection:
+            replica = self._replica(connection)
+            if replica.log.scope_no(scope) is None:
+                replica.connection.execute("LOCK TABLE scope IN SHARE ROW EXCLUSIVE MODE")
+                replica.log.ensure_scope(scope)
+        self._known_scopes.add(scope)
 
     @contextmanager
     def _locked(self, scope: Scope | None) -> Iterator[Replica]:
@@ -200,8 +213,6 @@ def _lock_rows(replica: Replica, scope: Scope) -> None:
         connection.execute("SELECT scope_no FROM scope ORDER BY scope_no FOR UPDATE").fetchall()
         connection.execute("SELECT stream_no FROM stream ORDER BY scope_no, stream_no FOR UPDATE").fetchall()
         return
-    if replica.log.scope_no(scope) is None:
-        connection.execute("LOCK TABLE scope IN SHARE ROW EXCLUSIVE MODE")
     number = replica.log.ensure_scope(scope)
     connection.execute("SELECT scope_no FROM scope WHERE scope_no = ? FOR UPDATE", (number,)).fetchall()
     connection.execute(

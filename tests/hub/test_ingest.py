@@ -22,9 +22,13 @@ from sync.entry import Entry
 from sync.messages import ClockReport, encode_request
 from sync.signing import SigningKey
 from tests.hub.conftest import Enrol
+from tests.hub.databases import server_url
 from tests.hub.fleet import FleetNode, ProblemError, join, now_ms, sale
 
 HOUR_MS = 3_600_000
+
+
+on_a_file = pytest.mark.skipif(server_url() is not None, reason="restores a SQLite file")
 
 
 def clock_fixes(hub: Hub, scope: Scope) -> list[ClockFixed]:
@@ -108,6 +112,7 @@ def test_the_hook_is_told_entries_that_are_durable(founded: tuple[Path, Founded]
     assert [str(e.id) for e in told] == [f"loc/A:{key.node}.1:1"]
 
 
+@on_a_file
 def test_a_hub_restored_from_an_older_copy_gets_back_what_it_lost_and_continues_as_a_new_incarnation(
     founded: tuple[Path, Founded], tmp_path: Path
 ) -> None:
@@ -155,6 +160,7 @@ def test_a_hub_restored_from_an_older_copy_gets_back_what_it_lost_and_continues_
     hub.close()
 
 
+@on_a_file
 def test_a_node_that_a_restored_hub_forgot_proves_its_grant_by_the_hubs_own_entries(
     founded: tuple[Path, Founded], tmp_path: Path
 ) -> None:
