@@ -291,6 +291,21 @@ def test_a_node_receives_the_pin_verifiers_of_its_own_location_alone(
         define_operator(hub.store, hub.own_log, number="3", name="x", role="cashier", locations=["A"], pin="12a4")
 
 
+def test_the_administrators_verbs_work_beside_a_running_hub(founded: tuple[Path, Founded]) -> None:
+    directory = founded[0]
+    with process(directory, "--plain") as (_, url):
+        assert run(directory, "location", "add", "V1:Van one:van").returncode == 0
+        words = ("operator", "add", "101", "王芳", "--role", "cashier", "--location", "V1", "--pin", "2468")
+        assert run_json(directory, *words)["operator"].startswith("o")
+        token = run_json(directory, "token", "reports")["token"]
+        answer = httpx.get(f"{url}/v1/sales", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+        assert answer.status_code == 200
+        wrong = run(directory, "invite", "--location", "V1", "--name", "x", "--till", "V1", "--profile", "robot")
+        assert (wrong.returncode, "[profile_unknown]" in wrong.stderr) == (1, True)
+        again = run(directory, "init", str(directory), "--name", "x", "--location", "A:A:shop")
+        assert (again.returncode, "[hub_exists]" in again.stderr) == (1, True)
+
+
 def test_settings_with_an_unknown_key_and_an_exposed_key_are_refused(founded: tuple[Path, Founded]) -> None:
     directory = founded[0]
     key = directory / "hub.key"
