@@ -56,6 +56,9 @@ def _hub_app() -> typer.Typer:
     app.command()(nodes)
     app.command()(revoke)
     app.command()(token)
+    location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
+    location.command("add")(add_location)
+    app.add_typer(location, name="location")
     operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
     operator.command("add")(add_operator)
     app.add_typer(operator, name="operator")
@@ -179,6 +182,19 @@ def revoke(
     with _opened(hub) as opened:
         revoke_node(opened.store, opened.own_log, node, reason)
     typer.echo(f"{node} has left")
+
+
+def add_location(
+    location: Annotated[str, typer.Argument(help="CODE:NAME:shop|warehouse|van.")], hub: HubOption = _HERE
+) -> None:
+    """Define a location, or redefine the one with this code."""
+    from hub.own_log import parse_location
+    from hub.registry import define_location
+
+    defined = parse_location(location)
+    with _opened(hub) as opened:
+        define_location(opened.store, opened.own_log, defined)
+    typer.echo(f"{defined.location} is {defined.name}")
 
 
 def add_operator(

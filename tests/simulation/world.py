@@ -449,7 +449,8 @@ class Conversation:
             raw = encode_request(self.request)
             self.sent_ms = world.now
             if world.rng.random() < 0.5:
-                client.transact(lambda: (self.session.anticipate(client.replica, self.request),))
+                request = self.request
+                client.transact(lambda: (self.session.anticipate(client.replica, request),))
             self.answered = world.carry(client, self.server, raw, is_calm=is_calm)
             self.is_over = self.answered is None
             return

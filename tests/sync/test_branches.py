@@ -108,7 +108,7 @@ def test_a_recovered_entry_has_no_effect_while_it_stands_in_its_own_place() -> N
 
 def test_a_recovered_entry_needs_the_permission_of_what_it_recovers() -> None:
     hub, node, _ = fleet("trade")
-    body = encode_body(
+    body, _ = encode_body(
         StockAdjusted("found", "o", (StockMove("P", 5000),)), seq=1, wall_ms=1, hlc=(1, 0), unc_ms=5, clock_epoch=0
     )
     node.append(EntryRecovered(f"{HOME}:{node.signer.node}.1:1", body, bytes(32)))
@@ -131,12 +131,12 @@ def test_a_recovered_notice_of_a_transfer_counts_and_a_recovered_count_waits() -
     moves = (StockMove("P", -4000),)
     notice = TransferNoticed("dispatched", "T1", "A", "B", moves, False, f"{HOME}:{node.signer.node}.1:9")
     there = Scope("loc/B")
-    body = encode_body(notice, seq=1, wall_ms=1, hlc=(1, 0), unc_ms=5, clock_epoch=0)
+    body, _ = encode_body(notice, seq=1, wall_ms=1, hlc=(1, 0), unc_ms=5, clock_epoch=0)
     node.append(EntryRecovered(f"{there}:{node.signer.node}.0:1", body, bytes(32)), there)
     sync(node, hub, (Subscription(ORG), Subscription(there, True)))
     assert hub.connection.execute("SELECT transfer, transit FROM transfer").fetchall() == [("T1", 4000)]
     count = CountRecorded("P", "clerk", "o", (Look(9000, 1, 1, (), ()),))
-    body = encode_body(count, seq=1, wall_ms=1, hlc=(1, 0), unc_ms=5, clock_epoch=0)
+    body, _ = encode_body(count, seq=1, wall_ms=1, hlc=(1, 0), unc_ms=5, clock_epoch=0)
     node.append(EntryRecovered(f"{HOME}:{node.signer.node}.0:1", body, bytes(32)))
     sync(node, hub)
     assert hub.stock() is None
