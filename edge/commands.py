@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from edge import commands_care, commands_selling, commands_stock
+
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    del app
+    for module in (commands_selling, commands_stock, commands_care):
+        module.add_to(app)
