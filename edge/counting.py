@@ -227,19 +227,38 @@ def _local_names(node: Node, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def count_product(
-    node: Node, product: str, quantity_milli: int, *, session: str = "", zone: str = "", operator: str = ""
+    node: Node,
+    product: str,
+    quantity_milli: int,
+    *,
+    session: str = "",
+    zone: str = "",
+    operator: str = "",
+    absorbs: Sequence[str] = (),
+    not_absorbs: Sequence[str] = (),
 ) -> OpenLook | RecordedCount:
-    """Count a product in one go: without a session it is recorded, in a session the line waits for its close."""
+    """Count a product in one go: without a session it is recorded, in a session the line waits to be recorded."""
     with node.write() as writing:
         if session:
             _check_open(node, session, zone)
         named = named_product(node, product)
-        look = _begin(node, writing, named.code, session, zone)
+        _begin(node, writing, named.code, session, zone)
         look = _touch(node, writing, named, quantity_milli, session, zone)
         if session:
             return look
         looks = _looks(node, "product = ? AND session = ?", (named.code, ""))
-        return _record(node, writing, named.code, looks, "", operator)
+        return _record(node, writing, named.code, looks, "", operator, absorbs, not_absorbs)
+
+
+def record_looks(node: Node, session: str, *, operator: str = "") -> tuple[RecordedCount, ...]:
+    """Record all lines of a session that wait at this till: another till may close the session."""
+    with node.write() as writing:
+        by_product: dict[str, list[OpenLook]] = {}
+        for look in _looks(node, "product <> ? AND session = ?", (_WALK, session)):
+            by_product.setdefault(look.product, []).append(look)
+        if not by_product:
+            raise RefusalError("look_missing", f"no line of {session} waits at this till")
+        return tuple(_record(node, writing, product, lines, session, operator) for product, lines in by_product.items())
 
 
 # Sessions by zone.
