@@ -54,6 +54,7 @@ def _hub_app() -> typer.Typer:
     app.command()(serve)
     app.command()(invite)
     app.command()(nodes)
+    app.command()(status)
     app.command()(revoke)
     app.command()(token)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
@@ -169,6 +170,32 @@ def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
         clock = "" if node.offset_ms is None else f", clock {node.offset_ms:+d} ms"
         left = ", revoked" if node.is_revoked else ""
         typer.echo(f"{node.node}  {node.location}/{node.till}  {node.name}  seen {seen}{clock}{left}")
+
+
+def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """Show each scope with its entries and the digests by which replicas compare, and what waits for a person."""
+    from sync.document_projection import document_conflicts
+    from sync.session import fold_digests
+    from sync.version_vector import vector_digest
+
+    with _opened(hub) as opened, opened.store.snapshot() as replica:
+        digests = fold_digests(replica)
+        scopes = {
+            scope: {
+                "entries": sum(row.head.seq for row in replica.log.streams(scope)),
+                "vector": vector_digest(replica.log.heads(scope)).hex(),
+                "fold": digests[scope].hex(),
+            }
+            for scope in sorted(digests)
+        }
+        open_count = replica.connection.execute("SELECT count(*) FROM conflict WHERE status = 'OPEN'").fetchone()[0]
+        documents = len(document_conflicts(replica.connection))
+    if as_json:
+        _write_json({"scopes": scopes, "open_conflicts": open_count, "document_conflicts": documents})
+        return
+    for scope, one in scopes.items():
+        typer.echo(f"{scope}\t{one['entries']} entries\tfigures {str(one['fold'])[:16]}")
+    typer.echo(f"{open_count} stock conflicts wait for a person, {documents} catalogue conflicts")
 
 
 def revoke(

@@ -33,15 +33,20 @@ from hub.own_log import OwnLog, found_organisation
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
 from schema import PROJECT
 from schema.errors import RefusalError
 from schema.identity import ORG
+from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
 from schema.rehearsal import scripted_start_ms
 from sync.effective import Fold
+from sync.entry import Entry
 from sync.organisation import Organisation
+from sync.reissue import ReissueProjection, reissue
+from sync.replica import Moment
 from sync.stock_projection import core_folds
 from sync.transport import OrganisationCard
 
@@ -55,7 +60,7 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold())
+    return (*core_folds(organisation), SalesFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -77,8 +82,8 @@ def release() -> str:
 class Hub:
     """An open hub. `after_ingest` is told the entries of each stored batch once they are durable.
 
-    That is where document changes of a location are reissued in `org`; it runs in a worker thread, outside any
-    transaction, and must be idempotent, for a hub may die before it is called.
+    Document changes of a location are reissued in `org` before that; both run in a worker thread, outside any
+    transaction, and are idempotent, for a hub may die before them.
     """
 
     def __init__(
@@ -106,11 +111,24 @@ class Hub:
             identity.signer,
             self.release,
             self.contacts,
-            after_ingest,
+            self._after_ingest,
             lambda: self.workers.busy_ms,
         )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
-        self.reports = Reports(store, stock)
+        self.reports = Reports(store, stock or TableStockReader())
+        self._told = after_ingest
+
+    def _after_ingest(self, entries: Sequence[Entry]) -> None:
+        if any(isinstance(entry.payload, DocumentChange) for entry in entries):
+            self.reissue_changes()
+        if self._told is not None:
+            self._told(entries)
+
+    def reissue_changes(self) -> int:
+        """Bring what locations changed in shared documents into `org`; returns how many changes."""
+        with self.store.transaction(ORG) as replica:
+            incarnation = self.own_log.incarnation(replica.connection)
+            return len(reissue(replica, self.identity.node, incarnation, Moment(self.now_ms(), 0, 0)))
 
     def card(self) -> OrganisationCard:
         """Return who the hub says it is."""
