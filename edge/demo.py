@@ -39,7 +39,6 @@ NODES: Final = (("W1", "W", "warehouse", "仓库一号机"), ("A1", "A", "till",
                 ("V1", "V", "van", "送货车"))  # fmt: skip
 TRADERS: Final = ("A1", "A2", "B1", "V1")
 WATER, COUNTED, SHELF, ZONED, LAST_PIECE, PRICED = "11001", "11003", "11005", "11007", "11009", "12001"
-NOON: Final = "13:00"
 SLOW_CLOCK: Final = timedelta(hours=-2)
 
 
@@ -178,6 +177,8 @@ def split_baskets(day: Day) -> dict[str, dict[str, Path]]:
         customer = row[column["CustomerID"]] or row[column["InvoiceNo"]].lstrip("C")
         till = TRADERS[sum(customer.encode()) % len(TRADERS)]
         moment = datetime.fromisoformat(row[column["InvoiceDate"]])
+        if (12, 40) <= (moment.hour, moment.minute) < (13, 0):  # the tills are busy with deliveries and counts
+            moment += timedelta(minutes=20)
         part = "morning" if moment.hour < 13 else "afternoon"
         shown = moment + SLOW_CLOCK if (till, part) == ("A2", "afternoon") else moment
         changed = {"InvoiceDate": str(shown), "Quantity": _retail(row[column["Quantity"]])}
@@ -253,38 +254,38 @@ def trade(day: Day, baskets: Mapping[str, Mapping[str, Path]], on_done: Callable
         w.type("07:40", "receive", f"240*{WATER}", "120*11002", "--supplier", "杭州饮料批发", "--document", "D-1001")
         w.type("08:00", "transfer", "dispatch", "A", f"48*{WATER}", "24*11002", "--transfer", "T1")
         w.type("08:20", "transfer", "dispatch", "V", "24*11004", f"24*{COUNTED}", "--transfer", "T2")
-        w.type("18:30", "transfer", "receive", "T3", "6*11004", "--from", "V")
+        w.type("20:20", "transfer", "receive", "T3", "6*11004", "--from", "V")
 
     def first_till() -> None:
         a = TillDay(day, "A1")
         a.type("08:10", "count", "line", f"1*{LAST_PIECE}")
         a.replay("08:30", baskets["A1"]["morning"])
-        a.type("12:20", "transfer", "receive", "T1", f"48*{WATER}", "23*11002", "--from", "W")
-        a.type("12:30", "adjust", "wastage", "1.2*19001", "--note", "烂叶")
-        a.type(NOON, "count", "line", f"40*{COUNTED}")
-        a.replay("13:05", baskets["A1"]["afternoon"])
-        receipt = a.sell("18:00", f"2*{WATER}", LAST_PIECE)
-        a.type("18:05", "refund", receipt, "--line", "1*1")
-        a.type("18:10", "count", "line", f"20*{SHELF}")
-        a.type("18:30", "count", "open", "--session", "Z1", "--zone", "货架", "--zone", "后仓", "--product", ZONED)
-        a.type("18:32", "count", "line", f"12*{ZONED}", "--session", "Z1", "--zone", "货架")
-        a.type("18:36", "count", "line", f"24*{ZONED}", "--session", "Z1", "--zone", "后仓")
-        a.type("18:40", "count", "post", "Z1")
-        a.type("18:45", "count", "close", "Z1", "--confirm-zeros")
+        a.type("12:45", "transfer", "receive", "T1", f"48*{WATER}", "23*11002", "--from", "W")
+        a.type("12:46", "adjust", "wastage", "1.2*19001", "--note", "烂叶")
+        a.type("12:58", "count", "line", f"40*{COUNTED}")
+        a.replay("13:00", baskets["A1"]["afternoon"])
+        receipt = a.sell("20:10", f"2*{WATER}", LAST_PIECE)
+        a.type("20:11", "refund", receipt, "--line", "1*1")
+        a.type("20:15", "count", "line", f"20*{SHELF}")
+        a.type("20:16", "count", "open", "--session", "Z1", "--zone", "货架", "--zone", "后仓", "--product", ZONED)
+        a.type("20:17", "count", "line", f"12*{ZONED}", "--session", "Z1", "--zone", "货架")
+        a.type("20:18", "count", "line", f"24*{ZONED}", "--session", "Z1", "--zone", "后仓")
+        a.type("20:19", "count", "post", "Z1")
+        a.type("20:20", "count", "close", "Z1", "--confirm-zeros")
 
     def second_till() -> None:
         a = TillDay(day, "A2")
         a.replay("08:30", baskets["A2"]["morning"])
-        a.sell("12:40", f"3*{COUNTED}")
+        a.sell("12:42", f"3*{COUNTED}")
         a.error = SLOW_CLOCK
-        a.replay("13:02", baskets["A2"]["afternoon"])
-        a.sell("18:02", LAST_PIECE)
-        a.type("18:10", "count", "line", f"18*{SHELF}")
+        a.replay("13:00", baskets["A2"]["afternoon"])
+        a.sell("20:12", LAST_PIECE)
+        a.type("20:15", "count", "line", f"18*{SHELF}")
 
     def other_shop() -> None:
         b = TillDay(day, "B1")
         b.replay("08:30", baskets["B1"]["morning"], kill_after=12)
-        b.type("11:30", "price", "set", PRICED, "4.20")
+        b.type("12:50", "price", "set", PRICED, "4.20")
         b.replay("13:00", baskets["B1"]["afternoon"])
 
     def van() -> None:
@@ -293,12 +294,12 @@ def trade(day: Day, baskets: Mapping[str, Mapping[str, Path]], on_done: Callable
         v.replay("08:35", baskets["V1"]["morning"])
         v.sell("12:50", "6*11004")
         v.replay("13:00", baskets["V1"]["afternoon"])
-        v.type("18:00", "transfer", "dispatch", "W", "6*11004", "--transfer", "T3")
+        v.type("20:10", "transfer", "dispatch", "W", "6*11004", "--transfer", "T3")
 
     def administrator() -> None:
         prices = day.folder / "prices.csv"
         prices.write_text(f"product,price\n{PRICED},4.80\n", "utf-8")
-        run(["import", "prices", str(prices), "--hub", str(day.hub)], day.at("11:00"))
+        run(["import", "prices", str(prices), "--hub", str(day.hub)], day.at("12:30"))
 
     days = {"A1": first_till, "A2": second_till, "B1": other_shop, "V1": van, "W1": warehouse, "hub": administrator}
 
