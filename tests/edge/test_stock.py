@@ -21,6 +21,7 @@ from edge.stock import (
     why,
 )
 from schema.errors import RefusalError
+from schema.identity import EntryId
 from schema.kinds.stock import GoodsReceived, TransferNoticed
 from sync.explanation import explanation_lines
 from tests.edge.shops import APPLES, CASE_BARCODE, WATER, Shops, carry, entry_count, exchange, figures, sell_pieces
@@ -39,17 +40,11 @@ def test_received_goods_are_on_hand_in_base_units(node: Node) -> None:
 
 def test_a_receipt_keeps_its_costs_by_base_unit(node: Node) -> None:
     done = receive_goods(node, [CostedRequest(WATER, 24_000, cost_minor=120)], document="D7")
-    entry = node.replica.log.entry(*_place(done.entry))
+    place = EntryId.parse(done.entry)
+    entry = node.replica.log.entry(place.stream, place.seq)
     assert entry is not None
     assert isinstance(entry.payload, GoodsReceived)
     assert entry.payload.costs == ((WATER, 120),)
-
-
-def _place(text: str) -> tuple[object, int]:
-    from schema.identity import EntryId
-
-    found = EntryId.parse(text)
-    return found.stream, found.seq
 
 
 @pytest.mark.parametrize(
