@@ -7,14 +7,15 @@ pauses as long; what it stores is verified before the write lock is taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
-from schema.identity import NodeId
-from sync.messages import Batch, Refusal
+from sync.branches import must_renew
+from sync.messages import Batch, Refusal, Statement
+from sync.signing import is_signed, statement_message
 from sync.verification import VerifiedBatch, verify_batch
 
 SLICE_MS: Final = 8
@@ -62,9 +63,9 @@ def apply_batches(node: Node, batches: Iterable[Batch], pace: Pace) -> tuple[int
 
 
 def _apply(node: Node, batch: Batch, pace: Pace) -> int:
-    if batch.node == node.config.node and batch.incarnation == node.state().incarnation:
+    if must_renew(node.config.node_id, node.state().incarnation, [batch.stream]) and _is_news(node, batch):
         with node.write() as writing:  # others hold more of my stream than I do: this file is an older copy
-            if batch.incarnation == writing.state.incarnation and _is_news(node, batch):
+            if must_renew(node.config.node_id, writing.state.incarnation, [batch.stream]):
                 node.new_incarnation(writing)
     with foreseen(node.store.path):
         admitted = node.replica.admit(batch)
@@ -98,6 +99,19 @@ def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
         )
 
 
-def own_writer(node: Node) -> str:
-    """Name the node's current stream as vectors do."""
-    return f"{NodeId(node.config.node)}.{node.state().incarnation}"
+def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
+    """Keep digests of elsewhere that the hub signed and that are newer than those here; others are ignored."""
+    key = node.config.root_public_key
+    signed = [
+        (s.topic, s.content, s.signature, s.as_of_ms)
+        for s in statements
+        if is_signed(key, s.signature, statement_message(s.topic, s.content))
+    ]
+    if signed:
+        with node.write():
+            node.connection.executemany(
+                "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
+                " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
+                signed,
+            )

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schema.errors import RefusalError
+from schema.rehearsal import scripted_start_ms
 from sync.clock import ClockReading
 
-CLOCK_VARIABLE: Final = "EDGETILL_CLOCK"
 ClockSource = Callable[[], ClockReading]
 
 
@@ -52,15 +51,9 @@ class ScriptedClock:
 
 
 def clock_from_environment() -> ClockSource:
-    """Return the machine's clock, or a scripted one where EDGETILL_CLOCK gives its start (ISO 8601 with offset)."""
-    text = os.environ.get(CLOCK_VARIABLE, "")
-    if not text:
-        return machine_clock
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise RefusalError("clock_malformed", f"{CLOCK_VARIABLE} is no ISO 8601 time: {text!r}") from None
-    return ScriptedClock(int(moment.timestamp() * 1000), boot_id=f"scripted-{os.getpid()}")
+    """Return the machine's clock, or a scripted one where the environment gives its start."""
+    start_ms = scripted_start_ms()
+    return machine_clock if start_ms is None else ScriptedClock(start_ms, boot_id=f"scripted-{os.getpid()}")
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from schema.errors import RefusalError
 from schema.identity import LocationId, Scope, Stream, location_scope
 from schema.kinds.base import Payload
 from schema.rules.receipt_numbers import ReceiptNumber
-from sync.branches import begin_incarnation, next_incarnation
+from sync.branches import renew
 from sync.clock import Clock, observe, start
 from sync.entry import Entry
 from sync.organisation import Organisation
@@ -141,11 +141,10 @@ class Node:
             token = self._new_token()
             self.connection.execute("UPDATE node_state SET token = ?", (token,))
             return
-        incarnation = next_incarnation(state.incarnation, self._entropy(1 << 30))
+        incarnation = renew(self.replica, self.config.node_id, state.incarnation, self._entropy(1 << 30))
         self.connection.execute(
             "UPDATE node_state SET incarnation = ?, receipt_next = 1, token = ?", (incarnation, self._new_token())
         )
-        begin_incarnation(self.connection)
 
     def new_incarnation(self, writing: Writing) -> None:
         """Open a new incarnation: others hold more, or other, of this node's own stream than it does."""

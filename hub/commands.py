@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
+from hub.import_commands import add_import
 from schema.errors import RefusalError
+from schema.kinds.organisation import LocationDefined
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -22,12 +26,22 @@ _HERE = Path("hub")
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
     app.add_typer(_hub_app(), name="hub")
+    add_import(app)
 
 
 def _open(directory: Path) -> Hub:
     from hub.service import open_hub
 
     return open_hub(directory)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[Hub]:
+    hub = _open(directory)
+    try:
+        yield hub
+    finally:
+        hub.close()
 
 
 def _write_json(value: Any) -> None:
@@ -39,13 +53,24 @@ def _hub_app() -> typer.Typer:
     app.command()(init)
     app.command()(serve)
     app.command()(invite)
+    app.command()(nodes)
+    app.command()(status)
+    app.command()(revoke)
+    app.command()(token)
+    location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
+    location.command("add")(add_location)
+    app.add_typer(location, name="location")
+    operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
+    operator.command("add")(add_operator)
+    app.add_typer(operator, name="operator")
     return app
 
 
 def init(
     directory: Annotated[Path, typer.Argument(help="A new directory for the hub.")],
     name: Annotated[str, typer.Option(help="The organisation's name.")],
-    location: Annotated[list[str], typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")],
+    location: Annotated[list[str] | None, typer.Option(help="CODE:NAME:shop|warehouse|van; repeat for each.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Found the sample chain with its goods and stock.")] = False,
     address: Annotated[str, typer.Option(help="host:port as nodes reach the hub.")] = "127.0.0.1:8443",
     database: Annotated[str, typer.Option(help="A file name in the directory, or a PostgreSQL URL.")] = "hub.db",
     currency: Annotated[str, typer.Option()] = "CNY",
@@ -56,15 +81,28 @@ def init(
     from hub.own_log import parse_location
     from hub.service import init_hub
 
+    places = [parse_location(text) for text in location or []]
+    if sample:
+        from schema.sample import locations
+
+        places += [LocationDefined(place.code, place.name, place.kind) for place in locations()]
     founded = init_hub(
         directory,
         name=name,
-        locations=[parse_location(text) for text in location],
+        locations=places,
         address=address,
         database=database,
         currency=currency,
         time_zone=time_zone,
     )
+    if sample:
+        from hub.importing import found_sample
+
+        opened = _open(directory)
+        try:
+            found_sample(opened)
+        finally:
+            opened.close()
     if as_json:
         _write_json(founded._asdict())
         return
@@ -82,9 +120,8 @@ def serve(
     """Serve nodes and the JSON API until SIGTERM."""
     from hub.service import make_server
 
-    opened = _open(hub)
-    settings = opened.identity.settings
-    try:
+    with _opened(hub) as opened:
+        settings = opened.identity.settings
         server = make_server(
             opened,
             host=host or settings.host,
@@ -93,8 +130,6 @@ def serve(
             on_ready=lambda url: typer.echo(f"listening on {url}"),
         )
         server.run()
-    finally:
-        opened.close()
     if not server.started:
         raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
 
@@ -112,13 +147,116 @@ def invite(
 
     if profile not in set(Profile):
         raise RefusalError("profile_unknown", f"{profile!r} is no profile: {', '.join(Profile)}")
-    opened = _open(hub)
-    try:
+    with _opened(hub) as opened:
         issued = opened.enrolment.invite(profile=Profile(profile), location=location, name=name, till=till)
-    finally:
-        opened.close()
     if as_json:
         _write_json(issued)
         return
     expires = datetime.datetime.fromtimestamp(issued.expires_ms / 1000).astimezone()
     typer.echo(f"{issued.invitation}\nat {issued.address} until {expires:%H:%M}")
+
+
+def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """List every node with its last contact and its measured clock error."""
+    from hub.registry import list_nodes
+
+    with _opened(hub) as opened:
+        listed, now_ms = list_nodes(opened.store), opened.now_ms()
+    if as_json:
+        _write_json([node._asdict() for node in listed])
+        return
+    for node in listed:
+        seen = "never" if node.last_ms is None else f"{max(0, now_ms - node.last_ms) // 1000} s ago"
+        clock = "" if node.offset_ms is None else f", clock {node.offset_ms:+d} ms"
+        left = ", revoked" if node.is_revoked else ""
+        typer.echo(f"{node.node}  {node.location}/{node.till}  {node.name}  seen {seen}{clock}{left}")
+
+
+def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """Show each scope with its entries and the digests by which replicas compare, and what waits for a person."""
+    from sync.document_projection import document_conflicts
+    from sync.session import fold_digests
+    from sync.version_vector import vector_digest
+
+    with _opened(hub) as opened, opened.store.snapshot() as replica:
+        digests = fold_digests(replica)
+        scopes = {
+            scope: {
+                "entries": sum(row.head.seq for row in replica.log.streams(scope)),
+                "vector": vector_digest(replica.log.heads(scope)).hex(),
+                "fold": digests[scope].hex(),
+            }
+            for scope in sorted(digests)
+        }
+        open_count = replica.connection.execute("SELECT count(*) FROM conflict WHERE status = 'OPEN'").fetchone()[0]
+        documents = len(document_conflicts(replica.connection))
+    if as_json:
+        _write_json({"scopes": scopes, "open_conflicts": open_count, "document_conflicts": documents})
+        return
+    for scope, one in scopes.items():
+        typer.echo(f"{scope}\t{one['entries']} entries\tfigures {str(one['fold'])[:16]}")
+    typer.echo(f"{open_count} stock conflicts wait for a person, {documents} catalogue conflicts")
+
+
+def revoke(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    reason: Annotated[str, typer.Option(help="Why it leaves.")] = "",
+    hub: HubOption = _HERE,
+) -> None:
+    """Take a node out of the fleet: what the hub holds of it stays, nothing that comes later counts."""
+    from hub.registry import revoke_node
+
+    with _opened(hub) as opened:
+        revoke_node(opened.store, opened.own_log, node, reason)
+    typer.echo(f"{node} has left")
+
+
+def add_location(
+    location: Annotated[str, typer.Argument(help="CODE:NAME:shop|warehouse|van.")], hub: HubOption = _HERE
+) -> None:
+    """Define a location, or redefine the one with this code."""
+    from hub.own_log import parse_location
+    from hub.registry import define_location
+
+    defined = parse_location(location)
+    with _opened(hub) as opened:
+        define_location(opened.store, opened.own_log, defined)
+    typer.echo(f"{defined.location} is {defined.name}")
+
+
+def add_operator(
+    number: Annotated[str, typer.Argument(help="What the operator types to sign in.")],
+    name: Annotated[str, typer.Argument(help="The operator's name; it travels sealed.")],
+    role: Annotated[str, typer.Option(help="cashier, driver, supervisor, stock_keeper, shop_manager, auditor …")],
+    location: Annotated[list[str], typer.Option(help="Where the operator works; repeat for each.")],
+    pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="4 to 12 digits.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Define an operator, or redefine the one with this number."""
+    from hub.operators import define_operator
+
+    with _opened(hub) as opened:
+        operator = define_operator(
+            opened.store, opened.own_log, number=number, name=name, role=role, locations=location, pin=pin
+        )
+    if as_json:
+        _write_json({"operator": operator, "number": number})
+        return
+    typer.echo(f"operator {number} is {operator}")
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Who uses it; the old token of that name stops working.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token for the JSON API; it is shown once."""
+    from hub.reports import create_token
+
+    with _opened(hub) as opened, opened.store.transaction(None) as replica:
+        made = create_token(replica.connection, name, opened.now_ms())
+    if as_json:
+        _write_json({"name": name, "token": made})
+        return
+    typer.echo(made)

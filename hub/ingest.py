@@ -12,8 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hub.clock_fixes import ClockFixes
 from hub.contacts import Contact, Contacts
+from hub.operators import operators_statement
 from hub.own_log import OwnLog
 from hub.standing import Standing, read_standing
 from hub.store import HubStore
@@ -21,18 +24,21 @@ from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope
 from sync.clock import ClockMeasurement
+from sync.elsewhere import OPERATORS_TOPIC
 from sync.entry import Entry, genesis
-from sync.messages import Batch, Refusal, Request, Response, decode_request, encode_response
+from sync.messages import Batch, Refusal, Request, Response, Statement, decode_request, encode_response
 from sync.replica import Replica
 from sync.session import reply
 from sync.signing import SigningKey
 from sync.transport import SYNC_PATH, is_request_signed
 from sync.verification import VerifiedBatch, verify_batch
 
+BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
+"""Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 QUARANTINE_PER_STREAM_MAX: Final = 100
 _NONCES_MAX: Final = 65_536
-_WITHOUT_EVIDENCE: Final = frozenset({"gap", "node_unknown", "scope_forbidden"})
+_WITHOUT_EVIDENCE: Final = frozenset({"gap", "node_unknown", "scope_forbidden", "batch_too_large"})
 """Refusals that prove nothing against the stream: it comes again, or should never have come from here."""
 
 AfterIngest = Callable[[Sequence[Entry]], None]
@@ -57,6 +63,7 @@ class Ingest:
         release: str,
         contacts: Contacts,
         after_ingest: AfterIngest | None = None,
+        busy_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._own_log = own_log
@@ -65,6 +72,7 @@ class Ingest:
         self._contacts = contacts
         self._clock_fixes = ClockFixes(own_log)
         self._after_ingest = after_ingest
+        self._busy_ms = busy_ms
         self._nonces: OrderedDict[str, None] = OrderedDict()
         self._nonces_lock = threading.Lock()
 
@@ -98,9 +106,7 @@ class Ingest:
         may_read = standing.may_read([state.scope for state in request.scopes])
         for state in request.scopes:
             if state.scope not in may_read or not (state.own_only or may_read[state.scope]):
-                raise RefusalError(
-                    "scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}"
-                )
+                raise RefusalError("scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}")
         refusals: list[Refusal] = []
         stored = 0
         for batch in request.batches:
@@ -121,7 +127,16 @@ class Ingest:
                 refusals=refusals,
                 may_read=may_read,
             )
+            statements = self._statements(replica, request, standing)
+        response = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
         return self._answered(request, response, stored, measurement, received_ms, len(body))
+
+    def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
+        after_ms = dict(request.topics).get(OPERATORS_TOPIC)
+        if after_ms is None:
+            return ()
+        statement = operators_statement(replica, standing.location, after_ms, self._signer)
+        return () if statement is None else (statement,)
 
     def _answered(
         self,
@@ -173,6 +188,8 @@ class Ingest:
 
     def _take(self, batch: Batch) -> int:
         """Store what is new of a batch; returns how many entries that was."""
+        if sum(map(len, batch.entries)) > BATCH_BYTES_MAX:
+            raise RefusalError("batch_too_large", "a batch is larger than what another node could be sent")
         with self._store.snapshot() as replica:
             admitted = replica.admit(batch)
         if admitted is None:
@@ -187,7 +204,7 @@ class Ingest:
                 verified = verify_batch(*again)
             replica.store(verified)
             if batch.node == self._signer.node:
-                self._own_log.begin_incarnation(replica.connection, batch.incarnation)
+                self._own_log.met_more(replica.connection, batch.incarnation)
         if self._after_ingest is not None:
             self._after_ingest(verified.entries)
         return len(verified.entries)
@@ -204,7 +221,7 @@ class Ingest:
                     replica.log.quarantine(stream, batch.first_seq, error.code, error.message, evidence, noted_ms)
                 if error.code == "fork" and batch.node == self._signer.node:
                     # A copy of this hub wrote there: what comes next must not continue either branch.
-                    self._own_log.begin_incarnation(replica.connection, batch.incarnation)
+                    self._own_log.met_more(replica.connection, batch.incarnation)
         return Refusal(stream[:96], batch.first_seq, error.code, error.message[:1000])
 
     def _measure(self, request: Request, nonce: str, received_ms: int, size: int) -> ClockMeasurement | None:

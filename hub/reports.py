@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -87,23 +87,6 @@ class StockReader(Protocol):
     ) -> tuple[list[ConflictListed], str | None]:
         """Return some conflicts and the cursor of the page after."""
         ...
-
-
-class NodeListed(NamedTuple):
-    """A node as `edgetill hub nodes` shows it."""
-
-    node: str
-    name: str
-    location: str
-    till: str
-    is_revoked: bool
-    last_ms: int | None
-    offset_ms: int | None
-    release: str | None
-    entries: int
-    bytes_in: int
-    bytes_out: int
-    status: dict[str, str]
 
 
 class Reports:

@@ -7,7 +7,7 @@ from typing import Final
 
 from schema.database import Connection
 from schema.kinds.trading import Refund, Sale
-from sync.fold import Effective
+from sync.effective import Effective
 
 SALE: Final = "sale"
 REFUND: Final = "refund"

@@ -2,7 +2,8 @@
 
 Documents are `products/<category>` (a record per product, independent fields) and `prices/<list>/<category>` (a
 record per product, a field per selling unit: its whole timeline of prices as one scalar, because a price only
-makes sense together with its unit and dates). Both stay below a thousand records when a category does.
+makes sense together with its unit and dates). A category of more than a thousand products goes on in a second
+document, `products/<category>#2`.
 """
 
 from __future__ import annotations
@@ -36,29 +37,30 @@ def prices_document(price_list: str, category: str) -> str:
 
 def category_of(document: str) -> str | None:
     """Return the category whose products a document holds; None for other documents."""
-    return document[9:] if document.startswith("products/") else None
+    return document[9:].partition("#")[0] if document.startswith("products/") else None
 
 
-class SellingUnit(msgspec.Struct, frozen=True):
-    """How a product is sold: the base quantity in one unit (thousandths)."""
+class UnitFactor(msgspec.Struct, frozen=True):
+    """How a product is sold besides its base unit: the base quantity in one unit (thousandths)."""
 
     unit: str
     factor_milli: int
 
 
-class Product(msgspec.Struct, frozen=True):
-    """A product as tills read it. `unit` is the base unit; `units` the others."""
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A product as tills read it. `unit` is the base unit, which `unit_name` calls as people do; `units` the others."""
 
     code: ProductId
     category: str
     name: str
     unit: str = "pc"
+    unit_name: str = "件"
     spec: str = ""
     tax_class: str = "13"
     is_weighed: bool = False
     article: str = ""
     is_active: bool = True
-    units: tuple[SellingUnit, ...] = ()
+    units: tuple[UnitFactor, ...] = ()
     barcodes: tuple[tuple[str, str], ...] = ()
 
     def factor_milli(self, unit: str) -> int | None:
@@ -70,7 +72,7 @@ class Product(msgspec.Struct, frozen=True):
     def fields(self) -> dict[str, Scalar]:
         """Return the record's fields."""
         fields: dict[str, Scalar] = {
-            "name": self.name, "unit": self.unit, "spec": self.spec, "tax": self.tax_class,
+            "name": self.name, "unit": self.unit, "unit_name": self.unit_name, "spec": self.spec, "tax": self.tax_class,
             "weighed": self.is_weighed, "article": self.article, "active": self.is_active,
         }  # fmt: skip
         fields |= {f"unit:{u.unit}": u.factor_milli for u in self.units}
@@ -85,21 +87,22 @@ class Product(msgspec.Struct, frozen=True):
             return value if isinstance(value, str) else default
 
         return cls(
-            ProductId(code),
-            category,
-            text("name", code),
-            text("unit", "pc"),
-            text("spec", ""),
-            text("tax", "13"),
-            fields.get("weighed") is True,
-            text("article", ""),
-            fields.get("active") is not False,
-            tuple(
-                SellingUnit(name[5:], value)
+            code=ProductId(code),
+            category=category,
+            name=text("name", code),
+            unit=text("unit", "pc"),
+            unit_name=text("unit_name", "件"),
+            spec=text("spec", ""),
+            tax_class=text("tax", "13"),
+            is_weighed=fields.get("weighed") is True,
+            article=text("article", ""),
+            is_active=fields.get("active") is not False,
+            units=tuple(
+                UnitFactor(name[5:], value)
                 for name, value in sorted(fields.items())
                 if name.startswith("unit:") and isinstance(value, int) and value > 0
             ),
-            tuple(
+            barcodes=tuple(
                 (name[8:], value)
                 for name, value in sorted(fields.items())
                 if name.startswith("barcode:") and isinstance(value, str)

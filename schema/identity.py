@@ -63,7 +63,7 @@ class Stream(NamedTuple):
         """Read `scope:node.incarnation`; raises ValueError for anything else."""
         scope, _, writer = text.rpartition(":")
         node, _, incarnation = writer.rpartition(".")
-        if not scope or not node or not incarnation.isdecimal():
+        if not scope or not node or not incarnation.isdecimal() or len(incarnation) > 15:
             raise ValueError(f"{text!r} names no stream")
         return cls(Scope(scope), NodeId(node), int(incarnation))
 
@@ -81,6 +81,6 @@ class EntryId(NamedTuple):
     def parse(cls, text: str) -> EntryId:
         """Read `scope:node.incarnation:seq`; raises ValueError for anything else."""
         stream, _, seq = text.rpartition(":")
-        if not seq.isdecimal():
+        if not seq.isdecimal() or len(seq) > 15:
             raise ValueError(f"{text!r} names no entry")
         return cls(Stream.parse(stream), int(seq))

@@ -12,6 +12,9 @@ import msgspec
 
 DRIFT_PPM: Final = 100
 """Quartz clocks of small computers stay within 100 parts per million: 60 s in seven days."""
+HLC_MS_MAX: Final = 2**52
+HLC_COUNTER_MAX: Final = 2**52
+"""Beyond these no receiver takes a hybrid time: so that one hostile entry cannot leave the next writer no room."""
 STEP_MS: Final = 1_000
 """A wall clock that moved this much against the monotonic clock was set."""
 
@@ -24,8 +27,12 @@ class Timestamp(NamedTuple):
 
 
 def tick(last: Timestamp, wall_ms: int) -> Timestamp:
-    """Return the time of a new local event, later than every event known."""
-    return Timestamp(wall_ms, 0) if wall_ms > last.ms else Timestamp(last.ms, last.counter + 1)
+    """Return the time of a new local event, later than every event known; at the very end of time it stands still."""
+    if wall_ms > last.ms:
+        return Timestamp(min(wall_ms, HLC_MS_MAX), 0)
+    if last.counter < HLC_COUNTER_MAX:
+        return Timestamp(last.ms, last.counter + 1)
+    return Timestamp(last.ms + 1, 0) if last.ms < HLC_MS_MAX else last
 
 
 class ClockReading(NamedTuple):

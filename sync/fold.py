@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from sync.conflicts import Conflict
-from sync.on_hand import Derived, Figure, KeyMaterial, derive, evaluate
+from sync.key_state import Figure, KeyBalance, evaluate
+from sync.on_hand import Derived, KeyMaterial, derive
 from sync.relation import Ground, Observation, Relating, Verdict
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.stock_facts import (
@@ -30,6 +31,7 @@ from sync.stock_facts import (
     SessionOpen,
     Side,
     Status,
+    Vector,
     Void,
 )
 from sync.transit import TransferState, judge_transfer
@@ -64,24 +66,41 @@ class Explanation(msgspec.Struct):
 
 
 class SetFold(msgspec.Struct):
-    """Everything that follows from a set of facts."""
+    """Everything that follows from a set of facts; `reaching_below` as in `Derived`."""
 
     figures: dict[Key, Figure]
     variances: dict[Key, list[VarianceAt]]
     transfers: dict[tuple[str, str], TransferState]
     conflicts: list[Conflict]
+    reaching_below: dict[Key, list[str]]
+
+
+class OpeningBalance(msgspec.Struct, frozen=True, array_like=True):
+    """What an entry carries of all that lies at or below a cut, for replicas that no longer hold it.
+
+    `settled` is what every stream was known to hold: movements at or below the cut but above `settled` are
+    kept, because a count still on its way may not have known them. A key that is not listed although it
+    has entries below the cut was kept whole.
+    """
+
+    cut: dict[str, int]
+    settled: dict[str, int]
+    keys: tuple[KeyBalance, ...]
 
 
 class FactSet:
     """A set of facts without repetition, sorted into what bears on each key."""
 
-    def __init__(self, facts: Iterable[Fact], rules: Rules) -> None:
+    def __init__(self, facts: Iterable[Fact], rules: Rules, balance: OpeningBalance | None = None) -> None:
         """Drop repeated deliveries and what VOIDs in force take out."""
         distinct = {(type(fact), fact.writer, fact.seq, getattr(fact, "line", 0)): fact for fact in facts}
         ordered = [distinct[place] for place in sorted(distinct, key=lambda p: (p[1], p[2], p[3], p[0].__name__))]
         taken_out = effective_targets(fact for fact in ordered if isinstance(fact, Void))
         self.rules = rules
         self.keys: set[Key] = {fact.key for fact in ordered if isinstance(fact, Count) or type(fact) is Movement}
+        self._cut: tuple[Vector, Vector] = (balance.cut, balance.settled) if balance is not None else ({}, {})
+        self._balances = {one.key: one for one in balance.keys} if balance is not None else {}
+        self.keys |= self._balances.keys()
         self.movements: dict[Key, list[Movement]] = defaultdict(list)
         self.papers: dict[tuple[str, str], list[Movement]] = defaultdict(list)
         self.counts: dict[Key, list[Count]] = defaultdict(list)
@@ -122,6 +141,8 @@ class FactSet:
 
     def material(self, key: Key) -> KeyMaterial:
         """Return what bears on one key."""
+        balance = self._balances.get(key)
+        cut, settled = cut_of(balance, self._cut)
         return KeyMaterial(
             key,
             self.movements.get(key, []),
@@ -129,7 +150,17 @@ class FactSet:
             self.accepts.get(key, []),
             self._papers_to.get(key, []),
             self._plans.get(key.location, {}),
+            balance,
+            cut,
+            settled,
         )
+
+
+def cut_of(balance: KeyBalance | None, current: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
+    """Return the cut at which a key's balance stands, and what was settled there."""
+    if balance is None:
+        return {}, {}
+    return balance.kept_at if balance.kept_at is not None else current
 
 
 def clock_conflict(writer: str, epoch: int) -> Conflict:
@@ -139,16 +170,18 @@ def clock_conflict(writer: str, epoch: int) -> Conflict:
     )
 
 
-def fold_set(facts: Iterable[Fact], rules: Rules) -> SetFold:
-    """Fold a whole set: all keys, then the transfers, then the clocks."""
-    held = FactSet(facts, rules)
-    result = SetFold({}, {}, {}, [])
+def fold_set(facts: Iterable[Fact], rules: Rules, balance: OpeningBalance | None = None) -> SetFold:
+    """Fold a whole set, on top of an opening balance if one stands: all keys, then transfers, then clocks."""
+    held = FactSet(facts, rules, balance)
+    result = SetFold({}, {}, {}, [], {})
     declared: dict[Key, Sequence[str]] = {}
     for key in sorted(held.keys):
         material = held.material(key)
         derived = derive(material, held.relating)
         figure = evaluate(key, derived.state, rules.policy(key.product), held.fixes)
         result.figures[key] = figure
+        if derived.reaching_below:
+            result.reaching_below[key] = derived.reaching_below
         result.variances[key] = chain_variances(material, derived, figure, held.relating)
         result.conflicts.extend(figure.conflicts)
         declared[key] = figure.giver.declared if figure.giver is not None else ()
@@ -166,6 +199,8 @@ def chain_variances(material: KeyMaterial, derived: Derived, figure: Figure, rel
     """Return the variances of the observation that gives the value, of the latest it supersedes, and so on."""
     if figure.giver is None:
         return []
+    if material.balance is not None:  # what lies deeper was summed up
+        return [VarianceAt(figure.giver.observation.id, figure.giver.variance)]
     policy = relating.rules.policy(material.key.product)
     chain = derived.standing.chain(figure.giver.observation, relating.fixes)
     found: list[VarianceAt] = []

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sync.conflicts import Conflict
 from sync.fold_digest import MODULUS
+from sync.key_state import KeyBalance
+from sync.opening_balance import Carried
 from sync.stock_facts import (
     DISPATCH_REASON,
     Accept,
@@ -25,7 +27,8 @@ from sync.stock_facts import (
     knows,
     parse_target,
 )
-from sync.stock_fold import ClockEpoch, FoldChanges, StockFold, StoredFigure, TransferKey
+from sync.stock_fold import FoldChanges, StockFold
+from sync.stock_store import ClockEpoch, StoredFigure, TransferKey
 from sync.transit import TransferState
 
 _K = TypeVar("_K")
@@ -49,6 +52,8 @@ class MemoryStockStore:
         self._counts: dict[Key, dict[tuple[str, int, int], Count]] = defaultdict(dict)
         self._rare: dict[tuple[str, int], Void | Classify | ClockFix | SessionOpen | Accept] = {}
         self._named: dict[tuple[str, int], int] = {}
+        self._balances: dict[Key, KeyBalance] = {}
+        self._cut: tuple[Vector, Vector] = ({}, {})
 
     def add(self, facts: Iterable[Fact]) -> list[Fact]:
         """Store facts; return those that were not here yet, each once."""
@@ -100,6 +105,23 @@ class MemoryStockStore:
                 self._rare.pop((fact.writer, fact.seq), None)
                 if isinstance(fact, Void | Classify):
                     self._name(fact, -1)
+
+    def stand_on(self, carried: Carried) -> list[Fact]:
+        """Put an opening balance below and prune what it makes needless; return what was pruned.
+
+        The keys of the balance are to be derived afresh afterwards.
+        """
+        self._balances = {one.key: one for one in carried.balance.keys}
+        self._cut = carried.balance.cut, carried.balance.settled
+        pruned = [
+            fact
+            for entry, facts in self._facts.items()
+            for fact in facts.values()
+            if knows(carried.balance.cut, *entry) and entry not in carried.must_keep
+        ]
+        for fact in pruned:
+            self.withdraw(fact)
+        return pruned
 
     def ingest(self, facts: Iterable[Fact], rules: Rules) -> FoldChanges:
         """Store facts and fold the new ones."""
@@ -187,6 +209,14 @@ class MemoryStockStore:
     def papers_touching(self, key: Key) -> Iterable[Movement]:
         """Return all papers of transfers that have a dispatch to, or a receipt at, a key."""
         return self.papers(self._touching[key]) if key in self._touching else []
+
+    def opening_balance(self, key: Key) -> KeyBalance | None:
+        """Return what the opening balance in force carries of a key."""
+        return self._balances.get(key)
+
+    def cut(self) -> tuple[Vector, Vector]:
+        """Return the cut of the opening balance in force and what was settled there."""
+        return self._cut
 
     def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
         """Return what an entry says."""

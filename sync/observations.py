@@ -39,7 +39,8 @@ class Gathered(msgspec.Struct):
     """All observations of a key, with what putting its sessions together brought to light.
 
     `widening[id]` is how far a contested session's range reaches below and above its own lines.
-    `contested` are the looks whose comparison may change with the next movement.
+    `contested` are the looks whose comparison may change with the next movement; `unopened` the sessions
+    that have lines here but whose plan has not arrived.
     """
 
     observations: list[Observation]
@@ -47,6 +48,7 @@ class Gathered(msgspec.Struct):
     zone_findings: list[ZoneFinding]
     incomplete: list[str]
     contested: list[tuple[Line, ...]]
+    unopened: list[str]
 
 
 class Standing(msgspec.Struct):
@@ -79,7 +81,7 @@ def gather(
     policy: Policy,
 ) -> Gathered:
     """Put a key's counts together into observations; `zones_of` gives the plan of each opened session."""
-    gathered = Gathered([], {}, [], [], [])
+    gathered = Gathered([], {}, [], [], [], [])
     sessions: dict[str, list[Count]] = defaultdict(list)
     for count in sorted(counts, key=lambda one: (one.writer, one.seq, one.line)):
         if count.session is not None:
@@ -89,6 +91,7 @@ def gather(
     for session, members in sorted(sessions.items()):
         plan = zones_of.get(session)
         if plan is None:
+            gathered.unopened.append(session)
             continue
         by_zone: dict[str | None, list[Line]] = defaultdict(list)
         for count in members:

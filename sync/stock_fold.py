@@ -10,17 +10,18 @@ so both always agree.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from sync.conflicts import Conflict, ConflictChanges
-from sync.fold import clock_conflict
+from sync.fold import clock_conflict, cut_of
 from sync.fold_digest import conflict_term, figure_term
+from sync.key_state import KeyState, Weighed, evaluate
 from sync.observations import plain_observation, stand
-from sync.on_hand import KeyMaterial, KeyState, Weighed, derive, evaluate
+from sync.on_hand import KeyMaterial, derive
 from sync.relation import Observation, Relating, hull
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.stock_facts import (
@@ -41,125 +42,24 @@ from sync.stock_facts import (
     SessionOpen,
     Side,
     Status,
-    Vector,
     Void,
     parse_target,
 )
+from sync.stock_store import StockStore, StoredFigure, TransferKey
 from sync.transit import TransferState, judge_transfer
-
-TransferKey = tuple[str, str]
-"""A transfer and one product of it."""
-ClockEpoch = tuple[str, int]
-"""A writer and one of its clock epochs."""
-
-
-class StoredFigure(NamedTuple):
-    """A key's row: the figure, and the state behind it; None where the figure is the plain sum of movements."""
-
-    value: int
-    lo: int
-    hi: int
-    state: bytes | None
-
-
-class StockStore(Protocol):
-    """Where facts and figures of one vector space (a location's scope) are kept.
-
-    Queries for facts return every effective fact that was stored, including those of the batch being
-    ingested, and voided ones too: what a VOID takes out is decided here, not in the store. A fact that
-    authority withholds or withdraws is simply not returned.
-    """
-
-    def load_figures(self, keys: Collection[Key]) -> Mapping[Key, StoredFigure]:
-        """Return the rows of those keys that have one."""
-        ...
-
-    def save_figures(self, figures: Mapping[Key, StoredFigure | None]) -> None:
-        """Write the rows of many keys; None removes a row."""
-        ...
-
-    def load_transfers(self, transfers: Collection[TransferKey]) -> Mapping[TransferKey, TransferState]:
-        """Return the rows of those transfers that have one."""
-        ...
-
-    def save_transfers(self, transfers: Mapping[TransferKey, TransferState | None]) -> None:
-        """Write the rows of many transfers; None removes a row."""
-        ...
-
-    def corrected_epochs(self) -> Collection[ClockEpoch]:
-        """Return the clock epochs reported as corrected."""
-        ...
-
-    def save_corrected_epochs(self, epochs: Collection[ClockEpoch]) -> None:
-        """Replace the clock epochs reported as corrected."""
-        ...
-
-    def named_entries(self) -> Collection[tuple[str, int]]:
-        """Return (writer, seq) of all entries that a VOID or CLASSIFY names, arrived or not; best kept in memory."""
-        ...
-
-    def voids(self) -> Iterable[Void]:
-        """Return all VOIDs."""
-        ...
-
-    def classifications(self) -> Iterable[Classify]:
-        """Return all CLASSIFYs."""
-        ...
-
-    def clock_fixes(self) -> Iterable[ClockFix]:
-        """Return all measurements of clocks."""
-        ...
-
-    def sessions(self, location: str) -> Iterable[SessionOpen]:
-        """Return the count sessions opened at a location."""
-        ...
-
-    def counts(self, key: Key) -> Iterable[Count]:
-        """Return a key's counts."""
-        ...
-
-    def accepts(self, key: Key) -> Iterable[Accept]:
-        """Return the choices made for a key."""
-        ...
-
-    def movements(
-        self, key: Key, not_covered_by: Vector | None = None, or_later_than_ms: int = 0
-    ) -> Iterable[Movement]:
-        """Return a key's movements; with a vector, those above it.
-
-        With a vector, also those whose wall clock or stated end is later than `or_later_than_ms`; more
-        may be returned.
-        """
-        ...
-
-    def papers(self, transfers: Collection[TransferKey]) -> Iterable[Movement]:
-        """Return the movements and notices of some transfers."""
-        ...
-
-    def papers_touching(self, key: Key) -> Iterable[Movement]:
-        """Return all papers of transfers that have a dispatch to, or a receipt at, a key."""
-        ...
-
-    def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
-        """Return what an entry says."""
-        ...
-
-    def keys_of_session(self, location: str, session: str) -> Iterable[Key]:
-        """Return the keys that have counts in a session."""
-        ...
-
-    def keys_of_clock_epoch(self, writer: str, epoch: int) -> Iterable[Key]:
-        """Return the keys of all movements and counts stamped in a clock epoch, and where its dispatches go."""
-        ...
 
 
 class FoldChanges(msgspec.Struct):
-    """What a batch of facts changed; `digest_change` is to be added to the fold digest modulo 2^256."""
+    """What a batch of facts changed; `digest_change` is to be added to the fold digest modulo 2^256.
+
+    `reaching_below` names observations whose figure needs an amended opening balance from the hub.
+    """
 
     figures: dict[Key, StoredFigure | None]
     transfers: dict[TransferKey, TransferState | None]
     conflicts: ConflictChanges
     digest_change: int = 0
+    reaching_below: dict[Key, list[str]] = {}
 
 
 class StockFold:
@@ -333,7 +233,7 @@ class _Work:
                     was = 0
                 digest_change += figure_term(key, total, total, total)
                 figures[key] = StoredFigure(total, total, total, None)
-                if total < 0 or was < 0:
+                if (total < 0) is not (was < 0):
                     self.changes.digest_change += self._compare(_negative(key, was), _negative(key, total))
                 continue
             self._fold_key(key, old)
@@ -393,6 +293,7 @@ class _Work:
         plans: dict[str, tuple[str, ...]] = {}
         for opened in self.in_force(self.store.sessions(key.location)):
             plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
+        balance = self.store.opening_balance(key)
         material = KeyMaterial(
             key,
             self.in_force(movements),
@@ -400,8 +301,13 @@ class _Work:
             self.in_force(self.store.accepts(key)),
             self.in_force(self.store.papers_touching(key)),
             plans,
+            balance,
+            *cut_of(balance, self.store.cut()),
         )
-        return derive(material, self.relating).state, bool(movements or counts)
+        derived = derive(material, self.relating)
+        if derived.reaching_below:
+            self.changes.reaching_below[key] = derived.reaching_below
+        return derived.state, bool(movements or counts or material.balance)
 
     def _advance(self, key: Key, state: KeyState, policy: Policy) -> KeyState | None:
         """Take movements and a plain count into a state; None where the key must be derived afresh."""
@@ -442,6 +348,7 @@ class _Work:
         if (
             any(one.session is not None or one.absorbs or one.not_absorbs for one in counts)
             or (not state.is_plain_sum and (state.zone_findings or state.incomplete or state.disagreeing))
+            or self.store.opening_balance(key) is not None
             or any(True for _ in self.store.accepts(key))
             or any(True for _ in self.store.papers_touching(key))
         ):

@@ -29,7 +29,8 @@ class _Policies(Mapping[str, Policy]):
     def __getitem__(self, product: str) -> Policy:
         policy = self._known.get(product)
         if policy is None:
-            policy = self._known[product] = self._by_category.get(self._category(product), _DEFAULT)
+            usual = self._by_category.get("", _DEFAULT)
+            policy = self._known[product] = self._by_category.get(self._category(product), usual)
         return policy
 
     def get(self, product: str, default: object = None) -> Policy:
@@ -100,7 +101,6 @@ class StockProjection:
         batch = [(entry, facts) for entry, facts in batch if facts]
         if not batch:
             return
-        tables.note_wall(scope_no, entries[0].stream_no, [entry for entry, _ in batch])
         tables.add_all(entries[0].stream_no, batch)
         engine = StockFold(tables, self.rules(connection))
         tables.apply(engine.ingest([fact for _, facts in batch for fact in facts]))

@@ -13,6 +13,7 @@ from schema.identity import NodeId, Scope, Stream
 from schema.kinds.base import Payload
 from sync.conflicts import Conflict
 from sync.effective import Effective, as_effective
+from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
 from sync.stock_facts import (
     Accept,
@@ -29,12 +30,15 @@ from sync.stock_facts import (
     parse_target,
 )
 from sync.stock_facts_of import stock_facts_of
-from sync.stock_fold import ClockEpoch, FoldChanges, StoredFigure, TransferKey
+from sync.stock_fold import FoldChanges
+from sync.stock_store import ClockEpoch, StoredFigure, TransferKey
 from sync.transit import TransferState
 
 _FactT = TypeVar("_FactT", bound=Fact)
 _transfer_decoder = msgspec.msgpack.Decoder(TransferState)
 _conflict_decoder = msgspec.msgpack.Decoder(Conflict)
+_balance_decoder = msgspec.msgpack.Decoder(KeyBalance)
+_vector_decoder = msgspec.msgpack.Decoder(dict[str, int])
 _SQL_VARIABLES_MAX = 500
 
 
@@ -48,6 +52,7 @@ class StockTables:
         self._location = location
         self._log = LogTables(connection)
         self._key_nos: dict[str, int] = {}
+        self._figures: dict[str, StoredFigure | None] = {}
         self._rows: dict[int, StreamRow] | None = None
         self._entries: dict[tuple[int, int], list[Fact]] = {}
         self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
@@ -110,29 +115,6 @@ class StockTables:
                 self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)
         self._entries.clear()
 
-    def note_wall(self, scope_no: int, stream_no: int, entries: Iterable[Effective]) -> None:
-        """Note where the stream's wall clock lies behind an earlier reading."""
-        found = self._connection.execute(
-            "SELECT wall_max_ms, peak_ms FROM stream WHERE scope_no = ? AND stream_no = ?",
-            (scope_no, stream_no),
-        ).fetchone()
-        highest, peak = found
-        was = (highest, peak)
-        for entry in entries:
-            if entry.wall_ms < highest and highest > peak:
-                self._connection.execute(
-                    "INSERT INTO wall_peak (scope_no, stream_no, seq, peak_ms) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (scope_no, stream_no, entry.seq, highest),
-                )
-                peak = highest
-            highest = max(highest, entry.wall_ms, _stated_end(entry))
-        if (highest, peak) != was:
-            self._connection.execute(
-                "UPDATE stream SET wall_max_ms = ?, peak_ms = ? WHERE scope_no = ? AND stream_no = ?",
-                (highest, peak, scope_no, stream_no),
-            )
-
     def apply(self, changes: FoldChanges) -> None:
         """Keep the conflicts and the fold digest in step with what the rules report."""
         conflicts = changes.conflicts
@@ -177,8 +159,8 @@ class StockTables:
         if new:
             self._read_keys(new)
 
-    def _read_keys(self, products: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-        found: dict[str, tuple[Any, ...]] = {}
+    def _read_keys(self, products: Sequence[str]) -> None:
+        """Read numbers and figures; both are remembered, for nobody else writes them in this transaction."""
         for start in range(0, len(products), _SQL_VARIABLES_MAX):
             part = products[start : start + _SQL_VARIABLES_MAX]
             marks = ", ".join("?" * len(part))
@@ -187,25 +169,22 @@ class StockTables:
                 f" WHERE scope_no = ? AND product IN ({marks})",
                 (self._scope_no, *part),
             ).fetchall():
-                found[row[0]] = row
-                self._key_nos[row[0]] = row[1]
-        return found
+                product, key_no, value, lo, hi, is_present, state = row
+                self._key_nos[product] = key_no
+                figure = StoredFigure(value, lo, hi, None if state is None else bytes(state)) if is_present else None
+                self._figures[product] = figure
 
     def load_figures(self, keys: Collection[Key]) -> Mapping[Key, StoredFigure]:
         """Return the rows of those keys that have one."""
-        rows = self._read_keys([key.product for key in keys if key.location == self._location])
-        return {
-            Key(self._location, product): StoredFigure(
-                row[2], row[3], row[4], None if row[6] is None else bytes(row[6])
-            )
-            for product, row in rows.items()
-            if row[5]
-        }
+        mine = [key for key in keys if key.location == self._location]
+        self._read_keys([key.product for key in mine if key.product not in self._figures])
+        return {key: figure for key in mine if (figure := self._figures.get(key.product)) is not None}
 
     def save_figures(self, figures: Mapping[Key, StoredFigure | None]) -> None:
         """Write the rows of many keys; None leaves the number and takes the figure."""
         mine = {key: figure for key, figure in figures.items() if key.location == self._location}
         self._ensure_keys({key.product for key in mine})
+        self._figures.update((key.product, figure) for key, figure in mine.items())
         self._connection.executemany(
             "UPDATE stock SET value = ?, lo = ?, hi = ?, is_present = ?, state = ? WHERE scope_no = ? AND key_no = ?",
             [
@@ -258,6 +237,22 @@ class StockTables:
             [(self._scope_no, writer, epoch) for writer, epoch in epochs],
         )
 
+    def opening_balance(self, key: Key) -> KeyBalance | None:
+        """Return what an opening balance carries of a key."""
+        row = self._connection.execute(
+            "SELECT content FROM key_balance WHERE scope_no = ? AND product = ?", (self._scope_no, key.product)
+        ).fetchone()
+        return None if row is None else _balance_decoder.decode(bytes(row[0]))
+
+    def cut(self) -> tuple[Vector, Vector]:
+        """Return the cut below which entries were pruned, and what every stream was known to hold there."""
+        row = self._connection.execute(
+            "SELECT cut, settled FROM scope_cut WHERE scope_no = ?", (self._scope_no,)
+        ).fetchone()
+        if row is None:
+            return {}, {}
+        return _vector_decoder.decode(bytes(row[0])), _vector_decoder.decode(bytes(row[1]))
+
     # Facts, read back from their entries.
 
     def _stream_rows(self) -> dict[int, StreamRow]:
@@ -276,7 +271,7 @@ class StockTables:
             ).fetchall():
                 if steps[-1][0] != at:
                     steps.append((at, dict(steps[-1][1])))
-                steps[-1][1][writer] = seen
+                steps[-1][1][writer] = max(seen, steps[-1][1].get(writer, 0))
         low, high = 0, len(steps)
         while low < high:
             middle = (low + high) // 2
@@ -478,8 +473,3 @@ def _named(about: str, target: str) -> list[tuple[str, str]]:
     except ValueError:  # it names nothing that could ever be here
         return [(about, ":0")]
     return [(about, f"{writer}:{seq}")]
-
-
-def _stated_end(entry: Effective) -> int:
-    stated = getattr(entry.payload, "stated", None)
-    return stated[1] if stated else 0

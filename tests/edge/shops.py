@@ -11,7 +11,7 @@ from edge.clock_source import ScriptedClock
 from edge.config import KEY_FILE, NodeConfig, write_config, write_private
 from edge.node import Node
 from edge.selling import Completed, LineRequest, sell
-from schema.catalogue import PriceStep, Product, SellingUnit, encode_timeline
+from schema.catalogue import PriceStep, Product, UnitFactor, encode_timeline
 from schema.identity import ORG, ProductId, Stream
 from schema.kinds.base import Payload
 from schema.kinds.organisation import (
@@ -35,11 +35,11 @@ MINUTE_MS = 60_000
 WATER, CASE_BARCODE, APPLES, CIGARETTES = "P0001", "2800000000011", "P0042", "P0077"
 ALL_PERMISSIONS = ("trade", "stock", "count", "resolve")
 PRODUCTS = (
-    Product(ProductId(WATER), "drinks", "Water", units=(SellingUnit("case", 24_000),),
+    Product(code=ProductId(WATER), category="drinks", name="Water", units=(UnitFactor("case", 24_000),),
             barcodes=(("6901234567892", "pc"), (CASE_BARCODE, "case"))),
-    Product(ProductId(APPLES), "fruit", "Apples", unit="kg", tax_class="9", is_weighed=True),
-    Product(ProductId(CIGARETTES), "tobacco", "Cigarettes"),
-    *(Product(ProductId(f"P1{n:03d}"), "drinks", f"Drink {n}") for n in range(20)),
+    Product(code=ProductId(APPLES), category="fruit", name="Apples", unit="kg", tax_class="9", is_weighed=True),
+    Product(code=ProductId(CIGARETTES), category="tobacco", name="Cigarettes"),
+    *(Product(code=ProductId(f"P1{n:03d}"), category="drinks", name=f"Drink {n}") for n in range(20)),
 )  # fmt: skip
 PRICES = {WATER: {"pc": 200, "case": 4500}, APPLES: {"kg": 1280}, CIGARETTES: {"pc": 2500}}
 

@@ -117,9 +117,12 @@ class FleetNode:
     def clock(self) -> ClockReport:
         return ClockReport(now_ms(), 0, self.unc_ms, 2)
 
-    def post(self, client: httpx.Client, body: bytes, *, signer: SigningKey | None = None) -> bytes:
+    def send(self, client: httpx.Client, body: bytes, *, signer: SigningKey | None = None) -> httpx.Response:
         headers = sign_request(signer or self.signer, self.hub, SYNC_PATH, body, secrets.token_hex(16))
-        return checked(client.post(SYNC_PATH, content=body, headers=headers))
+        return client.post(SYNC_PATH, content=body, headers=headers)
+
+    def post(self, client: httpx.Client, body: bytes, *, signer: SigningKey | None = None) -> bytes:
+        return checked(self.send(client, body, signer=signer))
 
     def exchange(self, client: httpx.Client, request: Request) -> Response:
         return decode_response(self.post(client, encode_request(request)))

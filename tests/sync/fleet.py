@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sync.stock_facts import (
     Accept,
@@ -60,7 +60,7 @@ class Fleet:
 
     def run(self, steps: int) -> list[Fact]:
         """Take some random steps and return all facts."""
-        acts = [
+        acts: list[tuple[Callable[[], None], int]] = [
             (self.move, 8),
             (self.count, 4),
             (self.hear, 5),
@@ -105,7 +105,7 @@ class Fleet:
         self.epochs[writer] += 1
         self.clocks[writer] = self.rng.choice([0, 700, 30 * MINUTE]), self.rng.choice([1000, None])
 
-    def move(self, **fields: object) -> None:
+    def move(self) -> None:
         """Move stock."""
         writer, seq, vector = self.head(self.pick())
         wall = self.wall(writer)

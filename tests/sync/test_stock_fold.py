@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sync.conflicts import Conflict
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
+from sync.key_state import KeyState
 from sync.memory_stock_store import MemoryStockStore
-from sync.on_hand import KeyState
 from sync.stock_facts import Fact, Key, Movement, Policy, Rules, Void
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet, arrival_orders

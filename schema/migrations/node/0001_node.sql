@@ -7,7 +7,7 @@ CREATE TABLE node_state (
     receipt_next INTEGER NOT NULL,
     last_exchange_ms INTEGER NOT NULL DEFAULT 0,
     last_prices_ms INTEGER NOT NULL DEFAULT 0,
-    hub_frontier BLOB
+    sealed_key BLOB
 ) STRICT;
 
 -- Receipts by number: sales and refunds of this location that are here, of every till. A copied disk may have used

@@ -77,3 +77,17 @@ CREATE TABLE conflict (
     content BLOB NOT NULL,
     PRIMARY KEY (scope_no, conflict)
 ) STRICT, WITHOUT ROWID;
+
+-- What an opening balance carries of each key, and the cut at which it does (writer → seq, canonical bytes).
+CREATE TABLE key_balance (
+    scope_no INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (scope_no, product)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scope_cut (
+    scope_no INTEGER NOT NULL PRIMARY KEY,
+    cut BLOB NOT NULL,
+    settled BLOB NOT NULL
+) STRICT;

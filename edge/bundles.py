@@ -1,0 +1,72 @@
+"""Bundles at a node: what the hub may lack goes into a file, and what a file brings is verified like a session's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.applying import Pace, apply_batches, keep_statements
+from edge.config import write_private
+from edge.node import RELEASE, Node
+from edge.sync_agent import subscriptions
+from schema.errors import RefusalError
+from schema.identity import NodeId
+from sync.bundle import BundleHeader, read_bundle, write_bundle
+from sync.messages import Batch, Refusal, scope_vector
+from sync.version_vector import Head
+
+PART_BYTES = 512 * 1024
+
+
+def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
+    """Write the node's own entries (all entries here with `everything`) to a file; returns how many."""
+    me = node.config.node_id
+    count = 0
+
+    def parts() -> Iterator[tuple[Batch, ...]]:
+        nonlocal count
+        for subscription in held:
+            theirs: dict[str, Head] = {}
+            only = None if everything and not subscription.own_only else me
+            while True:
+                batches, _ = node.replica.outgoing(subscription.scope, theirs, PART_BYTES, node.signer, only)
+                if not batches:
+                    break
+                for batch in batches:
+                    row = node.replica.log.stream(batch.stream)
+                    last = batch.first_seq + len(batch.entries) - 1
+                    digest = node.replica.log.digest_at(row, last) if row else None
+                    assert digest is not None
+                    theirs[batch.stream.writer] = Head(last, digest)
+                    count += len(batch.entries)
+                yield tuple(batches)
+
+    with node.store.reading():
+        held = subscriptions(node)
+        vectors = tuple(
+            scope_vector(s.scope, node.replica.log.heads(s.scope, me if s.own_only else None), own_only=s.own_only)
+            for s in held
+        )
+        header = BundleHeader(1, RELEASE, me, "", node.clock_source().wall_ms, vectors)
+        content = b"".join(write_bundle(header, parts(), node.signer))
+    write_private(file, content)
+    return count
+
+
+def import_bundle(node: Node, file: Path) -> tuple[int, list[Refusal]]:
+    """Apply a bundle's entries of the scopes that this node holds; returns how many were new, and what was refused."""
+    if not file.is_file():
+        raise RefusalError("file_missing", f"there is no file {file}")
+    header, parts = read_bundle(file.read_bytes())
+    scopes = {s.scope for s in subscriptions(node) if not s.own_only}
+    stored = 0
+    refusals: list[Refusal] = []
+    pace = Pace()
+    for batches in parts:
+        mine = [batch for batch in batches if batch.scope in scopes]
+        found, refused = apply_batches(node, mine, pace)
+        stored += found
+        refusals += refused
+    if NodeId(header.writer) == node.config.root:
+        keep_statements(node, header.statements)
+    return stored, refusals

@@ -1,0 +1,187 @@
+"""The verbs that connect a node with the rest: join, sync, bundle, and the price that it may change."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from edge.command_options import HERE, JsonOption, NodeOption
+from schema.errors import RefusalError, TransientError
+
+if TYPE_CHECKING:
+    from edge.node import Node
+    from edge.sync_agent import HttpLine, SyncReport
+
+EXIT_INCOMPLETE = 5
+WATCH_S = 5.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(join)
+    app.command()(sync)
+    bundles = typer.Typer(help="Carry entries on a USB stick: the same bytes as over the line.", no_args_is_help=True)
+    bundles.command("export")(bundle_export)
+    bundles.command("import")(bundle_import)
+    app.add_typer(bundles, name="bundle")
+    prices = typer.Typer(help="Prices of this location.", no_args_is_help=True)
+    prices.command("set")(price_set)
+    app.add_typer(prices, name="price")
+
+
+def join(
+    address: Annotated[str, typer.Argument(help="The hub's address, https://host:port.")],
+    code: Annotated[str, typer.Argument(help="The invitation that the hub's administrator made.")],
+    node: NodeOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Enrol this machine as a node and load what it needs to trade for 30 days."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from edge.clock_source import clock_from_environment
+    from edge.joining import join as join_hub
+
+    with Progress(
+        TextColumn("loading the catalogue and the last 30 days"), BarColumn(), DownloadColumn(), disable=as_json,
+        transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("snapshot", total=None)
+        joined = join_hub(
+            node,
+            address,
+            code,
+            clock_from_environment(),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode(joined).decode())
+        return
+    typer.echo(f"{joined.name} ({joined.node}) joined {joined.organisation} at {joined.location}, till {joined.till}")
+    typer.echo(f"recovery passphrase, shown once, keep it apart from the machine: {joined.recovery_passphrase}")
+
+
+def sync(
+    node: NodeOption = HERE,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and exchange again every few seconds.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Exchange with the hub until neither side has more. Exit status 5: some streams were refused or differ."""
+    from edge.clock_source import clock_from_environment
+    from edge.hub_line import back_off_s
+    from edge.node import Node
+    from edge.sync_agent import HttpLine
+
+    attempt = 0
+    report: SyncReport | None = None
+    with Node(node, clock=clock_from_environment()) as opened:
+        line = HttpLine(opened)
+        try:
+            while True:
+                try:
+                    report = _sync_with_progress(opened, line, is_quiet=as_json)
+                    attempt = 0
+                    if not watch or report.entries_sent or report.entries_received:
+                        _tell(report, as_json=as_json)
+                except TransientError as error:
+                    if not watch:
+                        raise
+                    attempt += 1
+                    typer.echo(f"{error.message}; trying again", err=True)
+                if not watch:
+                    break
+                time.sleep(back_off_s(attempt) if attempt else WATCH_S)
+        finally:
+            line.close()
+    if report is not None and (not report.is_complete or report.mismatched_folds):
+        raise SystemExit(EXIT_INCOMPLETE)
+
+
+def _sync_with_progress(node: Node, line: HttpLine, *, is_quiet: bool) -> SyncReport:
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from edge.sync_agent import sync_once
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), disable=is_quiet, transient=True) as bar:
+        task = bar.add_task("asking the hub what is new")
+
+        def show(sent: int, received: int) -> None:
+            bar.update(task, description=f"{sent} entries sent, {received} received")
+
+        return sync_once(node, line, progress=show)
+
+
+def _tell(report: SyncReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+        return
+    typer.echo(
+        f"{report.entries_sent} entries sent, {report.entries_received} received,"
+        f" {report.bytes_sent + report.bytes_received} bytes in {report.seconds:.2f} s"
+    )
+    for refusal in report.refusals:
+        typer.echo(f"  refused {refusal.stream} from {refusal.seq}: {refusal.message} [{refusal.code}]")
+    for scope in report.mismatched_folds:
+        typer.echo(f"  {scope}: the hub shows other figures for the same entries; run `edgetill doctor`")
+    if report.recovered:
+        typer.echo(f"  {report.recovered} entries of another branch were recorded again under a new series")
+
+
+def bundle_export(
+    file: Annotated[Path, typer.Argument(help="Where to write the bundle.")],
+    node: NodeOption = HERE,
+    everything: Annotated[bool, typer.Option("--all", help="Also what the hub is known to have.")] = False,
+) -> None:
+    """Write what the hub may lack into a file; carrying it twice does no harm."""
+    from edge.bundles import export_bundle
+    from edge.clock_source import clock_from_environment
+    from edge.node import Node
+
+    with Node(node, clock=clock_from_environment()) as opened:
+        entries = export_bundle(opened, file, everything=everything)
+    typer.echo(f"{entries} entries in {file}")
+
+
+def bundle_import(
+    file: Annotated[Path, typer.Argument(help="The bundle to take in.")],
+    node: NodeOption = HERE,
+) -> None:
+    """Take a bundle in; entries that are here already change nothing."""
+    from edge.bundles import import_bundle
+    from edge.clock_source import clock_from_environment
+    from edge.node import Node
+
+    with Node(node, clock=clock_from_environment()) as opened:
+        entries, refusals = import_bundle(opened, file)
+    typer.echo(f"{entries} new entries from {file}")
+    for refusal in refusals:
+        typer.echo(f"  refused {refusal.stream} from {refusal.seq}: {refusal.message} [{refusal.code}]")
+    if refusals:
+        raise SystemExit(EXIT_INCOMPLETE)
+
+
+def price_set(
+    product: Annotated[str, typer.Argument(help="The product's code or barcode.")],
+    price: Annotated[str, typer.Argument(help="The price in major units, such as 12.50.")],
+    starts: Annotated[str, typer.Option("--from", help="When it begins, such as 2026-11-23T06:00; now if left out.")]
+    = "",
+    unit: Annotated[str, typer.Option(help="The selling unit; the base unit if left out.")] = "",
+    node: NodeOption = HERE,
+) -> None:  # fmt: skip
+    """Change a price at this location: at once or at its time, offline too."""
+    from edge.clock_source import clock_from_environment, parse_time
+    from edge.node import Node
+    from edge.prices import change_price
+    from schema.amounts import parse_money
+
+    try:
+        price_minor = parse_money(price)
+    except ValueError as error:
+        raise RefusalError("price_invalid", str(error)) from None
+    with Node(node, clock=clock_from_environment()) as opened:
+        from_ms = parse_time(starts, opened.config.time_zone) if starts else None
+        entry = change_price(opened, product, price_minor, unit=unit, from_ms=from_ms)
+    typer.echo(entry)

@@ -1,0 +1,172 @@
+"""Enrolment: a new node makes its key, redeems an invitation, and starts from the hub's signed snapshot."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from edge.applying import Pace, apply_batches, keep_statements
+from edge.clock_source import ClockSource
+from edge.config import CONFIG_FILE, KEY_FILE, NodeConfig, write_config, write_private
+from edge.hub_line import HubLine, meet, read_problem
+from edge.node import RELEASE, Node
+from edge.store import foreseen
+from schema.codec import encode
+from schema.errors import RefusalError, TransientError
+from sync.bundle import is_bundle_signed, read_bundle
+from sync.clock import anchored, measure
+from sync.signing import SigningKey
+from sync.transport import ENROL_PATH, SNAPSHOT_PATH, EnrolRequest, EnrolResponse, Invitation, enrol_proof, sign_request
+
+SNAPSHOT_FILE: Final = "snapshot.part"
+_CHUNK: Final = 1024 * 1024
+Progress = Callable[[int, int], None]
+"""Called with what is done and the whole, in bytes of the snapshot."""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A node that has joined: what it is called, and the passphrase under which a copy of its key is sealed."""
+
+    node: str
+    name: str
+    location: str
+    till: str
+    organisation: str
+    recovery_passphrase: str
+
+
+def join(
+    directory: Path, address: str, invitation_text: str, clock: ClockSource, *, progress: Progress | None = None
+) -> Joined:
+    """Enrol a node in a new directory and load its snapshot.
+
+    A second call after a broken line goes on where the first stopped. Raises RefusalError (a wrong, used or expired
+    code, an untrusted hub) or TransientError (no line); a directory that was only begun holds no node yet.
+    """
+    if (directory / CONFIG_FILE).exists():
+        raise RefusalError("node_exists", f"{directory} holds a node already")
+    try:
+        invitation = Invitation.parse(invitation_text)
+    except ValueError as error:
+        raise RefusalError("code_malformed", str(error)) from None
+    card = meet(address, invitation.fingerprint)
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    signer = _key(directory)
+    line = HubLine(address, card.ca_pem)
+    try:
+        sent_ms = clock().wall_ms
+        proof = signer.sign(enrol_proof(invitation.code, signer.public))
+        request = EnrolRequest(invitation.code, signer.public, proof, RELEASE, sent_ms)
+        answer = msgspec.msgpack.decode(line.post(ENROL_PATH, encode(request)), type=EnrolResponse)
+        received_ms = clock().wall_ms
+        if answer.root_key != card.public_key or answer.node != signer.node:
+            raise RefusalError("hub_untrusted", "the hub enrolled another node, or names another organisation")
+        config = NodeConfig(
+            answer.node, answer.name, answer.location, answer.till, answer.organisation, address, answer.hub,
+            answer.root_key.hex(), answer.ca_pem, answer.currency, answer.time_zone, answer.day_cut_hour,
+        )  # fmt: skip
+        write_private(directory / "node.crt", answer.certificate_pem.encode())
+        passphrase = base64.b32encode(secrets.token_bytes(15)).decode().lower()
+        snapshot = _download(directory, line, signer, answer.hub, progress)
+        write_config(directory, config)
+        with Node(directory, clock=clock) as node:
+            with node.write() as writing:
+                renewed = anchored(writing.clock, measure(sent_ms, answer.wall_ms, received_ms))
+                node.connection.execute("UPDATE node_state SET clock = ?", (encode(renewed),))
+                _keep_sealed_key(node, passphrase, directory)
+            _load(node, snapshot, answer.root_key)
+        (directory / SNAPSHOT_FILE).unlink(missing_ok=True)
+    finally:
+        line.close()
+    return Joined(config.node, config.name, config.location, config.till, config.organisation, passphrase)
+
+
+def _key(directory: Path) -> SigningKey:
+    path = directory / KEY_FILE
+    if not path.exists():
+        write_private(path, secrets.token_bytes(32).hex().encode())
+    return SigningKey(bytes.fromhex(path.read_text("ascii")))
+
+
+def _download(directory: Path, line: HubLine, signer: SigningKey, hub: str, progress: Progress | None) -> bytes:
+    """Fetch the snapshot in ranges; what arrived stays in the directory, so a broken line costs only the rest."""
+    part = directory / SNAPSHOT_FILE
+    etag_file = directory / (SNAPSHOT_FILE + ".etag")
+    etag = etag_file.read_text("ascii") if etag_file.exists() and part.exists() else ""
+    done = part.stat().st_size if etag else 0
+    if not etag:
+        part.unlink(missing_ok=True)
+    total = done + 1
+    with part.open("ab") as file:
+        while done < total:
+            headers = sign_request(signer, hub, SNAPSHOT_PATH, b"", secrets.token_hex(8))
+            headers["range"] = f"bytes={done}-{done + _CHUNK - 1}"
+            if etag:
+                headers["if-range"] = etag
+            response = line.get(SNAPSHOT_PATH, headers)
+            if response.status_code == 200:
+                file.truncate(0)
+                file.write(response.content)
+                done = total = len(response.content)
+                break
+            if response.status_code == 429 or response.status_code >= 500:
+                raise TransientError("hub_busy", "the hub cannot give its snapshot now: try again")
+            if response.status_code != 206:
+                raise read_problem(response)
+            if etag and response.headers.get("etag") != etag:
+                file.truncate(0)
+                done, etag = 0, ""
+                continue
+            etag = response.headers.get("etag", "")
+            etag_file.write_text(etag, "ascii")
+            file.write(response.content)
+            file.flush()
+            done += len(response.content)
+            total = int(response.headers["content-range"].rpartition("/")[2])
+            if progress is not None:
+                progress(done, total)
+    etag_file.unlink(missing_ok=True)
+    return part.read_bytes()
+
+
+def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
+    if not is_bundle_signed(snapshot, node.config.root, root_key):
+        raise RefusalError("snapshot_invalid", "the snapshot is not signed by the hub")
+    header, parts = read_bundle(snapshot)
+    pace = Pace(is_bulk=True)
+    for batches in parts:
+        _, refusals = apply_batches(node, batches, pace)
+        if refusals:
+            raise RefusalError(refusals[0].code, refusals[0].message)
+    keep_statements(node, header.statements)
+
+
+def _keep_sealed_key(node: Node, passphrase: str, directory: Path) -> None:
+    """Keep a copy of the key in the file, and so in its backups, that only the recovery passphrase opens."""
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    wrapped = ChaCha20Poly1305(_stretch(passphrase, salt)).encrypt(
+        nonce, bytes.fromhex((directory / KEY_FILE).read_text("ascii")), node.config.node.encode()
+    )
+    with foreseen(node.store.path):
+        node.connection.execute("UPDATE node_state SET sealed_key = ?", (salt + nonce + wrapped,))
+
+
+def open_sealed_key(sealed: bytes, passphrase: str, node: str) -> bytes:
+    """Return the 32-byte seed that a backup holds; raises RefusalError for a wrong passphrase."""
+    salt, nonce, wrapped = sealed[:16], sealed[16:28], sealed[28:]
+    try:
+        return ChaCha20Poly1305(_stretch(passphrase, salt)).decrypt(nonce, wrapped, node.encode())
+    except Exception:  # cryptography's InvalidTag says nothing more
+        raise RefusalError("passphrase_wrong", "this passphrase does not open the key") from None
+
+
+def _stretch(passphrase: str, salt: bytes) -> bytes:
+    return Argon2id(salt=salt, length=32, iterations=3, lanes=1, memory_cost=64 * 1024).derive(passphrase.encode())

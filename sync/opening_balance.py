@@ -1,0 +1,163 @@
+"""Carries stock below a cut, so that old entries can go while every figure stays what the whole log says.
+
+A balance is neither a movement nor a count. Encoded as either it would give wrong stock as soon as a
+till that was silent returns with a sale from before the last count; so it carries the observations
+themselves, and an entry above the cut relates to them as it would have to the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from sync.fold import FactSet, OpeningBalance
+from sync.key_state import KeyBalance, Weighed
+from sync.on_hand import KeyMaterial, Weighing, derive, held_observation
+from sync.relation import Observation
+from sync.stock_facts import (
+    DISPATCH_REASON,
+    Count,
+    Disagreement,
+    Fact,
+    Key,
+    Movement,
+    Rules,
+    Side,
+    Vector,
+    knows,
+)
+
+EntryRef = tuple[str, int]
+"""Writer and sequence of an entry."""
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """An opening balance, and the entries at or below its cut that must not be pruned."""
+
+    balance: OpeningBalance
+    must_keep: frozenset[EntryRef]
+
+
+def carry(
+    facts: Iterable[Fact],
+    rules: Rules,
+    cut: Vector,
+    known_by_all: Vector | None = None,
+    earlier: OpeningBalance | None = None,
+) -> Carried:
+    """Carry everything at or below a causally closed cut; `earlier` is the balance on which the facts stand.
+
+    `known_by_all` is the greatest vector that every stream which may still append a count is known to hold;
+    by default all are taken to hold the cut. A count from a stream that held less than `known_by_all` is
+    reported as reaching below, and asks for an amended balance.
+    """
+    settled = {
+        writer: min(seq, seq if known_by_all is None else known_by_all.get(writer, 0)) for writer, seq in cut.items()
+    }
+    below = [fact for fact in facts if knows(cut, fact.writer, fact.seq)]
+    held = FactSet(below, rules, earlier)
+    balances: list[KeyBalance] = []
+    kept_whole: set[Key] = set()
+    observations: dict[Key, list[Observation]] = {}
+    for key in sorted(held.keys):
+        material = held.material(key)
+        balance = carry_key(material, held, settled)
+        if balance is None:
+            kept_whole.add(key)
+            if material.balance is not None:
+                kept_at = dict(material.cut), dict(material.settled)
+                balances.append(msgspec.structs.replace(material.balance, kept_at=kept_at))
+        else:
+            balances.append(balance)
+            observations[key] = [one.observation for one in balance.carried]
+    kept = _must_keep(below, held, kept_whole, observations, settled)
+    return Carried(OpeningBalance(dict(cut), settled, tuple(balances)), kept)
+
+
+def carry_key(material: KeyMaterial, held: FactSet, settled: Vector) -> KeyBalance | None:
+    """Return what is carried of one key; None where its entries must all stay.
+
+    They stay while a session is open, or a zone was counted twice by people who did not know of each other:
+    what is believed there still depends on every movement.
+    """
+    relating = held.relating
+    derived = derive(material, relating)
+    gathered, standing = derived.gathered, derived.standing
+    if gathered.incomplete or gathered.unopened or gathered.contested or derived.reaching_below:
+        return None
+    policy = held.rules.policy(material.key.product)
+    is_manual = policy.disagreement is Disagreement.MANUAL
+    eligible = gathered.observations if is_manual else standing.left
+    chosen = {one.id: one for one in standing.final}
+    chosen.update((one.id, one) for one in eligible if not one.is_known_to(settled))
+    known = [one for one in eligible if one.is_known_to(settled)]
+    # Any count still to come supersedes all that every stream knows, so the latest of those stands for them.
+    latest = max(known, key=lambda one: one.moment(relating.fixes), default=None)
+    if latest is not None:
+        chosen[latest.id] = latest
+    if is_manual:
+        fallback = held_observation(gathered.observations, standing.final, relating.fixes)
+        if fallback is not None:
+            chosen[fallback.id] = fallback
+        targets = {one.observation for one in material.accepts}
+        chosen.update((one.id, one) for one in eligible if targets.intersection(one.names))
+    weighing = Weighing(material, relating, gathered, standing)
+    carried: list[Weighed] = [weighing.weigh(chosen[name]) for name in sorted(chosen)]
+    sessions = {one.session for one in material.counts if one.session is not None}
+    closed = sessions.union(material.balance.closed if material.balance is not None else ())
+    return KeyBalance(
+        material.key.location, material.key.product, weighing.total, tuple(carried), tuple(sorted(closed))
+    )
+
+
+def _must_keep(
+    below: Sequence[Fact],
+    held: FactSet,
+    kept_whole: set[Key],
+    observations: dict[Key, list[Observation]],
+    settled: Vector,
+) -> frozenset[EntryRef]:
+    kept: set[EntryRef] = set()
+    live = {one.id for found in observations.values() for one in found}
+    for fact in below:
+        match fact:
+            case Movement():
+                if fact.key in kept_whole or not knows(settled, fact.writer, fact.seq):
+                    kept.add((fact.writer, fact.seq))
+            case Count():
+                if fact.key in kept_whole or (fact.session is not None and fact.session in live):
+                    kept.add((fact.writer, fact.seq))
+            case _:
+                # Plans of sessions, resolutions and clock fixes are few, and decide about entries still to come.
+                kept.add((fact.writer, fact.seq))
+    for (_, product), papers in held.papers.items():
+        if _is_open(product, papers, held, observations, settled):
+            kept.update((one.writer, one.seq) for one in papers)
+    return frozenset(kept)
+
+
+def _is_open(
+    product: str,
+    papers: Sequence[Movement],
+    held: FactSet,
+    observations: dict[Key, list[Observation]],
+    settled: Vector,
+) -> bool:
+    """Tell whether a transfer's papers may still matter: on the road, contested, or suspect at some count."""
+    if sum(one.quantity for one in papers) != 0 or any(not knows(settled, one.writer, one.seq) for one in papers):
+        return True
+    destinations = {one.destination for one in papers if one.reason == DISPATCH_REASON}
+    if not any(destinations):
+        return True
+    policy = held.rules.policy(product)
+    for destination in destinations:
+        key = Key(destination or "", product)
+        receipts = [one for one in papers if one.reason != DISPATCH_REASON and one.location == destination]
+        if key not in observations or not receipts:
+            return True  # goods that never came there as planned may be suspected at any count still to come
+        for observation in observations[key]:
+            sides = [held.relating.relate(one, observation, policy).side for one in receipts]
+            if all(side is Side.AFTER for side in sides):
+                return True
+    return False
