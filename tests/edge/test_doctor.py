@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive
 from schema.errors import RefusalError
 from schema.kinds.counting import ClockFixed
 from schema.kinds.organisation import AuthorityRevoked
+from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
 from tests.edge.shops import (
@@ -127,6 +130,33 @@ def test_a_revoked_node_and_a_corrected_clock_leave_nothing_that_a_rebuild_would
     assert found.is_healthy, found.findings
 
 
+def test_sales_brought_back_after_a_fork_are_the_same_in_a_rebuild(shops: Shops, tmp_path: Path) -> None:
+    original, peer = shops.make_node("A1"), shops.make_node("A2")
+    sell_pieces(original, WATER, 1)
+    original.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    shutil.copytree(original.directory, tmp_path / "twin")
+    with Node(tmp_path / "twin", clock=shops.clocks["A1"]) as twin:
+        assert twin.state().incarnation == 1  # a copy on the same machine: only a peer can tell
+        sell_pieces(original, WATER, 2)
+        number = sell_pieces(twin, WATER, 4).receipt_number
+        count_product(twin, "P1001", 3000)
+        carry(original, peer)
+        with twin.write() as writing:
+            stream = writing.stream()
+            set_aside(twin.replica, stream, 1)
+            twin.new_incarnation(writing)
+        carry(peer, twin)
+        with twin.write() as writing:
+            assert len(recover(twin.replica, writing.stream(), writing.moment)) == 2
+        carry(twin, peer)
+        for node in (twin, peer):
+            found = examine(node)
+            assert found.is_healthy, found.findings
+            assert figures(node)[WATER] == (-7000,) * 3
+            rows = node.connection.execute("SELECT count(*) FROM receipt WHERE number = ?", (number,)).fetchone()
+            assert rows[0] == 2  # the number was used twice before anyone knew; both sales stand
+
+
 @pytest.fixture
 def traded(make_node: Make) -> Node:
     """A till with some of everything in its tables."""
@@ -166,6 +196,7 @@ DAMAGES = {
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",
     "scope": "UPDATE scope SET fold_digest = zeroblob(32) WHERE scope = 'loc/A'",
     "seen": "DELETE FROM seen",
+    "recovered": "INSERT INTO recovered (scope_no, digest, stream_no, seq) VALUES (1, zeroblob(32), 1, 1)",
     "inert": "INSERT INTO inert (scope_no, stream_no, seq, reason) SELECT scope_no, stream_no, 1, 'x' FROM stream"
     " WHERE node = (SELECT node FROM stream ORDER BY stream_no DESC LIMIT 1)",
 }
