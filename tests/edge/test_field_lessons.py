@@ -16,7 +16,7 @@ import pytest
 from edge.clock_source import ScriptedClock
 from edge.doctor import examine
 from edge.node import Node
-from edge.selling import Completed, LineRequest, complete_sale, price_line, refund, sell, today
+from edge.selling import Completed, LineRequest, complete_sale, price_line, refund, refund_without_receipt, sell, today
 from edge.stock import QuantityRequest, receive_goods
 from edge.store import Store
 from schema.errors import RefusalError
@@ -208,6 +208,14 @@ def test_no_more_comes_back_than_was_sold(node: Node) -> None:
     with pytest.raises(RefusalError) as refused:
         refund(node, sale.receipt_number)
     assert refused.value.code == "refund_empty"
+
+
+def test_goods_without_a_receipt_go_to_a_place_that_exists(node: Node) -> None:
+    before = entry_count(node)
+    for requests, goods_to in (([LineRequest(WATER)], "bin"), ([], "shelf")):
+        with pytest.raises(RefusalError):
+            refund_without_receipt(node, requests, goods_to=goods_to)
+    assert entry_count(node) == before
 
 
 def sell_until_full(node: Node) -> tuple[list[Completed], RefusalError]:
