@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -209,6 +210,9 @@ def test_replay_acknowledges_each_basket_and_reports_the_dirt(run: Run, node: No
     assert "1 were here already" in shown
     assert "1 doubtful lines" in shown
     assert json.loads(run(*arguments, "--json"))["skipped"] == 1
+    packed = tmp_path / "log.csv.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    assert json.loads(run("replay", str(packed), "--format", "csv", "--json"))["skipped"] == 1
     for wrong in (("--date", "2026-03-03"), ("--clock", "sundial")):
         with pytest.raises(RefusalError):
             run("replay", str(log), "--format", "csv", *wrong)
