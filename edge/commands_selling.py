@@ -22,6 +22,7 @@ from edge.command_options import (
 )
 from schema.amounts import format_money, parse_quantity
 from schema.errors import RefusalError
+from schema.rehearsal import rehearsal_clock_ms
 from schema.replay import ReplayFormat
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def replay(
     if clock:
         from edge.config import read_config
 
-        scripted = ScriptedClock(parse_time(f"{date or '2000-01-01'}T00:00", read_config(node).time_zone))
+        start_ms = rehearsal_clock_ms() or parse_time(f"{date or '2000-01-01'}T00:00", read_config(node).time_zone)
+        scripted = ScriptedClock(start_ms)
     with open_node(node, scripted) as opened, _progress(not ack and not as_json) as step:
 
         def acknowledge(basket: ReplayedBasket) -> None:

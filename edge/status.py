@@ -7,9 +7,14 @@ from typing import Final
 import msgspec
 
 from edge.node import RELEASE, Node
+from schema.identity import ORG
 from sync.clock import observe
+from sync.document_projection import records_digest
 from sync.explanation import NodeNames
+from sync.log_tables import ZERO_DIGEST
 from sync.replica import UNKNOWN_KIND
+from sync.session import fold_digests
+from sync.version_vector import vector_digest
 
 FRESH_SHARE: Final = 10
 """A cache is fresh for a tenth of the days that it may be old, three of thirty."""
@@ -26,6 +31,15 @@ class StreamStatus(msgspec.Struct, frozen=True):
     last_seq: int
     last_ms: int
     is_own: bool
+
+
+class ScopeStatus(msgspec.Struct, frozen=True):
+    """A scope by the digests that replicas compare: equal vectors must mean equal figures."""
+
+    scope: str
+    entries: int
+    vector: str
+    fold: str
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -54,6 +68,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     quarantined: int
     products: int
     next_receipt: int
+    scopes: tuple[ScopeStatus, ...]
+    catalogue: str
+    """The digest of every record of the shared documents as it reads here."""
 
 
 def node_status(node: Node) -> NodeStatus:
@@ -106,7 +123,22 @@ def node_status(node: Node) -> NodeStatus:
             quarantined=number("SELECT count(*) FROM quarantine"),
             products=number("SELECT count(*) FROM record WHERE substr(document, 1, 9) = 'products/'"),
             next_receipt=state.receipt_next,
+            scopes=_scopes(node),
+            catalogue=records_digest(connection).hex(),
         )
+
+
+def _scopes(node: Node) -> tuple[ScopeStatus, ...]:
+    digests = fold_digests(node.replica)
+    return tuple(
+        ScopeStatus(
+            scope,
+            sum(row.head.seq for row in node.replica.log.streams(scope)),
+            vector_digest(node.replica.log.heads(scope)).hex(),
+            digests.get(scope, ZERO_DIGEST).hex(),
+        )
+        for scope in (ORG, node.config.scope)
+    )
 
 
 def cache_age(age_ms: int | None, cache_days: int) -> str:

@@ -174,7 +174,7 @@ def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
 
 def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
     """Show each scope with its entries and the digests by which replicas compare, and what waits for a person."""
-    from sync.document_projection import document_conflicts
+    from sync.document_projection import document_conflicts, records_digest
     from sync.session import fold_digests
     from sync.version_vector import vector_digest
 
@@ -190,8 +190,11 @@ def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
         }
         open_count = replica.connection.execute("SELECT count(*) FROM conflict WHERE status = 'OPEN'").fetchone()[0]
         documents = len(document_conflicts(replica.connection))
+        catalogue = records_digest(replica.connection).hex()
     if as_json:
-        _write_json({"scopes": scopes, "open_conflicts": open_count, "document_conflicts": documents})
+        _write_json(
+            {"scopes": scopes, "open_conflicts": open_count, "document_conflicts": documents, "catalogue": catalogue}
+        )
         return
     for scope, one in scopes.items():
         typer.echo(f"{scope}\t{one['entries']} entries\tfigures {str(one['fold'])[:16]}")

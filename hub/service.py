@@ -41,7 +41,7 @@ from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
-from schema.rehearsal import scripted_start_ms
+from schema.rehearsal import rehearsal_clock_ms
 from sync.effective import Fold
 from sync.entry import Entry
 from sync.organisation import Organisation
@@ -53,8 +53,6 @@ from sync.transport import OrganisationCard
 CONTACTS_SECONDS: Final = 2
 FIRST_TOKEN: Final = "administrator"  # noqa: S105
 
-_STARTED_MS: Final = time.monotonic_ns() // 1_000_000
-
 Folds = Callable[[Organisation], Sequence[Fold]]
 
 
@@ -65,10 +63,8 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
 
 def wall_clock_ms() -> int:
     """Read the hub's wall clock, or the scripted one of a rehearsal."""
-    start_ms = scripted_start_ms()
-    return (
-        time.time_ns() // 1_000_000 if start_ms is None else start_ms + time.monotonic_ns() // 1_000_000 - _STARTED_MS
-    )
+    rehearsed_ms = rehearsal_clock_ms()
+    return time.time_ns() // 1_000_000 if rehearsed_ms is None else rehearsed_ms
 
 
 def release() -> str:

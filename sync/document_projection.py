@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -122,6 +123,15 @@ def read_records(connection: Connection, document: str, names: Iterable[str]) ->
         ).fetchall():
             found[name] = decode_fields(bytes(fields))
     return found
+
+
+def records_digest(connection: Connection) -> bytes:
+    """Return 32 bytes that are equal where two replicas read the same records."""
+    digest = hashlib.sha256()
+    rows = connection.execute("SELECT document, record, fields FROM record ORDER BY document, record").fetchall()
+    for document, record, fields in rows:
+        digest.update(encode((document, record, bytes(fields))))
+    return digest.digest()
 
 
 def decode_fields(encoded: bytes) -> dict[str, Scalar]:
