@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -126,7 +126,7 @@ def _returns(opened: Any, receipt: str, line: list[str] | None, goods_to: str) -
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The log, also as .gz.", exists=True, dir_okay=False)],
     source_format: Annotated[ReplayFormat, typer.Option("--format", help="Whose log it is.")],
     node: NodeOption = HERE,
     ack: Annotated[bool, typer.Option("--ack", help="One line per basket when it is durable: receipt, entry.")] = False,
@@ -157,7 +157,7 @@ def replay(
             if ack:  # click flushes what it echoes
                 typer.echo(f"{basket.receipt_number} {basket.entry}")
 
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        with _open_log(file) as lines:
             report = replay_now(
                 opened, source_format, lines, clock=scripted, date=date, map_catalogue=map_catalogue, limit=limit,
                 operator=operator, on_basket=acknowledge, on_read=step,
@@ -166,6 +166,15 @@ def replay(
         write_json(report)
     else:
         _print_report(report, to_stderr=ack)
+
+
+def _open_log(file: Path) -> IO[str]:
+    """Open a log as text, also one that is packed with gzip."""
+    import gzip
+
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
+    return file.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
 @contextmanager

@@ -64,6 +64,7 @@ OWN_VIEWS: Final = (
 """The projections that only a node keeps."""
 _MEANING: Final = {
     "scope": "fold digests", "seen": "what streams had heard of each other", "inert": "entries without effect",
+    "recovered": "entries brought back after a fork",
     "organisation_fact": "facts of the organisation", "document": "shared documents", "record": "catalogue records",
     "document_conflict": "catalogue conflicts", "stock": "stock figures", "movement": "stock movements",
     "stock_fact": "counts and resolutions", "transfer_paper": "papers of transfers", "transfer": "goods on the road",

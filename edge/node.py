@@ -124,7 +124,8 @@ class Node:
     def _start(self) -> None:
         """Begin a new incarnation when this directory is a copy: another machine's, or an older file."""
         with self.write() as writing:
-            if writing.state.token != self._outer_token():
+            token = writing.state.token
+            if not token or token != self._outer_token() or not token.endswith(f"-{_machine()}"):
                 self._open_incarnation(writing.state)
             if self.replica.log.scopes():
                 self.replica.unpark()
@@ -151,9 +152,7 @@ class Node:
         writing.state = self._state()
 
     def _new_token(self) -> str:
-        machine = Path("/etc/machine-id")
-        identity = machine.read_text("ascii").strip() if machine.exists() else ""
-        token = f"{self._entropy(1 << 62):016x}-{identity}"
+        token = f"{self._entropy(1 << 62):016x}-{_machine()}"
         write_private(self.directory / TOKEN_FILE, token.encode())
         return token
 
@@ -198,3 +197,11 @@ class Node:
     def own_scope(self, location: str) -> Scope:
         """Name another location's scope, where this node writes notices only."""
         return location_scope(LocationId(location))
+
+
+def _machine() -> str:
+    """Return the id of this machine, by which a copied directory is told from its original; empty where none is."""
+    try:
+        return Path("/etc/machine-id").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -40,7 +40,10 @@ def accept_count(node: Node, product: str, observation: str, *, operator: str = 
 
 
 def void_entry(node: Node, target: str, *, operator: str = "", note: str = "") -> Resolved:
-    """Take a wrong entry, or one line of it (`…#2`), out of stock; voiding a void brings the entry back."""
+    """Take a wrong entry, or one line of it, out of stock; voiding a void brings the entry back.
+
+    A line is named as conflicts name it: `…#1` is the second, the entry's own name is the whole of it.
+    """
     with node.write() as writing:
         rank = _deciding_rank(node, writing, operator)
         name = _place(node, target)

@@ -245,8 +245,7 @@ def refund(
 def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
     if not 0 <= request.line < len(original.sale.lines):
         raise RefusalError("refund_line", f"the sale has no line {request.line + 1}")
-    if request.goods_to not in {"shelf", "damaged", "supplier"}:
-        raise RefusalError("refund_goods", "goods go to shelf, damaged or supplier")
+    _check_goods_to(request.goods_to)
     line = original.sale.lines[request.line]
     sold = SoldLine(
         quantity_milli=line.quantity_milli,  # type: ignore[arg-type]
@@ -263,6 +262,11 @@ def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
     )  # fmt: skip
 
 
+def _check_goods_to(goods_to: str) -> None:
+    if goods_to not in {"shelf", "damaged", "supplier"}:
+        raise RefusalError("refund_goods", "goods go to shelf, damaged or supplier")
+
+
 def refund_without_receipt(
     node: Node,
     requests: Sequence[LineRequest],
@@ -273,6 +277,9 @@ def refund_without_receipt(
     source: str = "",
 ) -> Completed:
     """Take goods back without their sale, at today's price or the one given."""
+    if not requests:
+        raise RefusalError("refund_empty", "name what comes back")
+    _check_goods_to(goods_to)
     moment_ms = node.now_ms()
     date = today(node, moment_ms)
     lines = [price_line(node, request, moment_ms, date) for request in requests]

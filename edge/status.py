@@ -99,7 +99,7 @@ def node_status(node: Node) -> NodeStatus:
             return int(connection.execute(sql, parameters).fetchone()[0])
 
         exchange = state.last_exchange_ms or None
-        age = None if exchange is None else max(0, clock.wall_ms - exchange)
+        age = None if exchange is None else max(0, clock.wall_ms - clock.offset_ms - exchange)
         return NodeStatus(
             release=RELEASE,
             node=node.config.node,

@@ -5,8 +5,7 @@ The figure is derived anew with the functions that decide it everywhere; nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,12 +24,10 @@ from sync.fold import Explanation, Placed, explain
 from sync.log_tables import LogTables
 from sync.on_hand import KeyMaterial
 from sync.organisation import Organisation
-from sync.relation import Observation, Relating
-from sync.resolutions import Classifications, corrections, effective_targets, is_voided
-from sync.stock_facts import DISPATCH_REASON, Fact, Key, Movement, Rules, Side, entry_id
+from sync.relation import Observation
+from sync.stock_facts import DISPATCH_REASON, Key, Movement, Rules, Side, entry_id
+from sync.stock_fold import StockFold
 from sync.stock_tables import StockTables
-
-_FactT = TypeVar("_FactT", bound=Fact)
 
 
 class CountedLine(msgspec.Struct, frozen=True):
@@ -152,30 +149,6 @@ class NodeNames:
         return "hub" if node == self._root else self._names.get(node, node)
 
 
-def material_of(tables: StockTables, key: Key, rules: Rules) -> tuple[KeyMaterial, Relating]:
-    """Read what bears on one key, without what VOIDs in force take out, and the settings to relate it by."""
-    taken_out = effective_targets(tables.voids())
-
-    def in_force(facts: Iterable[_FactT]) -> list[_FactT]:
-        return [f for f in facts if not is_voided(taken_out, f.writer, f.seq, getattr(f, "line", 0))]
-
-    plans: dict[str, tuple[str, ...]] = {}
-    for opened in in_force(tables.sessions(key.location)):
-        plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
-    relating = Relating(
-        rules, corrections(in_force(tables.clock_fixes())), Classifications(in_force(tables.classifications()))
-    )
-    material = KeyMaterial(
-        key,
-        in_force(tables.movements(key)),
-        in_force(tables.counts(key)),
-        in_force(tables.accepts(key)),
-        in_force(tables.papers_touching(key)),
-        plans,
-    )
-    return material, relating
-
-
 def explain_stock(
     connection: Connection, organisation: Organisation, rules: Rules, scope: Scope, product: str, now_ms: int
 ) -> StockExplanation:
@@ -191,7 +164,7 @@ def explain_stock(
         return StockExplanation(location, product, title, 0, 0, 0, (), (), (), (), (), (), (), nodes)
     tables = StockTables(connection, scope_no, scope, location)
     key = Key(location, product)
-    material, relating = material_of(tables, key, rules)
+    material, relating = StockFold(tables, rules).material(key)
     why = explain(material, relating)
     figure = why.figure
     return StockExplanation(

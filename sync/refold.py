@@ -80,6 +80,7 @@ CORE_VIEWS: Final = (
     TableView("scope", "SELECT scope, fold_digest FROM scope WHERE {scopes} ORDER BY scope"),
     _plain("seen", "scope_no, stream_no, writer, seq, seen_seq"),
     _plain("inert", "scope_no, stream_no, seq"),
+    _plain("recovered", "scope_no, digest, stream_no, seq"),
     _plain("organisation_fact", "kind, subject, hlc_ms, hlc_counter, writer, seq, payload", is_scoped=False),
     TableView("document", "SELECT document, state FROM document ORDER BY document", False, _document_row),
     _plain("record", "document, record, fields", is_scoped=False),

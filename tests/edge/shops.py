@@ -77,6 +77,7 @@ class Shops:
         rank: str = "supervisor",
         clock: Callable[[], ScriptedClock] | None = None,
         unc_ms: int | None = 1000,
+        is_durable: bool = False,
     ) -> Node:
         """Enrol a till; its clock is known within a second unless a test says otherwise."""
         directory = self.directory / name
@@ -93,6 +94,8 @@ class Shops:
         )  # fmt: skip
         scripted = clock() if clock else ScriptedClock(START_MS, boot_id=name)
         node = Node(directory, clock=scripted)
+        if not is_durable:  # most tests do not pull the plug
+            node.store.connection.execute("PRAGMA synchronous = OFF")
         if unc_ms is not None:
             anchor_clock(node, unc_ms)
         self.clocks[name] = scripted
