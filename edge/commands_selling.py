@@ -139,6 +139,7 @@ def replay(
 ) -> None:
     """Replay another system's log as sales of this node. Replaying it again changes nothing."""
     from edge.clock_source import ScriptedClock, parse_time
+    from edge.replaying import last_reading_ms
     from edge.replaying import replay as replay_now
 
     if clock not in {"", "recorded"}:
@@ -150,7 +151,7 @@ def replay(
         from edge.config import read_config
 
         start_ms = rehearsal_clock_ms() or parse_time(f"{date or '2000-01-01'}T00:00", read_config(node).time_zone)
-        scripted = ScriptedClock(start_ms)
+        scripted = ScriptedClock(max(start_ms, last_reading_ms(node)))
     with open_node(node, scripted) as opened, _progress(not ack and not as_json) as step:
 
         def acknowledge(basket: ReplayedBasket) -> None:

@@ -258,12 +258,12 @@ def trade(day: Day, baskets: Mapping[str, Mapping[str, Path]], on_done: Callable
 
     def first_till() -> None:
         a = TillDay(day, "A1")
-        a.type("08:10", "count", "line", f"1*{LAST_PIECE}")
         a.replay("08:30", baskets["A1"]["morning"])
         a.type("12:45", "transfer", "receive", "T1", f"48*{WATER}", "23*11002", "--from", "W")
         a.type("12:46", "adjust", "wastage", "1.2*19001", "--note", "烂叶")
         a.type("12:58", "count", "line", f"40*{COUNTED}")
         a.replay("13:00", baskets["A1"]["afternoon"])
+        a.type("20:06", "count", "line", f"1*{LAST_PIECE}")
         receipt = a.sell("20:10", f"2*{WATER}", LAST_PIECE)
         a.type("20:11", "refund", receipt, "--line", "1*1")
         a.type("20:15", "count", "line", f"20*{SHELF}")

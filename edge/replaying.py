@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -51,6 +52,15 @@ class ReplayReport(msgspec.Struct):
     total_minor: int = 0
     refused: list[RefusedBasket] = []
     dirt: list[ReplayDirt] = []
+
+
+def last_reading_ms(directory: Path) -> int:
+    """Return what the node's clock read when it was last written down: a recorded day goes on from there.
+
+    A scripted clock that began earlier would be a clock that was set back.
+    """
+    with Node(directory, is_read_only=True) as node:
+        return node.state().clock.wall_ms
 
 
 def catalogue_rows(node: Node) -> list[ProductRow]:

@@ -38,9 +38,12 @@ def _disagree(words: ConflictWords) -> str:
     return f"{counts} of {words.product} differ; the book says {_range(words)} until you choose one or count again."
 
 
+def _movements(words: ConflictWords) -> str:
+    return f"{words.references} {'movement' if words.references == 1 else 'movements'} of {words.product}"
+
+
 def _order(words: ConflictWords) -> str:
-    what = "movement" if words.references == 1 else "movements"
-    doubt = f"{words.references} {what} of {words.product} happened about when it was counted"
+    doubt = f"{_movements(words)} happened about when it was counted"
     if words.is_settled:
         return f"{doubt}; within the tolerance, so the book stays at {_range(words)}."
     return f"{doubt}: stock is {_range(words)}. Count it again, or say which came before the count."
@@ -48,12 +51,11 @@ def _order(words: ConflictWords) -> str:
 
 _SENTENCES: Final[Mapping[str, Callable[[ConflictWords], str]]] = {
     "LATE_ABSORBED": lambda w: (
-        f"{w.references} movements of {w.product} arrived late and were already missing from the shelf when it was"
-        " counted: they were not subtracted twice."
+        f"{_movements(w)} arrived late and had left the shelf already when it was counted: nothing was subtracted"
+        " twice."
     ),
     "BACKDATED_ABSORBED": lambda w: (
-        f"{w.references} movements of {w.product} were keyed in later with a time before the count: the count holds"
-        " them already."
+        f"{_movements(w)} keyed in later with a time before the count: the count holds that already."
     ),
     "CLOCK_VIOLATION": lambda w: (
         f"A clock contradicts the order in which {w.product} was counted and moved: check the clocks of the tills."
