@@ -240,7 +240,7 @@ class Workload:
                 if old:
                     world.upgrade(rng.choice(old))
             case "enrol":
-                if len(world.machines) < 12:
+                if len(world.machines) < 20:
                     location = rng.choice(world.locations[:-1])
                     self.enrol(location, f"{location}n{len(world.machines)}")
             case "revoke":
@@ -512,6 +512,9 @@ class Workload:
             counters = [machine]
             if self.rng.random() < 0.4:
                 counters += [m for m in self.world.nodes if m.location == machine.location and m is not machine][:1]
+            if self.rng.random() < 0.5:
+                found = 1000 * self.rng.choice([2, 8])
+                self.record(machine, product, *taken, found, session, ZONES[zone == ZONES[0]])
             for counter in counters:
                 found = 1000 * self.rng.choice([2, 2, 3, 8])
                 self.record(counter, product, taken[0], counter.vector(), found, session, zone)

@@ -446,10 +446,15 @@ class Conversation:
             return
         assert self.request is not None
         if self.answered is None:
-            raw = encode_request(self.request)
+            request = self.request
+            raw = encode_request(request)
             self.sent_ms = world.now
+
+            def anticipated() -> None:
+                self.session.anticipate(client.replica, request)
+
             if world.rng.random() < 0.5:
-                client.transact(lambda: (self.session.anticipate(client.replica, self.request),))
+                client.transact(anticipated)
             self.answered = world.carry(client, self.server, raw, is_calm=is_calm)
             self.is_over = self.answered is None
             return
