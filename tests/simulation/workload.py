@@ -195,8 +195,8 @@ class Workload:
         node = rng.choice(world.nodes)
         match rng.choice(
             ["kills", "loss", "damage", "partition", "partition", "mend", "reboot", "clock", "clock", "battery",
-             "backup", "backup", "restore", "clone", "hub backup", "hub restore", "upgrade", "enrol", "revoke",
-             "promote"]
+             "backup", "backup", "restore", "clone", "hub backup", "hub backup", "hub restore", "restore",
+             "upgrade", "enrol", "revoke", "promote"]
         ):  # fmt: skip
             case "kills":
                 world.kill_chance = rng.choice([0, 0.1, 0.4])
@@ -222,9 +222,10 @@ class Workload:
             case "backup":
                 self.backups.append((node, node.disk.image()))
             case "restore":
-                mine = [image for machine, image in self.backups if machine is node]
-                if mine:
-                    self.replace_disk(node, rng.choice(mine), is_known=rng.random() < 0.5)
+                theirs = [(machine, image) for machine, image in self.backups if not machine.is_hub]
+                if theirs:
+                    node, image = rng.choice(theirs)
+                    self.replace_disk(node, image, is_known=rng.random() < 0.5)
             case "clone":
                 twins = sum("~" in m.name for m in world.alive)
                 if twins < 2 and not node.uses_bundles:
@@ -233,7 +234,7 @@ class Workload:
                 self.backups.append((world.hub, world.hub.disk.image()))
             case "hub restore":
                 mine = [image for machine, image in self.backups if machine.is_hub]
-                if mine and rng.random() < 0.5:
+                if mine:
                     self.replace_disk(world.hub, rng.choice(mine), is_known=True)
             case "upgrade":
                 old = [m for m in world.alive if m.release == OLD]
