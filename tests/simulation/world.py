@@ -278,7 +278,14 @@ class Machine:
     # Writing.
 
     def append(self, scope: Scope, payload: Payload, operation: str = "") -> Entry:
-        entry = self.replica.append(self.stream(scope), payload, self.moment(), OperationId(operation))
+        stream = self.stream(scope)
+        held = {w: h.seq for w, h in self.replica.log.heads(scope).items() if w != stream.writer}
+        entry = self.replica.append(stream, payload, self.moment(), OperationId(operation))
+        row = self.replica.log.stream(stream)
+        assert row is not None
+        told = self.replica.log.vector_at(row, entry.body.seq)
+        if any(told.get(writer, 0) < seq for writer, seq in held.items()):
+            self.world.fail(f"{entry.id} tells {told}, though its writer held {held}")
         self._entries.append(entry)
         return entry
 

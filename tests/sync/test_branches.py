@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from schema.codec import encode_body
+from schema.database import Connection
 from schema.identity import ORG, Scope
 from schema.kinds.base import StockMove
 from schema.kinds.counting import CountRecorded, Look
@@ -12,6 +15,8 @@ from schema.kinds.organisation import EntryRecovered
 from schema.kinds.stock import StockAdjusted, TransferNoticed
 from schema.kinds.trading import ShiftOpened
 from sync import branches
+from sync.effective import Effective
+from sync.replica import Replica
 from sync.session import Parting, Subscription
 from tests.sync.replicas import HOME, Party, fleet, sync
 
@@ -149,10 +154,21 @@ def test_what_a_stream_said_it_had_seen_stays_said_after_a_branch_left() -> None
     sync(other, node)
     other.move(1)
     branches.give_way(other.replica, Parting(node.stream(), 1), other.signer.node, 0)
-    told = other.append(ShiftOpened("s", "d", "o", 0))
-    row = other.replica.log.stream(other.stream())
+    folded: list[Effective] = []
+
+    class Spy:
+        def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+            folded.extend(entries)
+
+        def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+            pass
+
+    replica = Replica(other.connection, other.replica.organisation, (Spy(),))
+    told = replica.append(other.stream(), ShiftOpened("s", "d", "o", 0), other.moment())
+    row = replica.log.stream(other.stream())
     assert row is not None
-    assert other.replica.log.vector_at(row, told.body.seq)[node.stream().writer] == 3
+    assert replica.log.vector_at(row, told.body.seq)[node.stream().writer] == 3
+    assert folded[0].vector == replica.log.vector_at(row, told.body.seq)
 
 
 def test_a_restored_copy_gets_its_own_entries_back_and_begins_anew() -> None:
