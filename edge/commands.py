@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from edge.sync_commands import add_sync_commands
+from edge import commands_care, commands_selling, commands_stock, commands_sync
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    add_sync_commands(app)
+    for module in (commands_selling, commands_stock, commands_care, commands_sync):
+        module.add_to(app)

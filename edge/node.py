@@ -13,7 +13,7 @@ import msgspec
 
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key, write_private
-from edge.projections import ReceiptProjection, ShiftProjection, index_barcodes
+from edge.projections import index_barcodes, own_folds
 from edge.store import Store, foreseen
 from schema.codec import encode
 from schema.database import Connection
@@ -98,7 +98,7 @@ class Node:
         self.replica = Replica(
             self.store.connection,
             self.organisation,
-            [self.documents, self.stock, ReceiptProjection(), ShiftProjection()],
+            [self.documents, self.stock, *own_folds()],
         )
         if not is_read_only:
             self._start()

@@ -200,7 +200,7 @@ def find_sale(node: Node, reference: str) -> OriginalSale:
     row = node.connection.execute(
         "SELECT s.scope, t.node, t.incarnation, r.seq FROM receipt r JOIN scope s ON s.scope_no = r.scope_no"
         " JOIN stream t ON t.scope_no = r.scope_no AND t.stream_no = r.stream_no"
-        " WHERE r.number = ? AND r.is_refund = 0",
+        " WHERE r.number = ? AND r.is_refund = 0 ORDER BY r.scope_no, r.stream_no, r.seq",
         (reference,),
     ).fetchone()
     try:

@@ -121,16 +121,17 @@ def _session(
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
         request: Request | None = session.open(node.replica, _clock_report(node, None))
+    prepared: tuple[Request, bytes] | None = None
     with ThreadPoolExecutor(1) as carrier:
         while request is not None:
-            body = encode_request(request)
-            sent_ms = node.clock_source().wall_ms
-            answer = carrier.submit(line.exchange, body)
+            body = prepared[1] if prepared is not None and prepared[0] is request else encode_request(request)
+            answer = carrier.submit(_carry, node, line, body)
             # While the hub works on this part of a backlog, the next one is read and packed.
             with node.store.reading():
-                session.anticipate(node.replica, request)
-            response = decode_response(answer.result())
-            received_ms = node.clock_source().wall_ms
+                following = session.anticipate(node.replica, request)
+            prepared = None if following is None else (following, encode_request(following))
+            reply, sent_ms, received_ms = answer.result()
+            response = decode_response(reply)
             if response.busy_ms:
                 raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
             measured = measure(sent_ms, response.wall_ms, received_ms)
@@ -154,6 +155,13 @@ def _session(
         report.offset_ms = best.offset_ms
         _renew_clock(node, best, is_complete=result.is_complete)
     return result, theirs
+
+
+def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
+    """Exchange one frame; returns the reply, and the wall clock just before and just after."""
+    sent_ms = node.clock_source().wall_ms
+    reply = line.exchange(body)
+    return reply, sent_ms, node.clock_source().wall_ms
 
 
 def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -> None:

@@ -14,14 +14,25 @@ from typing import Final, NamedTuple
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope, Stream
 from sync.log_tables import ZERO_DIGEST
-from sync.messages import PROTOCOL, Batch, ClockReport, ForkProbe, Refusal, Request, Response, ScopeState, ScopeVector
+from sync.messages import (
+    NO_CLOCK,
+    PROTOCOL,
+    Batch,
+    ClockReport,
+    ForkProbe,
+    Refusal,
+    Request,
+    Response,
+    ScopeState,
+    ScopeVector,
+)
 from sync.messages import scope_vector as as_message
 from sync.replica import Replica
 from sync.signing import SigningKey
 from sync.version_vector import Head, VersionVector, vector_digest
 
-BATCH_BYTES_MIN: Final = 64 * 1024
-BATCH_BYTES_MAX: Final = 1536 * 1024
+BATCH_BYTES_MIN: Final = 128 * 1024
+BATCH_BYTES_MAX: Final = 2304 * 1024
 """Batches grow while the line carries them: a reply is never larger than what the asking side said it takes."""
 PROBES_MAX: Final = 100
 """Streams that one session asks about; another session asks about the rest."""
@@ -85,13 +96,20 @@ class ClientSession:
         self._standing: object = None
         self._probed: list[ForkProbe] = []
         self._theirs: Mapping[str, VersionVector] = {}
-        self._prepared: list[Batch] | None = None
+        self._prepared: Request | None = None
         self._expected: Mapping[str, VersionVector] = {}
         self.result = SessionResult()
 
     def open(self, replica: Replica, clock: ClockReport) -> Request:
         """Return the first request: one digest per scope."""
-        return self._request(replica, clock, {}, ())
+        return self._sending(self._request(replica, clock, {}, ()), {})
+
+    def _sending(self, request: Request, theirs: Mapping[str, VersionVector]) -> Request:
+        """Note what goes on its way, and what the other side holds before it."""
+        self._theirs = theirs
+        self.result.entries_sent += sum(len(batch.entries) for batch in request.batches)
+        self.result.round_trips += 1
+        return request
 
     def _states(self, replica: Replica) -> list[ScopeState]:
         return [
@@ -111,11 +129,7 @@ class ClientSession:
             for scope, one in self._subscriptions.items()
             if scope in theirs
         ]
-        prepared, self._prepared = self._prepared, None
-        batches = self._outgoing(replica, theirs) if prepared is None else prepared
-        self._theirs = theirs
-        self.result.entries_sent += sum(len(batch.entries) for batch in batches)
-        self.result.round_trips += 1
+        batches = self._outgoing(replica, theirs)
         return Request(
             PROTOCOL,
             self._release,
@@ -140,19 +154,22 @@ class ClientSession:
                 room -= sum(len(entry) for batch in found for entry in batch.entries)
         return batches
 
-    def anticipate(self, replica: Replica, request: Request) -> None:
-        """Prepare the batches that follow a request on its way, should the other side take all of it.
+    def anticipate(self, replica: Replica, request: Request) -> Request | None:
+        """Return the request that follows one on its way, should the other side take all of it; None at the end.
 
-        A backlog then costs the time of the slower side, not the sum of both.
+        It says nothing of the clock, so that it can be packed now: a backlog then costs the time of the slower
+        side, not the sum of both. `next` returns this very object where it fits.
         """
         if request.batches:
             self._grow()
             self._expected = self._after(replica, request)
-            self._prepared = self._outgoing(replica, self._expected)
+            prepared = self._request(replica, NO_CLOCK, self._expected, ())
+            self._prepared = prepared if prepared.batches else None
+        return self._prepared
 
     def _grow(self) -> None:
         if self._is_adaptive:
-            self._bytes_max = min(self._bytes_max * 2, BATCH_BYTES_MAX)
+            self._bytes_max = min(self._bytes_max * 4, BATCH_BYTES_MAX)
 
     def _after(self, replica: Replica, request: Request) -> Mapping[str, VersionVector]:
         """Return the other side's vectors as they stand when it takes a request's batches."""
@@ -179,9 +196,9 @@ class ClientSession:
         theirs = {v.scope: v.vector for v in response.vectors if v.scope in self._subscriptions}
         if self._prepared is None and (request.batches or response.batches):
             self._grow()
+        prepared, self._prepared = self._prepared, None
         if response.refusals or any(theirs.get(scope) != vector for scope, vector in self._expected.items()):
-            self._prepared = None
-        self._expected = {}
+            prepared = None
         result.unequal_scopes = []
         suspects: list[Stream] = []
         for scope, vector in theirs.items():
@@ -194,10 +211,11 @@ class ClientSession:
         standing = [(s.scope, s.digest) for s in self._states(replica)], response.vectors
         is_moving, self._standing = standing != self._standing, standing
         if result.unequal_scopes and is_moving and not self._probed:
-            return self._request(replica, clock, theirs, ())
+            following = prepared or self._request(replica, clock, theirs, ())
+            return self._sending(following, theirs)
         if suspects and not self._probed:
             self._probed = [probe(replica, stream) for stream in suspects[:PROBES_MAX]]
-            return self._request(replica, clock, theirs, tuple(self._probed))
+            return self._sending(self._request(replica, clock, theirs, tuple(self._probed)), theirs)
         result.is_complete = not result.unequal_scopes
         self._compare_folds(replica, request, response)
         return None
