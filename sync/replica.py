@@ -67,11 +67,10 @@ class Replica:
         # A new stream tells all that is here, others what is new since; what was told stays told, also where a
         # branch has left the log since.
         is_first = own.head.seq == 0
-        others = [row for row in rows if row.stream != stream and row.head.seq]
-        news = [row for row in others if is_first or row.head.seq > row.announced_seq]
-        vector = {
-            row.stream.writer: row.head.seq if is_first else max(row.head.seq, row.announced_seq) for row in others
-        }
+        others = [row for row in rows if row.stream != stream]
+        news = [row for row in others if row.head.seq > (0 if is_first else row.announced_seq)]
+        told = {row.stream.writer: max(row.head.seq, 0 if is_first else row.announced_seq) for row in others}
+        vector = {writer: seq for writer, seq in told.items() if seq}
         last = max((row.hlc for row in rows), default=(0, 0))
         hlc = tick(Timestamp(*last), moment.wall_ms)
         encoded, body = encode_body(

@@ -30,7 +30,8 @@ def simulate(seed: int, steps: int = 600) -> Run:
     auditor = Auditor(world)
     try:
         shape = random.Random(seed)
-        workload = Workload(world, shops=shape.choice([1, 1, 2, 3]), tills=shape.choice([1, 2, 3, 4]))
+        shops, tills = shape.choice([(1, 1), (1, 2), (1, 4), (2, 2), (2, 3), (3, 5)])
+        workload = Workload(world, shops=shops, tills=tills)
         workload.on_disk_lost = auditor.disk_lost
         for step in range(1, steps + 1):
             workload.step()

@@ -10,7 +10,7 @@ from sync.stock_facts import ConflictCode
 from tests.simulation.run import Run, simulate
 
 SEEDS = range(1, 13)
-STEPS = 500
+STEPS = 450
 
 
 @pytest.fixture(scope="module")

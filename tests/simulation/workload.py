@@ -195,8 +195,8 @@ class Workload:
         node = rng.choice(world.nodes)
         match rng.choice(
             ["kills", "loss", "damage", "partition", "partition", "mend", "reboot", "clock", "clock", "battery",
-             "backup", "backup", "restore", "clone", "hub backup", "hub restore", "upgrade", "enrol", "revoke",
-             "promote"]
+             "backup", "backup", "restore", "clone", "hub backup", "hub backup", "hub restore", "restore",
+             "upgrade", "enrol", "revoke", "promote"]
         ):  # fmt: skip
             case "kills":
                 world.kill_chance = rng.choice([0, 0.1, 0.4])
@@ -222,9 +222,10 @@ class Workload:
             case "backup":
                 self.backups.append((node, node.disk.image()))
             case "restore":
-                mine = [image for machine, image in self.backups if machine is node]
-                if mine:
-                    self.replace_disk(node, rng.choice(mine), is_known=rng.random() < 0.5)
+                theirs = [(machine, image) for machine, image in self.backups if not machine.is_hub]
+                if theirs:
+                    node, image = rng.choice(theirs)
+                    self.replace_disk(node, image, is_known=rng.random() < 0.5)
             case "clone":
                 twins = sum("~" in m.name for m in world.alive)
                 if twins < 2 and not node.uses_bundles:
@@ -233,14 +234,14 @@ class Workload:
                 self.backups.append((world.hub, world.hub.disk.image()))
             case "hub restore":
                 mine = [image for machine, image in self.backups if machine.is_hub]
-                if mine and rng.random() < 0.5:
+                if mine:
                     self.replace_disk(world.hub, rng.choice(mine), is_known=True)
             case "upgrade":
                 old = [m for m in world.alive if m.release == OLD]
                 if old:
                     world.upgrade(rng.choice(old))
             case "enrol":
-                if len(world.machines) < 12:
+                if len(world.machines) < 20:
                     location = rng.choice(world.locations[:-1])
                     self.enrol(location, f"{location}n{len(world.machines)}")
             case "revoke":
@@ -512,6 +513,9 @@ class Workload:
             counters = [machine]
             if self.rng.random() < 0.4:
                 counters += [m for m in self.world.nodes if m.location == machine.location and m is not machine][:1]
+            if self.rng.random() < 0.5:
+                found = 1000 * self.rng.choice([2, 8])
+                self.record(machine, product, *taken, found, session, ZONES[zone == ZONES[0]])
             for counter in counters:
                 found = 1000 * self.rng.choice([2, 2, 3, 8])
                 self.record(counter, product, taken[0], counter.vector(), found, session, zone)

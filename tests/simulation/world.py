@@ -278,7 +278,14 @@ class Machine:
     # Writing.
 
     def append(self, scope: Scope, payload: Payload, operation: str = "") -> Entry:
-        entry = self.replica.append(self.stream(scope), payload, self.moment(), OperationId(operation))
+        stream = self.stream(scope)
+        held = {w: h.seq for w, h in self.replica.log.heads(scope).items() if w != stream.writer}
+        entry = self.replica.append(stream, payload, self.moment(), OperationId(operation))
+        row = self.replica.log.stream(stream)
+        assert row is not None
+        told = self.replica.log.vector_at(row, entry.body.seq)
+        if any(told.get(writer, 0) < seq for writer, seq in held.items()):
+            self.world.fail(f"{entry.id} tells {told}, though its writer held {held}")
         self._entries.append(entry)
         return entry
 
@@ -446,11 +453,15 @@ class Conversation:
             return
         assert self.request is not None
         if self.answered is None:
-            raw = encode_request(self.request)
+            request = self.request
+            raw = encode_request(request)
             self.sent_ms = world.now
+
+            def anticipated() -> None:
+                self.session.anticipate(client.replica, request)
+
             if world.rng.random() < 0.5:
-                request = self.request
-                client.transact(lambda: (self.session.anticipate(client.replica, request),))
+                client.transact(anticipated)
             self.answered = world.carry(client, self.server, raw, is_calm=is_calm)
             self.is_over = self.answered is None
             return

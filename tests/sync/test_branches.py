@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from schema.codec import encode_body
+from schema.database import Connection
 from schema.identity import ORG, Scope
 from schema.kinds.base import StockMove
 from schema.kinds.counting import CountRecorded, Look
@@ -12,6 +15,8 @@ from schema.kinds.organisation import EntryRecovered
 from schema.kinds.stock import StockAdjusted, TransferNoticed
 from schema.kinds.trading import ShiftOpened
 from sync import branches
+from sync.effective import Effective
+from sync.replica import Replica
 from sync.session import Parting, Subscription
 from tests.sync.replicas import HOME, Party, fleet, sync
 
@@ -116,14 +121,14 @@ def test_a_recovered_entry_needs_the_permission_of_what_it_recovers() -> None:
     assert hub.stock() is None
 
 
-@pytest.mark.parametrize("origin", ["loc/A:someone.1:1", "nonsense"])
-@pytest.mark.parametrize("body", [b"", b"\xff" * 40])
-def test_a_malformed_recovery_is_inert_and_stops_nothing(origin: str, body: bytes) -> None:
+@pytest.mark.parametrize("origin", ["loc/A:someone.1:1", "loc/B:{node}.1:1", "nonsense"])
+def test_a_recovery_of_anothers_entry_is_inert_and_stops_nothing(origin: str) -> None:
     hub, node, _ = fleet()
-    node.append(EntryRecovered(origin, body, bytes(32)))
+    original = node.move(5)
+    node.append(EntryRecovered(origin.format(node=node.signer.node), original.encoded, bytes(32)))
     node.move(3)
     assert sync(node, hub).is_complete
-    assert hub.stock() == 3
+    assert hub.stock() == node.stock() == 8
 
 
 def test_a_recovered_notice_of_a_transfer_counts_and_a_recovered_count_waits() -> None:
@@ -149,10 +154,21 @@ def test_what_a_stream_said_it_had_seen_stays_said_after_a_branch_left() -> None
     sync(other, node)
     other.move(1)
     branches.give_way(other.replica, Parting(node.stream(), 1), other.signer.node, 0)
-    told = other.append(ShiftOpened("s", "d", "o", 0))
-    row = other.replica.log.stream(other.stream())
+    folded: list[Effective] = []
+
+    class Spy:
+        def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+            folded.extend(entries)
+
+        def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+            pass
+
+    replica = Replica(other.connection, other.replica.organisation, (Spy(),))
+    told = replica.append(other.stream(), ShiftOpened("s", "d", "o", 0), other.moment())
+    row = replica.log.stream(other.stream())
     assert row is not None
-    assert other.replica.log.vector_at(row, told.body.seq)[node.stream().writer] == 3
+    assert replica.log.vector_at(row, told.body.seq)[node.stream().writer] == 3
+    assert folded[0].vector == replica.log.vector_at(row, told.body.seq)
 
 
 def test_a_restored_copy_gets_its_own_entries_back_and_begins_anew() -> None:
@@ -166,3 +182,16 @@ def test_a_restored_copy_gets_its_own_entries_back_and_begins_anew() -> None:
     assert branches.must_renew(backup.signer.node, 1, result.ahead)
     assert branches.renew(backup.replica, backup.signer.node, 1, 0) > 1
     assert backup.stock() == 3
+
+
+def test_the_first_entry_of_a_new_incarnation_tells_all_that_its_node_has_seen() -> None:
+    _, node, other = fleet()
+    other.move(4)
+    sync(node, other)
+    node.move(1)
+    node.incarnation = 2
+    told = node.move(1)
+    row = node.replica.log.stream(node.stream())
+    assert row is not None
+    seen = node.replica.log.vector_at(row, told.body.seq)
+    assert seen == {other.stream().writer: 1, f"{node.signer.node}.1": 1}
