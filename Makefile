@@ -24,6 +24,10 @@ RUNS ?= 20
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
 
+KILLS ?= 300
+faults: $(VENV)/.installed
+	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
 system-packages:
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends git make python3 python3-venv
 

@@ -1,0 +1,39 @@
+"""`python -m tests.faults --kills N --seed S`: kills a till that replays a log, many times, and audits each death."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults.killed_replays import kill_replays
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=300, help="how many processes die")
+    parser.add_argument("--seed", type=int, default=None, help="where they die; a new one is drawn without")
+    parser.add_argument("--baskets", type=int, default=300, help="baskets of each log")
+    chosen = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if chosen.seed is None else chosen.seed
+    again = f"make faults KILLS={chosen.kills} SEED={seed}"
+    print(f"seed {seed}: {chosen.kills} kills", flush=True)
+    with tempfile.TemporaryDirectory(prefix="edgetill-faults-") as folder:
+        try:
+            tally = kill_replays(Path(folder), kills=chosen.kills, seed=seed, baskets=chosen.baskets)
+        except AssertionError as failure:
+            print(f"FAILED: {failure}\nto see it again: {again}", file=sys.stderr)
+            return 1
+    for death, count in sorted(tally.kills.items()):
+        print(f"  {count:5} {death}")
+    print(
+        f"{tally.rounds} logs sold once, {tally.acknowledged} sales acknowledged and none lost,"
+        f" {tally.unacknowledged} durable but never told; to see it again: {again}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
