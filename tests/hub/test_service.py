@@ -249,8 +249,11 @@ def test_reports_are_paged_for_holders_of_a_token(hub: Hub, client: httpx.Client
         if cursor is None:
             break
     assert seen == [f"T-{number}" for number in range(25)]
-    assert client.get("/v1/stock", headers=headers).json() == {"stock": [], "next": None}
-    assert client.get("/v1/conflicts", headers=headers).json() == {"conflicts": [], "next": None}
+    listed = client.get("/v1/stock", headers=headers).json()
+    assert listed["next"] is None
+    assert [(row["location"], row["product"], row["value_milli"]) for row in listed["stock"]] == [("A", "P1", -25_000)]
+    (found,) = client.get("/v1/conflicts", headers=headers).json()["conflicts"]
+    assert (found["location"], found["code"], found["status"]) == ("A", "NEGATIVE_STOCK", "open")
     assert client.get("/v1/sales").status_code == 401
     assert client.get("/v1/sales", headers={"Authorization": "Bearer x"}).json()["code"] == "token_unknown"
     assert client.get("/v1/sales", params={"limit": "0"}, headers=headers).status_code == 400
