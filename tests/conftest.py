@@ -1,7 +1,14 @@
-"""What holds for every test: which may be skipped where."""
+"""What holds for every test: which may be skipped where, and in what order they run."""
 
 from __future__ import annotations
 
+import pytest
+
 from tests.skip_policy import pytest_configure
 
-__all__ = ["pytest_configure"]
+__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the long tests first: left for the end, one of them would keep a single worker busy alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

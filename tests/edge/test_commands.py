@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from edge.command_options import parse_goods
 from edge.commands import commands
 from edge.node import Node
 from schema.errors import EdgetillError, RefusalError
+from tests import processes
 from tests.edge.shops import CASE_BARCODE, CIGARETTES, WATER, Shops, carry, entry_count, figures, sell_pieces
 
 Run = Callable[..., str]
@@ -235,11 +233,7 @@ def test_every_verb_and_option_explains_itself() -> None:
 
 
 def test_a_foreseen_failure_is_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "EDGETILL_NODE": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", "from schema.command_line import main; main()", "sell", "P1"],
-        capture_output=True, text=True, env=environment, timeout=60, check=False,
-    )  # fmt: skip
+    done = processes.run("sell", "P1", EDGETILL_NODE=str(tmp_path))
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.killed_replays import DEATHS, kill_replays
 
 
+@pytest.mark.long
 def test_a_replay_killed_at_any_write_keeps_every_acknowledged_sale_whole_and_sells_the_rest_once(
     tmp_path: Path,
 ) -> None:

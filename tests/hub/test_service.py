@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
 import secrets
 import signal
 import ssl
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +38,13 @@ from sync.transport import (
     sign_request,
 )
 from sync.verification import verify_batch
+from tests import processes
 from tests.hub.conftest import Enrol
 from tests.hub.fleet import FleetNode, checked, join, sale
 
-_RUN = "from schema.command_line import main; main()"
-
 
 def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "EDGETILL_HUB": str(directory)}
-    command = [sys.executable, "-c", _RUN, "hub", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    return processes.run("hub", *words, EDGETILL_HUB=str(directory))
 
 
 def run_json(directory: Path, *words: str) -> Any:
@@ -61,25 +53,10 @@ def run_json(directory: Path, *words: str) -> Any:
     return msgspec.json.decode(done.stdout)
 
 
-@contextmanager
-def process(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-c", _RUN, "hub", "serve", "--hub", str(directory), "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        line = running.stdout.readline()
-        found = re.fullmatch(r"listening on (\S+)\n", line)
-        assert found, line
-        try:
-            yield running, found[1]
-        finally:
-            if running.poll() is None:
-                running.terminate()
-
-
 def test_a_till_joins_and_syncs_over_tls_trusting_nothing_but_the_invitation(tmp_path: Path) -> None:
     directory = tmp_path / "hub"
     founded = run_json(directory, "init", str(directory), "--name", "灯笼超市", "--location", "A:河边店:shop")
-    with process(directory) as (running, url):
+    with processes.serving_hub(directory) as (running, url):
         issued = run_json(directory, "invite", "--location", "A", "--name", "A till 1", "--till", "A1")
         invitation = Invitation.parse(issued["invitation"])
         # Nothing is trusted yet: the card is believed because its key has the fingerprint that was read out.
@@ -128,7 +105,10 @@ def test_a_hub_killed_in_the_middle_of_ingest_has_everything_it_acknowledged(fou
     hub.close()
     key = SigningKey(secrets.token_bytes(32))
     acknowledged = 0
-    with process(directory, "--plain") as (running, url), httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        processes.serving_hub(directory, "--plain") as (running, url),
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
         node = FleetNode(key, join(client, invitation, key))
         killer = threading.Timer(0.7, running.kill)
         killer.start()
@@ -139,7 +119,10 @@ def test_a_hub_killed_in_the_middle_of_ingest_has_everything_it_acknowledged(fou
                 acknowledged += 1
         running.wait(10)
     assert acknowledged > 10
-    with process(directory, "--plain") as (running, url), httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        processes.serving_hub(directory, "--plain") as (running, url),
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
         hub = open_hub(directory)
         with hub.store.snapshot() as replica:
             row = replica.log.stream(node.stream())
@@ -294,7 +277,7 @@ def test_a_node_receives_the_pin_verifiers_of_its_own_location_alone(
 
 def test_the_administrators_verbs_work_beside_a_running_hub(founded: tuple[Path, Founded]) -> None:
     directory = founded[0]
-    with process(directory, "--plain") as (_, url):
+    with processes.serving_hub(directory, "--plain") as (_, url):
         assert run(directory, "location", "add", "V1:Van one:van").returncode == 0
         words = ("operator", "add", "101", "王芳", "--role", "cashier", "--location", "V1", "--pin", "2468")
         assert run_json(directory, *words)["operator"].startswith("o")
