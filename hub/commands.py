@@ -73,8 +73,10 @@ def init(
     sample: Annotated[bool, typer.Option("--sample", help="Found the sample chain with its goods and stock.")] = False,
     address: Annotated[str, typer.Option(help="host:port as nodes reach the hub.")] = "127.0.0.1:8443",
     database: Annotated[str, typer.Option(help="A file name in the directory, or a PostgreSQL URL.")] = "hub.db",
-    currency: Annotated[str, typer.Option()] = "CNY",
-    time_zone: Annotated[str, typer.Option()] = "Asia/Shanghai",
+    currency: Annotated[str, typer.Option(help="The currency of every amount, by its ISO 4217 code.")] = "CNY",
+    time_zone: Annotated[
+        str, typer.Option(help="The zone of its trading days, such as Asia/Shanghai.")
+    ] = "Asia/Shanghai",
     as_json: JsonOption = False,
 ) -> None:
     """Found an organisation: its key, its locations, its default policies and a first token."""
