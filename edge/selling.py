@@ -52,7 +52,12 @@ class Completed(msgspec.Struct, frozen=True):
     digest: bytes
     total_minor: int
     change_minor: int
-    code: str
+    code: bytes
+
+    @property
+    def code_text(self) -> str:
+        """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
+        return base64.b32encode(self.code).decode().rstrip("=")
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -175,8 +180,8 @@ def today(node: Node, moment_ms: int) -> str:
 def shift_of(node: Node, business_date: str) -> str:
     """Name the shift that a sale belongs to: the open one of this till, or the day's."""
     row = node.connection.execute(
-        "SELECT shift FROM shift WHERE counted_minor IS NULL AND shift LIKE ? ORDER BY shift DESC LIMIT 1",
-        (f"{node.config.till}-{business_date}%",),
+        "SELECT shift FROM shift WHERE shift >= ? AND shift < ? AND counted_minor IS NULL ORDER BY shift DESC LIMIT 1",
+        (f"{node.config.till}-{business_date}", f"{node.config.till}-{business_date}~"),
     ).fetchone()
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
@@ -184,7 +189,7 @@ def shift_of(node: Node, business_date: str) -> str:
 def _completed(node: Node, number: str, entry: EntryId, digest: bytes, total: int, change: int) -> Completed:
     signature = node.signer.sign(receipt_message(entry.stream, entry.seq, digest, total))
     content = encode((entry.stream.scope, entry.stream.writer, entry.seq, digest, total, signature))
-    return Completed(number, str(entry), digest, total, change, base64.b32encode(content).decode().rstrip("="))
+    return Completed(number, str(entry), digest, total, change, content)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
