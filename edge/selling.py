@@ -17,6 +17,7 @@ from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLin
 from schema.rules.allocation import allocate
 from schema.rules.pricing import PriceSource, SoldLine, refund_as_sold
 from schema.rules.rounding import PricePer, line_amount
+from sync.entry import Entry
 from sync.signing import receipt_message
 
 _PER = {1000: PricePer.PIECE, 500: PricePer.JIN, 100: PricePer.HECTOGRAM}
@@ -158,7 +159,7 @@ def complete_sale(
         )  # fmt: skip
         entry = writing.append(sale)
     given = sum(max(tender.given_minor, tender.amount_minor) for tender in paid)
-    return _completed(node, number, entry.id, entry.digest, total, given - total)
+    return _completed(node, number, entry, total, given - total)
 
 
 def sell(node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "") -> Completed:
@@ -186,10 +187,11 @@ def shift_of(node: Node, business_date: str) -> str:
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
 
-def _completed(node: Node, number: str, entry: EntryId, digest: bytes, total: int, change: int) -> Completed:
-    signature = node.signer.sign(receipt_message(entry.stream, entry.seq, digest, total))
-    content = encode((entry.stream.scope, entry.stream.writer, entry.seq, digest, total, signature))
-    return Completed(number, str(entry), digest, total, change, content)
+def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
+    stream, seq = entry.stream, entry.body.seq
+    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total))
+    content = encode((stream.scope, stream.writer, seq, entry.digest, total, signature))
+    return Completed(number, str(entry.id), entry.digest, total, change, content)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
@@ -313,24 +315,22 @@ def _complete_refund(
         if line.goods_to == "shelf"
     )
     with node.write() as writing:
-        entry_number = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
-                                      approver, source)  # fmt: skip
-    number, entry_id, digest = entry_number
-    return _completed(node, number, entry_id, digest, total, 0)
+        number, entry = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
+                                       approver, source)  # fmt: skip
+    return _completed(node, number, entry, total, 0)
 
 
 def _append_refund(
     node: Node, writing: Writing, original: str, lines: Sequence[RefundLine], moves: tuple[StockMove, ...],
     tenders: tuple[Tender, ...], total: int, operator: str, approver: str, source: str,
-) -> tuple[str, EntryId, bytes]:  # fmt: skip
+) -> tuple[str, Entry]:  # fmt: skip
     number = writing.take_receipt_number()
     date = writing.business_date
     payload = Refund(
         number, date, shift_of(node, date), operator, original, tuple(lines), moves, tenders, total, approver,
         "", (), source,
     )  # fmt: skip
-    entry = writing.append(payload)
-    return number, entry.id, entry.digest
+    return number, writing.append(payload)
 
 
 def _back(paid: Sequence[Tender], total: int) -> tuple[Tender, ...]:

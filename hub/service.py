@@ -295,6 +295,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         log_level="warning",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         **tls,

@@ -62,6 +62,11 @@ class Organisation:
         self._authority.clear()
         self._keys.clear()
 
+    @property
+    def version(self) -> int:
+        """The version that the last `refresh` found; whoever folds has refreshed in the same transaction."""
+        return self._version
+
     def refresh(self, connection: Connection) -> int:
         """Forget what was derived from an older version of the organisation's scope; returns the version."""
         row = connection.execute("SELECT version FROM scope WHERE scope = ?", (ORG,)).fetchone()

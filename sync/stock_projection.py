@@ -68,7 +68,10 @@ class StockProjection:
 
     def rules(self, connection: Connection) -> Rules:
         """Return the settings that the organisation's scope holds now."""
-        version = self._organisation.refresh(connection)
+        self._organisation.refresh(connection)
+        return self._rules_at(connection, self._organisation.version)
+
+    def _rules_at(self, connection: Connection, version: int) -> Rules:
         if self._rules is None or version != self._rules_version:
             policies = {
                 p.category: Policy(
@@ -102,7 +105,8 @@ class StockProjection:
         if not batch:
             return
         tables.add_all(entries[0].stream_no, batch)
-        engine = StockFold(tables, self.rules(connection))
+        # Whoever stores entries has refreshed the organisation in this transaction.
+        engine = StockFold(tables, self._rules_at(connection, self._organisation.version))
         tables.apply(engine.ingest([fact for _, facts in batch for fact in facts]))
 
     def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
