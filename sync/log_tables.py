@@ -250,6 +250,46 @@ class LogTables:
         ).fetchall()
         return {str(writer): int(seen) for writer, seen in rows}
 
+    def seen_upto(self, row: StreamRow, upto_seq: int) -> list[tuple[int, str, int]]:
+        """Return what a stream told up to a place that it had seen: (its seq, writer, seen seq), in order."""
+        rows = self._connection.execute(
+            "SELECT seq, writer, seen_seq FROM seen WHERE scope_no = ? AND stream_no = ? AND seq <= ?"
+            " ORDER BY seq, writer",
+            (row.scope_no, row.stream_no, upto_seq),
+        ).fetchall()
+        return [(seq, writer, seen) for seq, writer, seen in rows]
+
+    def put_seen(self, row: StreamRow, seq: int, writer: str, seen_seq: int) -> None:
+        """Note a component of a stream's vector."""
+        self._connection.execute(
+            "INSERT INTO seen (scope_no, stream_no, writer, seq, seen_seq) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (row.scope_no, row.stream_no, writer, seq, seen_seq),
+        )
+
+    def delete_seen(self, row: StreamRow, places: Iterable[tuple[str, int]]) -> None:
+        """Forget components of a stream's vector, each named by (writer, the stream's seq)."""
+        self._connection.executemany(
+            "DELETE FROM seen WHERE scope_no = ? AND stream_no = ? AND writer = ? AND seq = ?",
+            [(row.scope_no, row.stream_no, writer, seq) for writer, seq in places],
+        )
+
+    def stored_upto(self, row: StreamRow, upto_seq: int) -> list[int]:
+        """Return the sequence numbers of a stream's stored entries up to a place, in order."""
+        rows = self._connection.execute(
+            "SELECT seq FROM entry WHERE scope_no = ? AND stream_no = ? AND seq <= ? ORDER BY seq",
+            (row.scope_no, row.stream_no, upto_seq),
+        ).fetchall()
+        return [seq for (seq,) in rows]
+
+    def put_kept(self, row: StreamRow, seq: int, digest: bytes, body: bytes) -> Entry:
+        """Store one entry below a stream's base and return it."""
+        self._connection.execute(
+            "INSERT INTO entry (scope_no, stream_no, seq, digest, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (row.scope_no, row.stream_no, seq, digest, body),
+        )
+        return self._entry(row.stream, body, digest)
+
     def mark_inert(self, row: StreamRow, reasons: Iterable[tuple[int, str]]) -> None:
         """Note entries that are stored but not folded, with the reason."""
         self._connection.executemany(

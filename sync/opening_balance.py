@@ -45,12 +45,16 @@ def carry(
     cut: Vector,
     known_by_all: Vector | None = None,
     earlier: OpeningBalance | None = None,
+    *,
+    location: str | None = None,
+    whole: frozenset[Key] = frozenset(),
 ) -> Carried:
     """Carry everything at or below a causally closed cut; `earlier` is the balance on which the facts stand.
 
     `known_by_all` is the greatest vector that every stream which may still append a count is known to hold;
     by default all are taken to hold the cut. A count from a stream that held less than `known_by_all` is
-    reported as reaching below, and asks for an amended balance.
+    reported as reaching below, and asks for an amended balance. With `location` the facts are those of that
+    place's scope, so that goods which went elsewhere are not suspected here; `whole` are keys to be kept whole.
     """
     settled = {
         writer: min(seq, seq if known_by_all is None else known_by_all.get(writer, 0)) for writer, seq in cut.items()
@@ -62,7 +66,7 @@ def carry(
     observations: dict[Key, list[Observation]] = {}
     for key in sorted(held.keys):
         material = held.material(key)
-        balance = carry_key(material, held, settled)
+        balance = carry_key(material, held, settled) if key not in whole else None
         if balance is None:
             kept_whole.add(key)
             if material.balance is not None:
@@ -71,7 +75,7 @@ def carry(
         else:
             balances.append(balance)
             observations[key] = [one.observation for one in balance.carried]
-    kept = _must_keep(below, held, kept_whole, observations, settled)
+    kept = _must_keep(below, held, kept_whole, observations, settled, location)
     return Carried(OpeningBalance(dict(cut), settled, tuple(balances)), kept)
 
 
@@ -117,6 +121,7 @@ def _must_keep(
     kept_whole: set[Key],
     observations: dict[Key, list[Observation]],
     settled: Vector,
+    location: str | None,
 ) -> frozenset[EntryRef]:
     kept: set[EntryRef] = set()
     live = {one.id for found in observations.values() for one in found}
@@ -132,7 +137,8 @@ def _must_keep(
                 # Plans of sessions, resolutions and clock fixes are few, and decide about entries still to come.
                 kept.add((fact.writer, fact.seq))
     for (_, product), papers in held.papers.items():
-        if _is_open(product, papers, held, observations, settled):
+        is_whole = any(Key(one.location, product) in kept_whole for one in papers)
+        if is_whole or _is_open(product, papers, held, observations, settled, location):
             kept.update((one.writer, one.seq) for one in papers)
     return frozenset(kept)
 
@@ -143,6 +149,7 @@ def _is_open(
     held: FactSet,
     observations: dict[Key, list[Observation]],
     settled: Vector,
+    location: str | None,
 ) -> bool:
     """Tell whether a transfer's papers may still matter: on the road, contested, or suspect at some count."""
     if sum(one.quantity for one in papers) != 0 or any(not knows(settled, one.writer, one.seq) for one in papers):
@@ -152,6 +159,8 @@ def _is_open(
         return True
     policy = held.rules.policy(product)
     for destination in destinations:
+        if location is not None and destination != location:
+            continue  # a count there judges it in its own scope
         key = Key(destination or "", product)
         receipts = [one for one in papers if one.reason != DISPATCH_REASON and one.location == destination]
         if key not in observations or not receipts:

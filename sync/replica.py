@@ -130,6 +130,13 @@ class Replica:
         self.log.insert(row, entries, verified.seal if is_whole else None, max(row.hlc, last.hlc))
         self._fold_new(row, entries, vector)
 
+    def store_kept(self, row: StreamRow, seq: int, digest: bytes, body: bytes) -> None:
+        """Store and fold one entry that stays below a stream's base; its vector's components are here already."""
+        entry = self.log.put_kept(row, seq, digest, body)
+        vector = {**self.log.vector_at(row, seq)}
+        self.organisation.refresh(self.connection)
+        self._fold_new(row, [entry], vector)
+
     def _fold_new(self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int]) -> None:
         authority = self.organisation.authority(self.connection, row.stream)
         objections: list[tuple[int, str]] = []
@@ -177,10 +184,7 @@ class Replica:
         gained: list[Effective] = []
         lost: list[Effective] = []
         marks: list[tuple[int, str]] = []
-        vector: Mapping[str, int] = self.log.vector_at(row, row.base.seq)
-        for entry in self.log.entries(row, row.base.seq):
-            if entry.body.seen:
-                vector = {**vector, **dict(entry.body.seen)}
+        for entry, vector in _with_vectors(self.log, row):
             kind, seq = kind_of(entry.body), entry.body.seq
             known = inert.get(seq, "")
             if kind is None or entry.payload is None:
@@ -296,12 +300,21 @@ def effective_entries(connection: Connection) -> Iterator[Effective]:
             yield from stream_effective(log, row)
 
 
-def stream_effective(log: LogTables, row: StreamRow) -> Iterator[Effective]:
-    """Yield a stream's stored entries that are not inert, in order."""
-    inert = log.inert(row)
+def _with_vectors(log: LogTables, row: StreamRow) -> Iterator[tuple[Entry, Mapping[str, int]]]:
+    """Yield a stream's stored entries with their vectors, in order: those kept below its base first."""
+    if row.base.seq:
+        for entry in log.entries(row, 0, row.base.seq):
+            yield entry, log.vector_at(row, entry.body.seq)
     vector: Mapping[str, int] = log.vector_at(row, row.base.seq)
     for entry in log.entries(row, row.base.seq):
         if entry.body.seen:
             vector = {**vector, **dict(entry.body.seen)}
+        yield entry, vector
+
+
+def stream_effective(log: LogTables, row: StreamRow) -> Iterator[Effective]:
+    """Yield a stream's stored entries that are not inert, in order."""
+    inert = log.inert(row)
+    for entry, vector in _with_vectors(log, row):
         if entry.body.seq not in inert and entry.payload is not None:
             yield as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)
