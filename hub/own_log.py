@@ -44,7 +44,7 @@ class OwnLog:
     """Appends entries as the hub; the incarnation is read in the transaction, for several processes share it."""
 
     def __init__(self, node: NodeId, now_ms: Callable[[], int]) -> None:
-        self._node = node
+        self.node = self._node = node
         self.now_ms = now_ms
 
     def append(self, replica: Replica, scope: Scope, payload: Payload, operation: str = "") -> Entry:

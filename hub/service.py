@@ -29,6 +29,7 @@ from hub.identity import (
 )
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
+from hub.pruning import Pruning
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
@@ -98,7 +99,10 @@ class Hub:
         self.own_log = OwnLog(identity.node, now_ms)
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
-        self.ingest = Ingest(store, self.own_log, identity.signer, self.release, self.contacts, after_ingest)
+        self.pruning = Pruning(store, self.own_log, now_ms)
+        self.ingest = Ingest(
+            store, self.own_log, identity.signer, self.release, self.contacts, self.pruning, after_ingest
+        )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
         self.reports = Reports(store, stock)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)

@@ -151,7 +151,7 @@ def _prune_stream(
     again = StockTables(connection, row.scope_no, scope, location)
     changes = StockFold(again, stock.rules(connection)).stand([Key(location, p) for p in sorted(products)], transfers)
     conflicts = changes.conflicts
-    if changes.figures or changes.transfers or conflicts.raised or conflicts.changed or conflicts.cleared:
+    if changes.digest_change or changes.transfers or conflicts.raised or conflicts.changed or conflicts.cleared:
         names = ", ".join(sorted({key.product for key in changes.figures} | {p for _, p in changes.transfers}))
         raise RefusalError(
             "figures_differ", f"the balance of {scope} does not give what its entries give ({names}): nothing left"

@@ -6,7 +6,7 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from schema.codec import decode_body, encode_body, kind_of
 from schema.database import Connection
@@ -23,6 +23,7 @@ from sync.signing import SigningKey, is_signed, seal_message
 from sync.verification import VerifiedBatch
 from sync.version_vector import Head, VersionVector
 
+FoldT = TypeVar("FoldT")
 UNKNOWN_KIND: Final = "unknown_kind"
 
 
@@ -42,6 +43,10 @@ class Replica:
         self.organisation = organisation
         self.log = LogTables(connection)
         self._folds = folds
+
+    def fold(self, kind: type[FoldT]) -> FoldT:
+        """Return the fold of this kind."""
+        return next(fold for fold in self._folds if isinstance(fold, kind))
 
     def append(self, stream: Stream, payload: Payload, moment: Moment, operation: str = "") -> Entry:
         """Append one entry to an own stream and fold it; the caller commits, and only then is it a fact.

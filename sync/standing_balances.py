@@ -108,6 +108,21 @@ class StandingBalances:
         cut, settled = balance.kept_at or self._read_cuts()[cut_id]
         return Stand(cut_id, msgspec.structs.replace(balance, kept_at=(dict(cut), dict(settled))), cut, settled)
 
+    def stored(self, product: str) -> KeyBalance | None:
+        """Return a product's balance as its entry states it."""
+        row = self._connection.execute(
+            "SELECT content FROM key_balance WHERE scope_no = ? AND product = ?", (self._scope_no, product)
+        ).fetchone()
+        return None if row is None else _balance_decoder.decode(bytes(row[0]))
+
+    def heads_of(self, cut_id: bytes) -> tuple[tuple[tuple[str, int, bytes], ...], tuple[tuple[str, int], ...]]:
+        """Return a cut and what was settled there as entries state them."""
+        row = self._connection.execute(
+            "SELECT heads, settled FROM scope_cut WHERE scope_no = ? AND cut_id = ?", (self._scope_no, cut_id)
+        ).fetchone()
+        settled = _vector_decoder.decode(bytes(row[1]))
+        return _heads_decoder.decode(bytes(row[0])), tuple(sorted(settled.items()))
+
     def products(self) -> list[str]:
         """Return every product that stands on a balance."""
         rows = self._connection.execute(

@@ -54,7 +54,7 @@ class StockTables:
         self._connection = connection
         self._scope_no = scope_no
         self._scope = scope
-        self._location = location
+        self._location = self.location = location
         self._log = LogTables(connection)
         self._sees_history = sees_history
         self.balances = StandingBalances(connection, scope_no, location)
