@@ -68,7 +68,10 @@ def _returned(entry: Effective) -> list[tuple[str, int, str, int, int]]:
 
 
 class ShiftProjection:
-    """What happened in each shift of this location, in money."""
+    """What happened in each shift of this location, in money; `table` is another one for entries that leave."""
+
+    def __init__(self, table: str = "shift") -> None:
+        self._table = table
 
     def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Fold new entries of one stream."""
@@ -104,23 +107,22 @@ class ShiftProjection:
                 facts[payload.shift] = (payload.business_date, payload.operator)
         if totals:
             connection.executemany(
-                "INSERT INTO shift (shift, business_date, operator, float_minor, sales, sales_minor, refunds,"
-                " refunds_minor, cash_minor) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT (shift) DO UPDATE SET"
-                " sales = sales + excluded.sales, sales_minor = sales_minor + excluded.sales_minor,"
-                " refunds = refunds + excluded.refunds, refunds_minor = refunds_minor + excluded.refunds_minor,"
-                " cash_minor = cash_minor + excluded.cash_minor",
+                f"INSERT INTO {self._table} AS s (shift, business_date, operator, float_minor, sales, sales_minor,"
+                " refunds, refunds_minor, cash_minor) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (shift) DO UPDATE SET sales = s.sales + excluded.sales, sales_minor = s.sales_minor + excluded.sales_minor,"
+                " refunds = s.refunds + excluded.refunds, refunds_minor = s.refunds_minor + excluded.refunds_minor,"
+                " cash_minor = s.cash_minor + excluded.cash_minor",
                 [(shift, *facts.get(shift, ("", "")), *row) for shift, row in totals.items()],
             )
         for entry in entries:
             self._mark(connection, entry, sign)
 
-    @staticmethod
-    def _mark(connection: Connection, entry: Effective, sign: int) -> None:
+    def _mark(self, connection: Connection, entry: Effective, sign: int) -> None:
         payload = entry.payload
         if isinstance(payload, ShiftOpened):
             amount = payload.float_minor if sign > 0 else 0
             connection.execute(
-                "INSERT INTO shift (shift, business_date, operator, float_minor) VALUES (?, ?, ?, ?)"
+                f"INSERT INTO {self._table} (shift, business_date, operator, float_minor) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (shift) DO UPDATE SET float_minor = excluded.float_minor,"
                 " business_date = excluded.business_date, operator = excluded.operator",
                 (payload.shift, payload.business_date, payload.operator, amount),
@@ -128,7 +130,8 @@ class ShiftProjection:
         elif isinstance(payload, ShiftClosed):
             counted = (payload.counted_minor, payload.expected_minor) if sign > 0 else (None, None)
             connection.execute(
-                "UPDATE shift SET counted_minor = ?, expected_minor = ? WHERE shift = ?", (*counted, payload.shift)
+                f"UPDATE {self._table} SET counted_minor = ?, expected_minor = ? WHERE shift = ?",
+                (*counted, payload.shift),
             )
 
 

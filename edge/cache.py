@@ -1,0 +1,163 @@
+"""What a node keeps: how old its cache is, whether its lease has lapsed, and how old entries leave it.
+
+Nothing here ever refuses a sale: an old cache and a lapsed lease are shown, and sales made meanwhile say so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from edge.applying import Pace
+from edge.node import Node
+from edge.projections import ShiftProjection
+from edge.store import foreseen
+from schema.database import Connection
+from schema.errors import RefusalError
+from schema.kinds.organisation import LocationDefined
+from sync.effective import Effective
+from sync.log_tables import LogTables
+from sync.pruning import may_prune, prune_slice
+
+DAY_MS: Final = 86_400_000
+FRESH_MS: Final = DAY_MS
+LEASE_LAPSED: Final = "lease_lapsed"
+"""The flag on sales made while the lease had lapsed and no manager was there."""
+
+
+class CacheAge(StrEnum):
+    """How old what a node knows is: within a day, within the days that it keeps, or older."""
+
+    FRESH = "fresh"
+    AGEING = "ageing"
+    OLD = "old"
+
+
+class CacheState(NamedTuple):
+    """The age of the cache for the screen; `age_ms` is None for a node that never exchanged."""
+
+    age: CacheAge
+    age_ms: int | None
+    is_lease_lapsed: bool
+
+
+class Pruned(NamedTuple):
+    """What one pruning came to: entries looked at, and those of them that left."""
+
+    looked_at: int
+    left: int
+
+
+def cache_state(node: Node) -> CacheState:
+    """Return how old the cache is now, and whether the lease has lapsed."""
+    last_ms, now_ms = node.state().last_exchange_ms, node.now_ms()
+    age_ms = max(0, now_ms - last_ms) if last_ms else None
+    if age_ms is None or age_ms > node.config.cache_days * DAY_MS:
+        age = CacheAge.OLD
+    else:
+        age = CacheAge.FRESH if age_ms <= FRESH_MS else CacheAge.AGEING
+    return CacheState(age, age_ms, is_lease_lapsed(node, last_ms, now_ms))
+
+
+def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
+    """Tell whether the node has traded alone for longer than its lease; a node without one never has.
+
+    The node's own setting goes before its location's.
+    """
+    days = node.config.lease_days
+    if days is None:
+        location = node.organisation.newest(node.connection, LocationDefined, node.config.location)
+        days = location.lease_days if location is not None else None
+    return days is not None and now_ms - last_exchange_ms > days * DAY_MS
+
+
+def lease_flags(node: Node, last_exchange_ms: int, now_ms: int, flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a sale's flags, marked where the lease has lapsed."""
+    if LEASE_LAPSED in flags or not is_lease_lapsed(node, last_exchange_ms, now_ms):
+        return flags
+    return (*flags, LEASE_LAPSED)
+
+
+def prune_old(node: Node, *, pace: Pace | None = None, seconds_max: float | None = None) -> Pruned:
+    """Let entries below the hub's frontier leave, in transactions short enough that no sale waits for them.
+
+    It may stop after any of them (`seconds_max`) and goes on where it stopped. Prices that ended more than 31 days
+    ago leave their timelines whenever one changes. Raises RefusalError as `sync.pruning.may_prune` does.
+    """
+    pace = pace or Pace()
+    scope = node.config.scope
+    with foreseen(node.store.path):
+        may_prune(node.replica, scope)
+    began = time.perf_counter()
+    looked = left = 0
+
+    def leaving(entries: Sequence[Effective]) -> None:
+        nonlocal left
+        left += len(entries)
+        _BELOW.apply(node.connection, 0, entries)
+
+    while seconds_max is None or time.perf_counter() - began < seconds_max:
+        started = time.perf_counter()
+        with node.write():
+            found = prune_slice(node.replica, node.stock, scope, pace.entries, leaving)
+        if not found:
+            break
+        looked += found
+        pace.note(found, (time.perf_counter() - started) * 1000)
+    return Pruned(looked, left)
+
+
+_BELOW: Final = ShiftProjection("shift_below")
+
+
+def receipt_is_older(node: Node, reference: str) -> RefusalError:
+    """Return what to tell of a receipt that was here and is not any more."""
+    return RefusalError(
+        "receipt_older",
+        f"receipt {reference} is older than the {node.config.cache_days} days that this till keeps:"
+        " refund it at the hub, or without its receipt",
+    )
+
+
+def seed_read_models(source: Connection, fresh: Connection) -> None:
+    """Put under a fresh node's read models what entries that have left said: what a refold of them starts with.
+
+    Call it after `sync.pruning.seed_from` and before any entry is stored above the bases.
+    """
+    for row in source.execute(
+        "SELECT shift, business_date, operator, float_minor, sales, sales_minor, refunds, refunds_minor, cash_minor,"
+        " counted_minor, expected_minor FROM shift_below"
+    ).fetchall():
+        for table in ("shift_below", "shift"):
+            fresh.execute(
+                f"INSERT INTO {table} (shift, business_date, operator, float_minor, sales, sales_minor, refunds,"
+                " refunds_minor, cash_minor, counted_minor, expected_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    log, fresh_log = LogTables(source), LogTables(fresh)
+    for scope in log.scopes():
+        for row in log.streams(scope):
+            again = fresh_log.stream(row.stream)
+            if not row.base.seq or again is None:
+                continue
+            for number, seq, is_refund, total in source.execute(
+                "SELECT r.number, r.seq, r.is_refund, r.total_minor FROM receipt r WHERE r.scope_no = ?"
+                " AND r.stream_no = ? AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.scope_no = r.scope_no"
+                " AND e.stream_no = r.stream_no AND e.seq = r.seq)",
+                (row.scope_no, row.stream_no),
+            ).fetchall():
+                fresh.execute(
+                    "INSERT INTO receipt (number, scope_no, stream_no, seq, is_refund, total_minor)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, again.scope_no, again.stream_no, seq, is_refund, total),
+                )
+                _copy(source, fresh, "replayed", "number", number, 2)
+                _copy(source, fresh, "returned", "refund", f"{row.stream}:{seq}", 5)
+
+
+def _copy(source: Connection, fresh: Connection, table: str, column: str, value: str, columns: int) -> None:
+    marks = ", ".join("?" * columns)
+    for row in source.execute(f"SELECT * FROM {table} WHERE {column} = ?", (value,)).fetchall():
+        fresh.execute(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", row)
