@@ -109,7 +109,8 @@ class ShiftProjection:
             connection.executemany(
                 f"INSERT INTO {self._table} AS s (shift, business_date, operator, float_minor, sales, sales_minor,"
                 " refunds, refunds_minor, cash_minor) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (shift) DO UPDATE SET sales = s.sales + excluded.sales, sales_minor = s.sales_minor + excluded.sales_minor,"
+                " ON CONFLICT (shift) DO UPDATE SET sales = s.sales + excluded.sales,"
+                " sales_minor = s.sales_minor + excluded.sales_minor,"
                 " refunds = s.refunds + excluded.refunds, refunds_minor = s.refunds_minor + excluded.refunds_minor,"
                 " cash_minor = s.cash_minor + excluded.cash_minor",
                 [(shift, *facts.get(shift, ("", "")), *row) for shift, row in totals.items()],

@@ -193,8 +193,7 @@ class Pruning:
     def amend(self, replica: Replica, scope: Scope, products: Collection[str], facts: Sequence[Fact] = ()) -> int:
         """Append what the balances of some products should say now, where that is another thing; returns how many.
 
-        `facts` are those about to be appended. A key with an unfinished session, or one that is kept whole, has
-        nothing to amend.
+        `facts` are those about to be appended. A key that is kept whole has nothing to amend.
         """
         location = scope_location(scope)
         if not products or location is None:
@@ -209,7 +208,7 @@ class Pruning:
             key = Key(location, product)
             amended = amended_balance(replica, scope, key, rules, stand.balance, facts)
             stored = tables.balances.stored(product)
-            if amended is None or stored is None:
+            if stored is None:
                 continue
             if stored.kept_at is None:
                 amended = msgspec.structs.replace(amended, kept_at=None)
@@ -228,8 +227,8 @@ _RESOLUTIONS: Final = (CountAccepted, EntryVoided, MovementClassified, ClockFixe
 
 def amended_balance(
     replica: Replica, scope: Scope, key: Key, rules: Rules, stands: KeyBalance, facts: Sequence[Fact]
-) -> KeyBalance | None:
-    """Return what a balance at the same cut says when all is known that is known now; None where it cannot.
+) -> KeyBalance:
+    """Return what a balance at the same cut says when all is known that is known now.
 
     Every count is carried, also those above the cut, each with what the movements below the cut add to it.
     """
@@ -246,9 +245,8 @@ def amended_balance(
         return KeyBalance(key.location, key.product, 0, (), stands.closed, stands.kept_at)
     material = held.material(key)
     material.settled = settled
-    balance = carry_key(material, held, settled)
-    if balance is None:
-        return None
+    balance = carry_key(material, held, settled, is_amendment=True)
+    assert balance is not None
     below = {one.session for one in counts if one.session is not None and knows(cut, one.writer, one.seq)}
     closed = tuple(sorted(below.union(stands.closed)))
     return msgspec.structs.replace(balance, closed=closed, kept_at=stands.kept_at)

@@ -79,16 +79,20 @@ def carry(
     return Carried(OpeningBalance(dict(cut), settled, tuple(balances)), kept)
 
 
-def carry_key(material: KeyMaterial, held: FactSet, settled: Vector) -> KeyBalance | None:
+def carry_key(
+    material: KeyMaterial, held: FactSet, settled: Vector, *, is_amendment: bool = False
+) -> KeyBalance | None:
     """Return what is carried of one key; None where its entries must all stay.
 
     They stay while a session is open, or a zone was counted twice by people who did not know of each other:
-    what is believed there still depends on every movement.
+    what is believed there still depends on every movement. An amendment cannot bring entries back, and carries
+    what is believed now.
     """
     relating = held.relating
     derived = derive(material, relating)
     gathered, standing = derived.gathered, derived.standing
-    if gathered.incomplete or gathered.unopened or gathered.contested or derived.reaching_below:
+    is_unsettled = gathered.incomplete or gathered.unopened or gathered.contested or derived.reaching_below
+    if is_unsettled and not is_amendment:
         return None
     policy = held.rules.policy(material.key.product)
     is_manual = policy.disagreement is Disagreement.MANUAL
