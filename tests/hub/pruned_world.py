@@ -27,12 +27,14 @@ from schema.kinds.counting import (
 from schema.kinds.organisation import AuthorityGranted, PolicySet, ScopeGrant
 from schema.kinds.stock import GoodsReceived, TransferDispatched, TransferNoticed, TransferReceived
 from sync.entry import Entry
+from sync.fold import SetFold, fold_set
 from sync.messages import Batch
 from sync.organisation import Organisation
 from sync.pruning import found, foundation, prune, seed_from
-from sync.replica import Moment, Replica
+from sync.replica import Moment, Replica, stream_effective
 from sync.signing import SigningKey
 from sync.stock_projection import StockProjection
+from sync.stock_tables import StockTables
 from sync.verification import verify_batch
 from sync.version_vector import Head
 from tests.hub.fleet import sale
@@ -286,6 +288,19 @@ class World:
             return False
         self.hub.connection.execute("COMMIT")
         return True
+
+    def whole(self) -> SetFold:
+        """Return what all entries say that the hub ever got, opening balances aside."""
+        number = self.hub.replica.log.scope_no(SCOPE)
+        assert number is not None
+        tables = StockTables(self.hub.connection, number, SCOPE, "A", sees_history=True)
+        facts = [
+            fact
+            for row in self.hub.replica.log.streams(SCOPE)
+            for entry in stream_effective(self.hub.replica.log, row)
+            for fact in tables.facts_at(entry.stream_no, entry.seq)
+        ]
+        return fold_set(facts, self.hub.stock.rules(self.hub.connection))
 
     def everybody_meets(self) -> None:
         for till in (*self.tills, *self.tills):
