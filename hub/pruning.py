@@ -26,10 +26,23 @@ from sync.entry import Entry
 from sync.fold import FactSet, OpeningBalance, fold_set
 from sync.key_state import KeyBalance
 from sync.log_tables import StreamRow
-from sync.opening_balance import Carried, carry, carry_key
+from sync.opening_balance import Carried, amend_key, carry
 from sync.replica import Replica
 from sync.standing_balances import runs_of
-from sync.stock_facts import Count, Fact, Key, Movement, Rules, Vector, knows, parse_target
+from sync.stock_facts import (
+    Accept,
+    Classify,
+    ClockFix,
+    Count,
+    Fact,
+    Key,
+    Movement,
+    Rules,
+    Vector,
+    Void,
+    knows,
+    parse_target,
+)
 from sync.stock_facts_of import stock_facts_of
 from sync.stock_projection import StockProjection
 from sync.stock_tables import StockTables
@@ -230,23 +243,25 @@ def amended_balance(
 ) -> KeyBalance:
     """Return what a balance at the same cut says when all is known that is known now.
 
-    Every count is carried, also those above the cut, each with what the movements below the cut add to it.
+    What above the cut needs it is carried too, with what the movements below the cut add to it.
     """
     assert stands.kept_at is not None
     cut, settled = stands.kept_at
     whole = _tables(replica, scope, sees_history=True)
     gathered: list[Fact] = [one for one in whole.movements(key) if knows(cut, one.writer, one.seq)]
     gathered += [one for one in whole.papers_touching(key) if knows(cut, one.writer, one.seq)]
-    counts = list(whole.counts(key))
-    gathered += [*counts, *whole.accepts(key), *whole.sessions(key.location), *whole.voids()]
-    gathered += [*whole.classifications(), *whole.clock_fixes(), *facts]
-    held = FactSet(gathered, rules)
+    counts, accepts = list(whole.counts(key)), list(whole.accepts(key))
+    gathered += [*whole.sessions(key.location), *whole.voids(), *whole.classifications(), *whole.clock_fixes()]
+    coming = [one for one in facts if not isinstance(one, Accept)]
+    early: list[Fact] = [one for one in counts if knows(cut, one.writer, one.seq)]
+    early += [one for one in accepts if knows(cut, one.writer, one.seq)]
+    held_below = FactSet([*gathered, *early, *coming], rules)
+    held = FactSet([*gathered, *counts, *accepts, *facts], rules)
     if key not in held.keys:
         return KeyBalance(key.location, key.product, 0, (), stands.closed, stands.kept_at)
-    material = held.material(key)
-    material.settled = settled
-    balance = carry_key(material, held, settled, is_amendment=True)
-    assert balance is not None
+    now = held.material(key)
+    now.cut, now.settled = cut, settled
+    balance = amend_key(held_below.material(key), held_below, now, held)
     below = {one.session for one in counts if one.session is not None and knows(cut, one.writer, one.seq)}
     closed = tuple(sorted(below.union(stands.closed)))
     return msgspec.structs.replace(balance, closed=closed, kept_at=stands.kept_at)
@@ -391,16 +406,33 @@ def _fold_digest(replica: Replica, scope: Scope) -> bytes:
     return bytes(row[0])
 
 
-def _products_at(tables: StockTables, whole: StockTables, target: str) -> set[str]:
+def _products_at(tables: StockTables, whole: StockTables, target: str, path: frozenset[str] = frozenset()) -> set[str]:
+    """Return the products whose balance may say another thing when an entry goes or comes back."""
     try:
         writer, seq, _ = parse_target(target)
     except ValueError:
         return set()
-    return {
-        fact.product
-        for fact in whole.facts_of(writer, seq)
-        if isinstance(fact, Movement | Count) and tables.lies_below(fact)
-    }
+    if target in path:
+        return set()
+    found: set[str] = set()
+    for fact in whole.facts_of(writer, seq):
+        match fact:
+            case Movement() | Count():
+                stand = tables.balances.of(fact.product)
+                carried = stand.balance.carried if stand is not None else ()
+                if tables.lies_below(fact) or any((writer, seq) in one.observation.entries for one in carried):
+                    found.add(fact.product)
+            case Accept():
+                found.add(fact.product)
+            case Classify():
+                found |= _products_at(tables, whole, fact.movement, path | {target})
+            case Void():
+                found |= _products_at(tables, whole, fact.target, path | {target})
+            case ClockFix():
+                found.update(tables.balances.products())
+            case _:
+                continue
+    return found
 
 
 def _has_epoch_below(replica: Replica, scope: Scope, tables: StockTables, fix: ClockFixed) -> bool:

@@ -16,6 +16,7 @@ from sync.entry import Entry, genesis
 from sync.version_vector import Head
 
 ZERO_DIGEST: Final = bytes(32)
+_SEQ_MAX: Final = 1 << 62
 
 
 class StreamRow(NamedTuple):
@@ -210,13 +211,11 @@ class LogTables:
         """Yield stored entries of a stream above a sequence number, decoded."""
         while True:
             rows = self._connection.execute(
-                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ?"
+                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ? AND seq <= ?"
                 " ORDER BY seq LIMIT 1000",
-                (row.scope_no, row.stream_no, after_seq),
+                (row.scope_no, row.stream_no, after_seq, _SEQ_MAX if upto_seq is None else upto_seq),
             ).fetchall()
             for seq, digest, body in rows:
-                if upto_seq is not None and seq > upto_seq:
-                    return
                 yield self._entry(row.stream, bytes(body), bytes(digest))
                 after_seq = seq
             if len(rows) < 1000:

@@ -119,6 +119,27 @@ def carry_key(
     )
 
 
+def amend_key(below: KeyMaterial, held_below: FactSet, now: KeyMaterial, held: FactSet) -> KeyBalance:
+    """Return what a balance says when all is known that is known now.
+
+    `below` holds what lies at or below the cut with the resolutions in force, choices of persons that came later
+    left out; `now` the same movements with every count and every choice. Beside what would be carried at the cut
+    anyway it carries the observations that persons chose, and those above the cut that reach below it.
+    """
+    at_cut = carry_key(below, held_below, now.settled, is_amendment=True)
+    assert at_cut is not None
+    derived = derive(now, held.relating)
+    weighing = Weighing(now, held.relating, derived.gathered, derived.standing)
+    chosen = {one.observation.id: one for one in at_cut.carried}
+    targets = {one.observation for one in now.accepts}
+    for observation in derived.gathered.observations:
+        is_above = not observation.is_known_to(now.cut)
+        is_wanted = is_above and weighing.reaches_below(observation)
+        if observation.id in chosen or is_wanted or targets.intersection(observation.names):
+            chosen[observation.id] = weighing.weigh(observation)
+    return msgspec.structs.replace(at_cut, carried=tuple(chosen[name] for name in sorted(chosen)))
+
+
 def _must_keep(
     below: Sequence[Fact],
     held: FactSet,

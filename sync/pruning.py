@@ -160,13 +160,17 @@ def _prune_stream(
 
 
 def _thin_seen(log: LogTables, row: StreamRow, upto_seq: int) -> None:
-    """Keep of what a stream had seen only what its remaining entries' vectors are made of."""
-    rows = log.seen_upto(row, upto_seq)
-    places = [*log.stored_upto(row, upto_seq), upto_seq]
+    """Keep of what a stream had seen only what the vectors of its remaining entries and of its base are made of.
+
+    `row` is the stream as it was before: up to its base this was done already, but for the base itself.
+    """
+    kept = log.stored_upto(row, upto_seq)
+    start = max((seq for seq in kept if seq <= row.base.seq), default=0)
+    rows = [one for one in log.seen_upto(row, upto_seq) if one[0] > start]
+    best: dict[str, tuple[int, int]] = {w: (seen, 0) for w, seen in log.vector_at(row, start).items()}
     wanted: set[tuple[int, str]] = set()
-    best: dict[str, tuple[int, int]] = {}
     at = 0
-    for place in places:
+    for place in [*(seq for seq in kept if seq > start), upto_seq]:
         while at < len(rows) and rows[at][0] <= place:
             seq, writer, seen = rows[at]
             if seen > best.get(writer, (-1, 0))[0]:
