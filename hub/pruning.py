@@ -49,7 +49,7 @@ from sync.stock_tables import StockTables
 
 DAYS_KEPT: Final = 30
 DAY_MS: Final = 86_400_000
-PART_BYTES: Final = 8 * 1024
+PART_BYTES: Final = 5 * 1024
 """Balances of one part: few enough that a till derives their keys afresh within one short transaction."""
 KEY_BYTES_MAX: Final = 40 * 1024
 """A key that needs more is kept whole: one entry could not carry it."""
