@@ -13,6 +13,7 @@ from typing import Final
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
+from sync.branches import must_renew
 from sync.messages import Batch, Refusal, Statement
 from sync.signing import is_signed, statement_message
 from sync.verification import VerifiedBatch, verify_batch
@@ -62,9 +63,9 @@ def apply_batches(node: Node, batches: Iterable[Batch], pace: Pace) -> tuple[int
 
 
 def _apply(node: Node, batch: Batch, pace: Pace) -> int:
-    if batch.node == node.config.node and batch.incarnation == node.state().incarnation:
+    if must_renew(node.config.node_id, node.state().incarnation, [batch.stream]) and _is_news(node, batch):
         with node.write() as writing:  # others hold more of my stream than I do: this file is an older copy
-            if batch.incarnation == writing.state.incarnation and _is_news(node, batch):
+            if must_renew(node.config.node_id, writing.state.incarnation, [batch.stream]):
                 node.new_incarnation(writing)
     with foreseen(node.store.path):
         admitted = node.replica.admit(batch)

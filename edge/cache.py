@@ -12,14 +12,16 @@ from typing import Final, NamedTuple
 
 from edge.applying import Pace
 from edge.node import Node
-from edge.projections import ShiftProjection
+from edge.projections import ShiftProjection, settle_shifts
 from edge.store import foreseen
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 from sync.effective import Effective
-from sync.log_tables import LogTables
-from sync.pruning import may_prune, prune_slice
+from sync.log_tables import LogTables, StreamRow
+from sync.pruning import may_prune, prune_slice, seed_scope
+from sync.refold import RestoreBalance
+from sync.replica import Replica
 
 DAY_MS: Final = 86_400_000
 FRESH_MS: Final = DAY_MS
@@ -121,43 +123,57 @@ def receipt_is_older(node: Node, reference: str) -> RefusalError:
     )
 
 
-def seed_read_models(source: Connection, fresh: Connection) -> None:
-    """Put under a fresh node's read models what entries that have left said: what a refold of them starts with.
+def restoring(fresh: Replica) -> RestoreBalance:
+    """Return what brings below a rebuild on `fresh` what stands at the cut of a pruned scope."""
 
-    Call it after `sync.pruning.seed_from` and before any entry is stored above the bases.
+    def restore(source: Connection, target: Connection, scope_no: int) -> None:
+        log = LogTables(source)
+        scope = next(name for name, number in log.scopes().items() if number == scope_no)
+        seed_scope(log, fresh, scope)
+        seed_read_models(source, target, scope_no)
+
+    return restore
+
+
+def seed_read_models(source: Connection, fresh: Connection, scope_no: int) -> None:
+    """Put under a fresh node's read models what entries of a scope that have left said.
+
+    Scopes and streams have the same numbers there. Call it before any entry is stored above the bases.
     """
-    for row in source.execute(
-        "SELECT shift, business_date, operator, float_minor, sales, sales_minor, refunds, refunds_minor, cash_minor,"
-        " counted_minor, expected_minor FROM shift_below"
+    columns = "shift, business_date, operator, float_minor, sales, sales_minor, refunds, refunds_minor, cash_minor"
+    for row in source.execute(f"SELECT {columns} FROM shift_below").fetchall():
+        fresh.execute(f"INSERT INTO shift_below ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        fresh.execute(
+            f"INSERT INTO shift AS s ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (shift) DO UPDATE SET"
+            " sales = s.sales + excluded.sales, sales_minor = s.sales_minor + excluded.sales_minor,"
+            " refunds = s.refunds + excluded.refunds, refunds_minor = s.refunds_minor + excluded.refunds_minor,"
+            " cash_minor = s.cash_minor + excluded.cash_minor,"
+            " business_date = max(s.business_date, excluded.business_date)",
+            row,
+        )
+    gone = (
+        " WHERE t.scope_no = ? AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.scope_no = t.scope_no"
+        " AND e.stream_no = t.stream_no AND e.seq = t.seq)"
+    )
+    _copy(source, fresh, "shift_event", f"SELECT t.* FROM shift_event t{gone}", (scope_no,))
+    settle_shifts(fresh, {shift for (shift,) in fresh.execute("SELECT shift FROM shift").fetchall()})
+    _copy(source, fresh, "receipt", f"SELECT t.* FROM receipt t{gone}", (scope_no,))
+    streams = {row.stream_no: row.stream for scope in LogTables(source).scopes() for row in _rows(source, scope)
+               if row.scope_no == scope_no}  # fmt: skip
+    for number, stream_no, seq in source.execute(
+        f"SELECT t.number, t.stream_no, t.seq FROM receipt t{gone}", (scope_no,)
     ).fetchall():
-        for table in ("shift_below", "shift"):
-            fresh.execute(
-                f"INSERT INTO {table} (shift, business_date, operator, float_minor, sales, sales_minor, refunds,"
-                " refunds_minor, cash_minor, counted_minor, expected_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-    log, fresh_log = LogTables(source), LogTables(fresh)
-    for scope in log.scopes():
-        for row in log.streams(scope):
-            again = fresh_log.stream(row.stream)
-            if not row.base.seq or again is None:
-                continue
-            for number, seq, is_refund, total in source.execute(
-                "SELECT r.number, r.seq, r.is_refund, r.total_minor FROM receipt r WHERE r.scope_no = ?"
-                " AND r.stream_no = ? AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.scope_no = r.scope_no"
-                " AND e.stream_no = r.stream_no AND e.seq = r.seq)",
-                (row.scope_no, row.stream_no),
-            ).fetchall():
-                fresh.execute(
-                    "INSERT INTO receipt (number, scope_no, stream_no, seq, is_refund, total_minor)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (number, again.scope_no, again.stream_no, seq, is_refund, total),
-                )
-                _copy(source, fresh, "replayed", "number", number, 2)
-                _copy(source, fresh, "returned", "refund", f"{row.stream}:{seq}", 5)
+        _copy(source, fresh, "replayed", "SELECT * FROM replayed WHERE number = ?", (number,))
+        place = (f"{streams[stream_no]}:{seq}",)
+        _copy(source, fresh, "returned", "SELECT * FROM returned WHERE refund = ?", place)
 
 
-def _copy(source: Connection, fresh: Connection, table: str, column: str, value: str, columns: int) -> None:
-    marks = ", ".join("?" * columns)
-    for row in source.execute(f"SELECT * FROM {table} WHERE {column} = ?", (value,)).fetchall():
-        fresh.execute(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", row)
+def _rows(connection: Connection, scope: str) -> list[StreamRow]:
+    return LogTables(connection).streams(scope)
+
+
+def _copy(source: Connection, fresh: Connection, table: str, sql: str, parameters: tuple[object, ...]) -> None:
+    rows = source.execute(sql, parameters).fetchall()
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        fresh.executemany(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", rows)

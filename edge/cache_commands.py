@@ -13,8 +13,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a scrip
 _HERE = Path("node")
 
 
-def add_cache_commands(app: typer.Typer) -> None:
-    """Add the verb."""
+def add_to(app: typer.Typer) -> None:
+    """Add the verb of this module to the command."""
     app.command()(prune)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schema.errors import RefusalError
-from schema.rehearsal import scripted_start_ms
+from schema.rehearsal import rehearsal_clock_ms
 from sync.clock import ClockReading
 
 ClockSource = Callable[[], ClockReading]
@@ -52,7 +52,7 @@ class ScriptedClock:
 
 def clock_from_environment() -> ClockSource:
     """Return the machine's clock, or a scripted one where the environment gives its start."""
-    start_ms = scripted_start_ms()
+    start_ms = rehearsal_clock_ms()
     return machine_clock if start_ms is None else ScriptedClock(start_ms, boot_id=f"scripted-{os.getpid()}")
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from edge.cache_commands import add_cache_commands
-from edge.sync_commands import add_sync_commands
+from edge import (
+    cache_commands,
+    commands_care,
+    commands_demo,
+    commands_selling,
+    commands_stock,
+    commands_sync,
+)
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    add_sync_commands(app)
-    add_cache_commands(app)
+    for module in (commands_selling, commands_stock, commands_care, cache_commands, commands_sync, commands_demo):
+        module.add_to(app)

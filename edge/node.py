@@ -13,7 +13,7 @@ import msgspec
 
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key, write_private
-from edge.projections import ReceiptProjection, ShiftProjection, index_barcodes
+from edge.projections import index_barcodes, own_folds
 from edge.store import Store, foreseen
 from schema.codec import encode
 from schema.database import Connection
@@ -21,7 +21,7 @@ from schema.errors import RefusalError
 from schema.identity import LocationId, Scope, Stream, location_scope
 from schema.kinds.base import Payload
 from schema.rules.receipt_numbers import ReceiptNumber
-from sync.branches import begin_incarnation, next_incarnation
+from sync.branches import renew
 from sync.clock import Clock, observe, start
 from sync.entry import Entry
 from sync.organisation import Organisation
@@ -98,7 +98,7 @@ class Node:
         self.replica = Replica(
             self.store.connection,
             self.organisation,
-            [self.documents, self.stock, ReceiptProjection(), ShiftProjection()],
+            [self.documents, self.stock, *own_folds()],
         )
         if not is_read_only:
             self._start()
@@ -124,7 +124,8 @@ class Node:
     def _start(self) -> None:
         """Begin a new incarnation when this directory is a copy: another machine's, or an older file."""
         with self.write() as writing:
-            if writing.state.token != self._outer_token():
+            token = writing.state.token
+            if not token or token != self._outer_token() or not token.endswith(f"-{_machine()}"):
                 self._open_incarnation(writing.state)
             if self.replica.log.scopes():
                 self.replica.unpark()
@@ -140,11 +141,10 @@ class Node:
             token = self._new_token()
             self.connection.execute("UPDATE node_state SET token = ?", (token,))
             return
-        incarnation = next_incarnation(state.incarnation, self._entropy(1 << 30))
+        incarnation = renew(self.replica, self.config.node_id, state.incarnation, self._entropy(1 << 30))
         self.connection.execute(
             "UPDATE node_state SET incarnation = ?, receipt_next = 1, token = ?", (incarnation, self._new_token())
         )
-        begin_incarnation(self.connection)
 
     def new_incarnation(self, writing: Writing) -> None:
         """Open a new incarnation: others hold more, or other, of this node's own stream than it does."""
@@ -152,9 +152,7 @@ class Node:
         writing.state = self._state()
 
     def _new_token(self) -> str:
-        machine = Path("/etc/machine-id")
-        identity = machine.read_text("ascii").strip() if machine.exists() else ""
-        token = f"{self._entropy(1 << 62):016x}-{identity}"
+        token = f"{self._entropy(1 << 62):016x}-{_machine()}"
         write_private(self.directory / TOKEN_FILE, token.encode())
         return token
 
@@ -199,3 +197,11 @@ class Node:
     def own_scope(self, location: str) -> Scope:
         """Name another location's scope, where this node writes notices only."""
         return location_scope(LocationId(location))
+
+
+def _machine() -> str:
+    """Return the id of this machine, by which a copied directory is told from its original; empty where none is."""
+    try:
+        return Path("/etc/machine-id").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -53,7 +53,12 @@ class Completed(msgspec.Struct, frozen=True):
     digest: bytes
     total_minor: int
     change_minor: int
-    code: str
+    code: bytes
+
+    @property
+    def code_text(self) -> str:
+        """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
+        return base64.b32encode(self.code).decode().rstrip("=")
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -178,8 +183,8 @@ def today(node: Node, moment_ms: int) -> str:
 def shift_of(node: Node, business_date: str) -> str:
     """Name the shift that a sale belongs to: the open one of this till, or the day's."""
     row = node.connection.execute(
-        "SELECT shift FROM shift WHERE counted_minor IS NULL AND shift LIKE ? ORDER BY shift DESC LIMIT 1",
-        (f"{node.config.till}-{business_date}%",),
+        "SELECT shift FROM shift WHERE shift >= ? AND shift < ? AND counted_minor IS NULL ORDER BY shift DESC LIMIT 1",
+        (f"{node.config.till}-{business_date}", f"{node.config.till}-{business_date}~"),
     ).fetchone()
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
@@ -187,7 +192,7 @@ def shift_of(node: Node, business_date: str) -> str:
 def _completed(node: Node, number: str, entry: EntryId, digest: bytes, total: int, change: int) -> Completed:
     signature = node.signer.sign(receipt_message(entry.stream, entry.seq, digest, total))
     content = encode((entry.stream.scope, entry.stream.writer, entry.seq, digest, total, signature))
-    return Completed(number, str(entry), digest, total, change, base64.b32encode(content).decode().rstrip("="))
+    return Completed(number, str(entry), digest, total, change, content)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
@@ -203,7 +208,7 @@ def find_sale(node: Node, reference: str) -> OriginalSale:
     row = node.connection.execute(
         "SELECT s.scope, t.node, t.incarnation, r.seq FROM receipt r JOIN scope s ON s.scope_no = r.scope_no"
         " JOIN stream t ON t.scope_no = r.scope_no AND t.stream_no = r.stream_no"
-        " WHERE r.number = ? AND r.is_refund = 0",
+        " WHERE r.number = ? AND r.is_refund = 0 ORDER BY r.scope_no, r.stream_no, r.seq",
         (reference,),
     ).fetchone()
     try:
@@ -251,8 +256,7 @@ def refund(
 def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
     if not 0 <= request.line < len(original.sale.lines):
         raise RefusalError("refund_line", f"the sale has no line {request.line + 1}")
-    if request.goods_to not in {"shelf", "damaged", "supplier"}:
-        raise RefusalError("refund_goods", "goods go to shelf, damaged or supplier")
+    _check_goods_to(request.goods_to)
     line = original.sale.lines[request.line]
     sold = SoldLine(
         quantity_milli=line.quantity_milli,  # type: ignore[arg-type]
@@ -269,6 +273,11 @@ def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
     )  # fmt: skip
 
 
+def _check_goods_to(goods_to: str) -> None:
+    if goods_to not in {"shelf", "damaged", "supplier"}:
+        raise RefusalError("refund_goods", "goods go to shelf, damaged or supplier")
+
+
 def refund_without_receipt(
     node: Node,
     requests: Sequence[LineRequest],
@@ -279,6 +288,9 @@ def refund_without_receipt(
     source: str = "",
 ) -> Completed:
     """Take goods back without their sale, at today's price or the one given."""
+    if not requests:
+        raise RefusalError("refund_empty", "name what comes back")
+    _check_goods_to(goods_to)
     moment_ms = node.now_ms()
     date = today(node, moment_ms)
     lines = [price_line(node, request, moment_ms, date) for request in requests]

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Final, Protocol
 
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.node import RELEASE, Node
-from edge.store import foreseen
 from schema.codec import encode
 from schema.errors import TransientError
-from schema.identity import ORG, Scope, Stream
-from sync.branches import recover, set_aside
+from schema.identity import ORG, Scope
+from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
 from sync.messages import (
-    PROTOCOL,
     ClockReport,
     Refusal,
     Request,
-    ScopeState,
     decode_response,
     encode_request,
 )
-from sync.session import ClientSession, SessionResult, Subscription, probe
+from sync.session import ClientSession, SessionResult, Subscription
 from sync.transport import SYNC_PATH
+from sync.version_vector import VersionVector
+
+_PASSES_MAX: Final = 4
+"""Each branch of this node that is found costs one more pass."""
 
 
 class Line(Protocol):
@@ -79,24 +82,16 @@ def sync_once(
     node: Node, line: Line, *, is_bulk: bool = False, progress: Progress | None = None, bytes_max: int | None = None
 ) -> SyncReport:
     """Exchange with the hub until neither side has more. Raises TransientError or RefusalError for the whole line."""
-    from time import perf_counter
-
     began = perf_counter()
     sent, received = line.bytes_sent, line.bytes_received
     report = SyncReport()
     pace = Pace(is_bulk=is_bulk)
-    for _ in range(4):  # each fork that is found costs one more pass
-        result = _session(node, line, pace, report, progress, bytes_max)
-        if not result.forked:
+    for _ in range(_PASSES_MAX):
+        result, theirs = _session(node, line, pace, report, progress, bytes_max)
+        report.is_complete = result.is_complete
+        report.mismatched_folds = result.mismatched_folds
+        if not _settle(node, result, theirs, report):
             break
-        _part_ways(node, line, result.forked)
-    report.is_complete = result.is_complete
-    report.mismatched_folds = result.mismatched_folds
-    if result.is_complete:
-        report.recovered = _recover(node)
-        if report.recovered:
-            result = _session(node, line, pace, report, progress, bytes_max)
-            report.is_complete = result.is_complete
     report.bytes_sent = line.bytes_sent - sent
     report.bytes_received = line.bytes_received - received
     report.seconds = perf_counter() - began
@@ -117,31 +112,40 @@ def _session(
     report: SyncReport,
     progress: Progress | None,
     bytes_max: int | None,
-) -> SessionResult:
+) -> tuple[SessionResult, Mapping[str, VersionVector]]:
     with node.write():  # a step of the clock is noticed before the clock is reported
         pass
     session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max)
     best: ClockMeasurement | None = None
     round_trip_ms: int | None = None
+    theirs: dict[str, VersionVector] = {}
     with node.store.reading():
         request: Request | None = session.open(node.replica, _clock_report(node, None))
-    while request is not None:
-        sent_ms = node.clock_source().wall_ms
-        response = decode_response(line.exchange(encode_request(request)))
-        received_ms = node.clock_source().wall_ms
-        if response.busy_ms:
-            raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
-        measured = measure(sent_ms, response.wall_ms, received_ms)
-        round_trip_ms = max(0, received_ms - sent_ms)
-        best = measured if best is None or measured.unc_ms < best.unc_ms else best
-        _, refused = apply_batches(node, response.batches, pace)
-        report.refusals += refused
-        keep_statements(node, response.statements)
-        with node.store.reading():
-            clock = _clock_report(node, round_trip_ms)
-            request = session.next(node.replica, clock, request, response)
-        if progress is not None:
-            progress(session.result.entries_sent, session.result.entries_received)
+    prepared: tuple[Request, bytes] | None = None
+    with ThreadPoolExecutor(1) as carrier:
+        while request is not None:
+            body = prepared[1] if prepared is not None and prepared[0] is request else encode_request(request)
+            answer = carrier.submit(_carry, node, line, body)
+            # While the hub works on this part of a backlog, the next one is read and packed.
+            with node.store.reading():
+                following = session.anticipate(node.replica, request)
+            prepared = None if following is None else (following, encode_request(following))
+            reply, sent_ms, received_ms = answer.result()
+            response = decode_response(reply)
+            if response.busy_ms:
+                raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
+            measured = measure(sent_ms, response.wall_ms, received_ms)
+            round_trip_ms = max(0, received_ms - sent_ms)
+            best = measured if best is None or measured.unc_ms < best.unc_ms else best
+            _, refused = apply_batches(node, response.batches, pace)
+            report.refusals += refused
+            keep_statements(node, response.statements)
+            theirs |= {v.scope: v.vector for v in response.vectors}
+            with node.store.reading():
+                clock = _clock_report(node, round_trip_ms)
+                request = session.next(node.replica, clock, request, response)
+            if progress is not None:
+                progress(session.result.entries_sent, session.result.entries_received)
     result = session.result
     report.entries_sent += result.entries_sent
     report.entries_received += result.entries_received
@@ -150,7 +154,14 @@ def _session(
     if best is not None:
         report.offset_ms = best.offset_ms
         _renew_clock(node, best, is_complete=result.is_complete)
-    return result
+    return result, theirs
+
+
+def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
+    """Exchange one frame; returns the reply, and the wall clock just before and just after."""
+    sent_ms = node.clock_source().wall_ms
+    reply = line.exchange(body)
+    return reply, sent_ms, node.clock_source().wall_ms
 
 
 def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -> None:
@@ -162,33 +173,29 @@ def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -
             node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (now_ms,))
 
 
-def _part_ways(node: Node, line: Line, forked: Sequence[Stream]) -> None:
-    """Find where the branches part, leave the hub's canonical, and keep the own entries above for recovery."""
-    with node.store.reading():
-        probes = tuple(probe(node.replica, stream) for stream in forked)
-        states = tuple(ScopeState(s.scope, b"", s.own_only) for s in subscriptions(node))
-        request = Request(PROTOCOL, RELEASE, node.config.node, states, _clock_report(node, None), probes=probes)
-    response = decode_response(line.exchange(encode_request(request)))
-    places = dict(response.branches)
-    for stream in forked:
-        if str(stream) not in places:
-            continue
+def _settle(node: Node, result: SessionResult, theirs: Mapping[str, VersionVector], report: SyncReport) -> bool:
+    """Act on what a session found of this node's own streams; tells whether another pass has something to do.
+
+    Others that hold more, or other, of them mean a restored or copied file: a new incarnation begins, the hub's
+    branch is taken over, and what only this file holds is appended again.
+    """
+    met = [*result.ahead, *(parting.stream for parting in result.parted)]
+    if met:
         with node.write() as writing:
-            if stream.incarnation == writing.state.incarnation:
+            if must_renew(node.config.node_id, writing.state.incarnation, met):
                 node.new_incarnation(writing)
-            row = node.replica.log.stream(stream)
-            assert row is not None
-            set_aside(node.replica, stream, max(places[str(stream)], row.base.seq))
-
-
-def _recover(node: Node) -> int:
-    with foreseen(node.store.path):
-        scopes = [row[0] for row in node.connection.execute("SELECT DISTINCT scope FROM diverged").fetchall()]
-    recovered = 0
-    for scope in scopes:
+    for parting in result.parted:
         with node.write() as writing:
-            recovered += recover(node.replica, writing.stream(Scope(scope)), writing.moment)
-    return recovered
+            give_way(node.replica, parting, node.config.node_id, writing.moment.wall_ms)
+    recovered = 0
+    for subscription in subscriptions(node):
+        scope = Scope(subscription.scope)
+        with node.write() as writing:
+            heads = node.replica.log.heads(scope) if result.is_complete else theirs.get(scope)
+            if heads is not None and can_recover(node.replica, scope, heads):
+                recovered += len(recover(node.replica, writing.stream(scope), writing.moment))
+    report.recovered += recovered
+    return bool(result.parted or recovered)
 
 
 class HttpLine:

@@ -17,8 +17,8 @@ from sync.replica import Replica
 
 MEASURED_BYTES_MAX: Final = 64 * 1024
 """A larger request spends longer on the line than the round trip that its node measured."""
-TOLERANCE_MS: Final = 250
-"""Added to the recorded bound, so that jitter of the line is no reason for another entry."""
+TOLERANCE_MS: Final = 500
+"""A smaller excess is the line's jitter or a busy hub, and no reason for an entry; the recorded bound holds it."""
 _OFFSET_MS_MAX: Final = 2**52
 
 
@@ -48,7 +48,7 @@ class ClockFixes:
         if measurement is None:
             return None
         claimed = request.clock.unc_ms
-        if claimed is not None and abs(measurement.offset_ms) - measurement.unc_ms <= claimed:
+        if claimed is not None and abs(measurement.offset_ms) - measurement.unc_ms - TOLERANCE_MS <= claimed:
             return measurement
         with store.snapshot() as replica:
             due = self._due(replica, request, measurement)

@@ -54,9 +54,13 @@ def _hub_app() -> typer.Typer:
     app.command()(serve)
     app.command()(invite)
     app.command()(nodes)
+    app.command()(status)
     app.command()(revoke)
     app.command()(token)
     app.command()(prune)
+    location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
+    location.command("add")(add_location)
+    app.add_typer(location, name="location")
     operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
     operator.command("add")(add_operator)
     app.add_typer(operator, name="operator")
@@ -169,6 +173,35 @@ def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
         typer.echo(f"{node.node}  {node.location}/{node.till}  {node.name}  seen {seen}{clock}{left}")
 
 
+def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
+    """Show each scope with its entries and the digests by which replicas compare, and what waits for a person."""
+    from sync.document_projection import document_conflicts, records_digest
+    from sync.session import fold_digests
+    from sync.version_vector import vector_digest
+
+    with _opened(hub) as opened, opened.store.snapshot() as replica:
+        digests = fold_digests(replica)
+        scopes = {
+            scope: {
+                "entries": sum(row.head.seq for row in replica.log.streams(scope)),
+                "vector": vector_digest(replica.log.heads(scope)).hex(),
+                "fold": digests[scope].hex(),
+            }
+            for scope in sorted(digests)
+        }
+        open_count = replica.connection.execute("SELECT count(*) FROM conflict WHERE status = 'OPEN'").fetchone()[0]
+        documents = len(document_conflicts(replica.connection))
+        catalogue = records_digest(replica.connection).hex()
+    if as_json:
+        _write_json(
+            {"scopes": scopes, "open_conflicts": open_count, "document_conflicts": documents, "catalogue": catalogue}
+        )
+        return
+    for scope, one in scopes.items():
+        typer.echo(f"{scope}\t{one['entries']} entries\tfigures {str(one['fold'])[:16]}")
+    typer.echo(f"{open_count} stock conflicts wait for a person, {documents} catalogue conflicts")
+
+
 def revoke(
     node: Annotated[str, typer.Argument(help="The node's id.")],
     reason: Annotated[str, typer.Option(help="Why it leaves.")] = "",
@@ -180,6 +213,19 @@ def revoke(
     with _opened(hub) as opened:
         revoke_node(opened.store, opened.own_log, node, reason)
     typer.echo(f"{node} has left")
+
+
+def add_location(
+    location: Annotated[str, typer.Argument(help="CODE:NAME:shop|warehouse|van.")], hub: HubOption = _HERE
+) -> None:
+    """Define a location, or redefine the one with this code."""
+    from hub.own_log import parse_location
+    from hub.registry import define_location
+
+    defined = parse_location(location)
+    with _opened(hub) as opened:
+        define_location(opened.store, opened.own_log, defined)
+    typer.echo(f"{defined.location} is {defined.name}")
 
 
 def add_operator(

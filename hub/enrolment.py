@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections import deque
+import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
@@ -75,7 +75,8 @@ class Enrolment:
         self._store = store
         self._own_log = own_log
         self._now_ms = now_ms
-        self._wrong: dict[str, deque[int]] = {}
+        self._wrong: dict[str, list[int]] = {}
+        self._wrong_lock = threading.Lock()
 
     def invite(self, *, profile: Profile, location: str, name: str, till: str) -> InvitationIssued:
         """Make an invitation for one node; raises RefusalError `location_unknown`, `till_invalid` or `till_taken`."""
@@ -115,7 +116,8 @@ class Enrolment:
                 return self._redeem(replica, request, node, now_ms)
         except RefusalError as error:
             if error.code == "code_unknown":
-                self._wrong.setdefault(peer, deque()).append(now_ms)
+                with self._wrong_lock:
+                    self._wrong.setdefault(peer, []).append(now_ms)
             raise
 
     def _redeem(self, replica: Replica, request: EnrolRequest, node: NodeId, now_ms: int) -> EnrolResponse:
@@ -172,13 +174,13 @@ class Enrolment:
 
     def _check_rate(self, peer: str, now_ms: int) -> None:
         # In memory: a code has 128 bits, so this protects the hub's time, not the code.
-        for known in [p for p, tries in self._wrong.items() if now_ms - tries[-1] > WRONG_CODES_WINDOW_MS]:
-            self._wrong.pop(known, None)
-        tries = self._wrong.get(peer)
-        while tries and now_ms - tries[0] > WRONG_CODES_WINDOW_MS:
-            tries.popleft()
-        if tries and len(tries) >= WRONG_CODES_MAX:
-            raise TransientError("too_many_codes", "too many wrong invitations came from here: wait a minute")
+        with self._wrong_lock:
+            for known, tries in list(self._wrong.items()):
+                self._wrong[known] = [tried_ms for tried_ms in tries if now_ms - tried_ms < WRONG_CODES_WINDOW_MS]
+                if not self._wrong[known]:
+                    del self._wrong[known]
+            if len(self._wrong.get(peer, ())) >= WRONG_CODES_MAX:
+                raise TransientError("too_many_codes", "too many wrong invitations came from here: wait a minute")
 
 
 def certificate_uris(scopes: Sequence[ScopeGrant]) -> list[str]:

@@ -31,7 +31,7 @@ CA_FILE: Final = "ca.pem"
 TLS_KEY_FILE: Final = "tls.key"
 TLS_CHAIN_FILE: Final = "tls.pem"
 SNAPSHOTS_FOLDER: Final = "snapshots"
-START_FILE: Final = "hub.start"
+APPENDED_FILE: Final = "hub.appended"
 DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
 
 _NOT_BEFORE: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

@@ -35,7 +35,7 @@ from sync.transport import SYNC_PATH, is_request_signed
 from sync.verification import VerifiedBatch, verify_batch
 from sync.version_vector import seqs, vector_digest
 
-BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
 """Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 QUARANTINE_PER_STREAM_MAX: Final = 100
@@ -66,6 +66,7 @@ class Ingest:
         contacts: Contacts,
         pruning: Pruning,
         after_ingest: AfterIngest | None = None,
+        busy_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._own_log = own_log
@@ -75,6 +76,7 @@ class Ingest:
         self._clock_fixes = ClockFixes(pruning)
         self._pruning = pruning
         self._after_ingest = after_ingest
+        self._busy_ms = busy_ms
         self._nonces: OrderedDict[str, None] = OrderedDict()
         self._nonces_lock = threading.Lock()
 
@@ -131,7 +133,7 @@ class Ingest:
             )
             statements = self._statements(replica, request, standing)
             vectors = _stated_vectors(replica, request)
-        response = msgspec.structs.replace(response, statements=statements)
+        response = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
         return self._answered(request, response, vectors, stored, measurement, received_ms, len(body))
 
     def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
@@ -210,7 +212,7 @@ class Ingest:
             replica.store(verified)
             self._pruning.after_store(replica, Scope(batch.scope), verified.entries)
             if batch.node == self._signer.node:
-                self._own_log.begin_incarnation(replica.connection, batch.incarnation)
+                self._own_log.met_more(replica.connection, batch.incarnation)
         if self._after_ingest is not None:
             self._after_ingest(verified.entries)
         return len(verified.entries)
@@ -227,7 +229,7 @@ class Ingest:
                     replica.log.quarantine(stream, batch.first_seq, error.code, error.message, evidence, noted_ms)
                 if error.code == "fork" and batch.node == self._signer.node:
                     # A copy of this hub wrote there: what comes next must not continue either branch.
-                    self._own_log.begin_incarnation(replica.connection, batch.incarnation)
+                    self._own_log.met_more(replica.connection, batch.incarnation)
         return Refusal(stream[:96], batch.first_seq, error.code, error.message[:1000])
 
     def _measure(self, request: Request, nonce: str, received_ms: int, size: int) -> ClockMeasurement | None:

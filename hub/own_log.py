@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,6 @@ from sync.replica import Moment, Replica
 
 LOCATION_TYPES: Final = ("shop", "warehouse", "van")
 _INCARNATION: Final = "incarnation"
-_START: Final = "start"
 
 DEFAULT_POLICIES: Final = (
     # The empty category is the default: fast groceries, as the count rules recommend.
@@ -43,13 +41,16 @@ def parse_location(text: str) -> LocationDefined:
 class OwnLog:
     """Appends entries as the hub; the incarnation is read in the transaction, for several processes share it."""
 
-    def __init__(self, node: NodeId, now_ms: Callable[[], int]) -> None:
+    def __init__(self, node: NodeId, now_ms: Callable[[], int], noted_file: Path | None = None) -> None:
         self.node = self._node = node
+        self._noted_file = noted_file
         self.now_ms = now_ms
 
     def append(self, replica: Replica, scope: Scope, payload: Payload, operation: str = "") -> Entry:
         """Append one entry to the hub's current stream of a scope; the caller holds that scope's lock."""
         stream = Stream(scope, self._node, self.incarnation(replica.connection))
+        # Noted before the commit: if that fails, the file is ahead by one, which is the harmless side.
+        self._note(self._read_noted() + 1)
         # The hub's clock is the one that all others are measured against: its error is zero by definition.
         return replica.append(stream, payload, Moment(self.now_ms(), 0, 0), operation)
 
@@ -57,25 +58,40 @@ class OwnLog:
         """Return the incarnation that the hub writes as."""
         return int(read_state(connection, _INCARNATION) or 1)
 
+    def met_more(self, connection: Connection, incarnation: int) -> None:
+        """Begin an incarnation if the current one was met with more, or other, than this database holds."""
+        if incarnation >= self.incarnation(connection):
+            self.begin_incarnation(connection, incarnation)
+
     def begin_incarnation(self, connection: Connection, above: int) -> int:
         """Open an incarnation above one that was met: the hub's database is older than what it once wrote."""
         number = max(self.incarnation(connection), above) + 1
         write_state(connection, _INCARNATION, str(number))
         return number
 
-    def note_start(self, connection: Connection, token_file: Path) -> bool:
-        """Compare the token of the last start, in the file and in the database; a difference reveals a copy.
+    def is_behind(self, connection: Connection) -> bool:
+        """Tell whether the database has fewer of the hub's own entries than this directory remembers."""
+        return self._read_noted() > self._held(connection)
 
-        Begins an incarnation then and returns True. One too many costs nothing but a stream.
-        """
-        known = read_state(connection, _START)
-        is_copy = known is not None and (not token_file.exists() or token_file.read_text("ascii").strip() != known)
-        if is_copy:
+    def leave_copy(self, connection: Connection) -> None:
+        """Begin an incarnation where the database is a copy of an older one; one too many costs but a stream."""
+        if self.is_behind(connection):
             self.begin_incarnation(connection, 0)
-        token = secrets.token_hex(16)
-        write_state(connection, _START, token)
-        token_file.write_text(token + "\n", "ascii")
-        return is_copy
+            self._note(self._held(connection))
+
+    def _held(self, connection: Connection) -> int:
+        row = connection.execute("SELECT coalesce(sum(head_seq), 0) FROM stream WHERE node = ?", (self._node,))
+        return int(row.fetchone()[0])
+
+    def _note(self, count: int) -> None:
+        if self._noted_file is not None:
+            self._noted_file.write_text(f"{count}\n", "ascii")
+
+    def _read_noted(self) -> int:
+        try:
+            return int(self._noted_file.read_text("ascii")) if self._noted_file is not None else 0
+        except (OSError, ValueError):
+            return 0
 
 
 def read_state(connection: Connection, key: str) -> str | None:

@@ -12,8 +12,8 @@ from hub.own_log import OwnLog
 from hub.standing import read_standing
 from hub.store import HubStore
 from schema.errors import RefusalError
-from schema.identity import ORG, NodeId
-from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked
+from schema.identity import ORG, LocationId, NodeId, location_scope
+from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked, LocationDefined
 
 
 class NodeListed(NamedTuple):
@@ -79,3 +79,10 @@ def revoke_node(store: HubStore, own_log: OwnLog, node: str, reason: str) -> Aut
         revocation = AuthorityRevoked(node, lasts, reason)
         own_log.append(replica, ORG, revocation)
     return revocation
+
+
+def define_location(store: HubStore, own_log: OwnLog, location: LocationDefined) -> None:
+    """Define a location, or redefine the one with this code."""
+    with store.transaction(ORG) as replica:
+        own_log.append(replica, ORG, location)
+        replica.log.ensure_scope(location_scope(LocationId(location.location)))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import secrets
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,9 +20,9 @@ import uvicorn
 from hub.contacts import Contacts
 from hub.enrolment import Enrolment
 from hub.identity import (
+    APPENDED_FILE,
     DEFAULT_ADDRESS,
     SNAPSHOTS_FOLDER,
-    START_FILE,
     HubIdentity,
     HubSettings,
     found_directory,
@@ -33,37 +34,38 @@ from hub.pruning import Pruning
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
 from schema import PROJECT
 from schema.errors import RefusalError
 from schema.identity import ORG
+from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
-from schema.rehearsal import scripted_start_ms
+from schema.rehearsal import rehearsal_clock_ms
 from sync.effective import Fold
+from sync.entry import Entry
 from sync.organisation import Organisation
+from sync.reissue import ReissueProjection, reissue
+from sync.replica import Moment
 from sync.stock_projection import core_folds
 from sync.transport import OrganisationCard
 
 CONTACTS_SECONDS: Final = 2
 FIRST_TOKEN: Final = "administrator"  # noqa: S105
 
-_STARTED_MS: Final = time.monotonic_ns() // 1_000_000
-
 Folds = Callable[[Organisation], Sequence[Fold]]
 
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold())
+    return (*core_folds(organisation), SalesFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
     """Read the hub's wall clock, or the scripted one of a rehearsal."""
-    start_ms = scripted_start_ms()
-    return (
-        time.time_ns() // 1_000_000 if start_ms is None else start_ms + time.monotonic_ns() // 1_000_000 - _STARTED_MS
-    )
+    rehearsed_ms = rehearsal_clock_ms()
+    return time.time_ns() // 1_000_000 if rehearsed_ms is None else rehearsed_ms
 
 
 def release() -> str:
@@ -77,8 +79,8 @@ def release() -> str:
 class Hub:
     """An open hub. `after_ingest` is told the entries of each stored batch once they are durable.
 
-    That is where document changes of a location are reissued in `org`; it runs in a worker thread, outside any
-    transaction, and must be idempotent, for a hub may die before it is called.
+    Document changes of a location are reissued in `org` before that; both run in a worker thread, outside any
+    transaction, and are idempotent, for a hub may die before them.
     """
 
     def __init__(
@@ -96,16 +98,36 @@ class Hub:
         self.store = store
         self.now_ms = now_ms
         self.release = release()
-        self.own_log = OwnLog(identity.node, now_ms)
+        self.own_log = OwnLog(identity.node, now_ms, identity.directory / APPENDED_FILE)
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms)
+        self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
-            store, self.own_log, identity.signer, self.release, self.contacts, self.pruning, after_ingest
+            store,
+            self.own_log,
+            identity.signer,
+            self.release,
+            self.contacts,
+            self.pruning,
+            self._after_ingest,
+            lambda: self.workers.busy_ms,
         )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
-        self.reports = Reports(store, stock)
-        self.workers = Workers(threads=threads, waiting_max=waiting_max)
+        self.reports = Reports(store, stock or TableStockReader())
+        self._told = after_ingest
+
+    def _after_ingest(self, entries: Sequence[Entry]) -> None:
+        if any(isinstance(entry.payload, DocumentChange) for entry in entries):
+            self.reissue_changes()
+        if self._told is not None:
+            self._told(entries)
+
+    def reissue_changes(self) -> int:
+        """Bring what locations changed in shared documents into `org`; returns how many changes."""
+        with self.store.transaction(ORG) as replica:
+            incarnation = self.own_log.incarnation(replica.connection)
+            return len(reissue(replica, self.identity.node, incarnation, Moment(self.now_ms(), 0, 0)))
 
     def card(self) -> OrganisationCard:
         """Return who the hub says it is."""
@@ -113,11 +135,6 @@ class Hub:
             founded = replica.organisation.newest(replica.connection, OrganisationFounded, "")
         name = founded.name if founded else self.identity.settings.name
         return OrganisationCard(name, self.identity.node, self.identity.signer.public, self.identity.ca_pem)
-
-    def note_start(self) -> bool:
-        """Tell whether the database is a copy of an older one; it then writes as a new incarnation."""
-        with self.store.transaction(ORG) as replica:
-            return self.own_log.note_start(replica.connection, self.identity.directory / START_FILE)
 
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
@@ -155,7 +172,7 @@ def open_hub(
 ) -> Hub:
     """Open a hub's directory; raises RefusalError by name where it cannot be used."""
     identity = load_identity(directory)
-    return Hub(
+    hub = Hub(
         identity,
         _store_of(identity, folds),
         now_ms=now_ms,
@@ -164,6 +181,12 @@ def open_hub(
         threads=threads,
         waiting_max=waiting_max,
     )
+    with hub.store.snapshot() as replica:
+        is_behind = hub.own_log.is_behind(replica.connection)
+    if is_behind:
+        with hub.store.transaction(ORG) as replica:
+            hub.own_log.leave_copy(replica.connection)
+    return hub
 
 
 def _store_of(identity: HubIdentity, folds: Folds) -> HubStore:
@@ -200,7 +223,7 @@ def init_hub(
         raise RefusalError("location_invalid", "an organisation starts with locations, each with its own code")
     identity = found_directory(directory, HubSettings(name, address, database), seed or secrets.token_bytes(32))
     store = _store_of(identity, folds)
-    own_log = OwnLog(identity.node, now_ms)
+    own_log = OwnLog(identity.node, now_ms, directory / APPENDED_FILE)
     try:
         with store.transaction(ORG) as replica:
             found_organisation(
@@ -224,6 +247,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on SIGTERM and SIGINT as on a request: what runs is finished, and the process ends with success."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
@@ -255,7 +291,6 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
     else:
         key_file, chain_file = hub.identity.renew_tls(*([] if host in {"0.0.0.0", "::"} else [host]))  # noqa: S104
         tls = {"ssl_keyfile": str(key_file), "ssl_certfile": str(chain_file)}
-    hub.note_start()
     config = uvicorn.Config(
         create_app(hub),
         host=host,
@@ -264,7 +299,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=3,
         **tls,
     )
     return _Server(config, on_ready)

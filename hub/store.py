@@ -7,6 +7,7 @@ two databases answers.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,7 +19,7 @@ import sqlcipher3.dbapi2 as sqlite_driver
 from sqlalchemy.pool import QueuePool
 
 from schema.database import is_affected_sqlite, migrate, read_migrations
-from schema.errors import CorruptionError, RefusalError, TransientError
+from schema.errors import CorruptionError, EdgetillError, RefusalError, TransientError
 from schema.identity import ORG, Scope
 from sync.effective import Fold
 from sync.organisation import Organisation
@@ -99,6 +100,7 @@ class SqlStore:
         self._is_postgresql = writer.dialect.name == "postgresql"
         # SQLite has one writer at a time: waiting here in turn costs less than its polling of the file's lock.
         self._turn: AbstractContextManager[Any] | None = None if self._is_postgresql else threading.Lock()
+        self._known_scopes: set[Scope] = set()
         self._migrate()
 
     def _migrate(self) -> None:
@@ -134,20 +136,37 @@ class SqlStore:
                     # Numbers and versions given in a transaction that never was must not be believed again.
                     connection.info.pop(_REPLICA, None)
                     raise
-        except (sa.exc.OperationalError, sqlite_driver.OperationalError) as error:
-            raise _as_ours(error) from error
         except sa.exc.TimeoutError as error:
             raise TransientError("store_busy", "every connection of the store is in use: try again") from error
+        except EdgetillError:
+            raise
+        except Exception as error:
+            ours = _as_ours(error)
+            if ours is None:
+                raise
+            raise ours from error
 
     @contextmanager
     def transaction(self, scope: Scope | None) -> Iterator[Replica]:
         """Open a write transaction that holds the scope's lock."""
         if self._turn is None:
+            self._ensure_scope(scope)
             with self._locked(scope) as replica:
                 yield replica
             return
         with self._turn, self._locked(scope) as replica:
             yield replica
+
+    def _ensure_scope(self, scope: Scope | None) -> None:
+        # Giving a scope its number locks the whole table: in a transaction of its own, which then waits for nobody.
+        if scope is None or scope in self._known_scopes:
+            return
+        with self._begun(self._writer, writes=True) as connection:
+            replica = self._replica(connection)
+            if replica.log.scope_no(scope) is None:
+                replica.connection.execute("LOCK TABLE scope IN SHARE ROW EXCLUSIVE MODE")
+                replica.log.ensure_scope(scope)
+        self._known_scopes.add(scope)
 
     @contextmanager
     def _locked(self, scope: Scope | None) -> Iterator[Replica]:
@@ -176,13 +195,17 @@ class SqlStore:
         self._reader.dispose()
 
 
-def _as_ours(error: Exception) -> Exception:
+def _as_ours(error: Exception) -> EdgetillError | None:
+    """Return a driver's error as what the caller must do; by class name, which DB-API 2.0 fixes for every driver."""
+    names = {parent.__name__ for parent in type(error).__mro__}
     text = str(error)
-    if "locked" in text or "busy" in text or "could not serialize" in text or "deadlock" in text:
+    if "DataError" in names:
+        return RefusalError("entry_unstorable", "an entry holds text that this database cannot store")
+    if "OperationalError" in names and re.search(r"locked|busy|could not serialize|deadlock", text):
         return TransientError("store_busy", "the store is busy: try again")
-    if "malformed" in text or "not a database" in text:
+    if "DatabaseError" in names and re.search(r"malformed|not a database", text):
         return CorruptionError("store_corrupt", f"the store contradicts itself: {text}")
-    return error
+    return None
 
 
 def _lock_rows(replica: Replica, scope: Scope) -> None:
@@ -191,8 +214,6 @@ def _lock_rows(replica: Replica, scope: Scope) -> None:
         connection.execute("SELECT scope_no FROM scope ORDER BY scope_no FOR UPDATE").fetchall()
         connection.execute("SELECT stream_no FROM stream ORDER BY scope_no, stream_no FOR UPDATE").fetchall()
         return
-    if replica.log.scope_no(scope) is None:
-        connection.execute("LOCK TABLE scope IN SHARE ROW EXCLUSIVE MODE")
     number = replica.log.ensure_scope(scope)
     connection.execute("SELECT scope_no FROM scope WHERE scope_no = ? FOR UPDATE", (number,)).fetchall()
     connection.execute(

@@ -95,6 +95,12 @@ class Workers:
         """Tell whether another request would wait too long."""
         return self._running >= self._threads + self._waiting_max
 
+    @property
+    def busy_ms(self) -> int:
+        """Return how long nodes had better wait before the next step: 0 while less than half the places are taken."""
+        places = self._threads + self._waiting_max
+        return RETRY_SECONDS * 1000 if self._running * 2 > places + self._threads else 0
+
     async def run(self, work: Callable[[], ResultT]) -> ResultT:
         """Run blocking work; raises TransientError `busy` when too many requests wait already."""
         if self.is_full:

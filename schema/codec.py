@@ -61,8 +61,8 @@ def encode_body(
     clock_epoch: int,
     seen: Vector = (),
     operation: str = "",
-) -> bytes:
-    """Return the canonical bytes of one entry; raises RefusalError if they exceed 64 KiB or a bound of the kind."""
+) -> tuple[bytes, Body]:
+    """Return one entry's canonical bytes and body; raises RefusalError beyond 64 KiB or a bound of the kind."""
     kind = KIND_OF[type(payload)]
     raw = _encoder.encode(payload)
     try:
@@ -76,7 +76,7 @@ def encode_body(
     encoded = _encoder.encode(body)
     if len(encoded) > ENTRY_BYTES_MAX:
         raise RefusalError("entry_too_large", f"this {kind.name} is larger than 64 KiB")
-    return encoded
+    return encoded, body
 
 
 def decode_body(encoded: bytes) -> Body:

@@ -8,35 +8,59 @@ document changes wait for a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from schema.codec import decode_body, decode_payload, encode
-from schema.database import Connection
 from schema.identity import NodeId, Stream
 from schema.kinds.base import Vector
 from schema.kinds.organisation import EntryRecovered
+from sync.entry import Entry
+from sync.log_tables import StreamRow
 from sync.replica import Moment, Replica, stream_effective
+from sync.session import Parting
+from sync.version_vector import Head
 
 
-def is_ahead_of_me(replica: Replica, scope: str, theirs: Mapping[str, int], me: NodeId, incarnation: int) -> bool:
-    """Tell whether the other side holds more of my current stream than I do: I am a restored copy."""
-    stream_seq = theirs.get(f"{me}.{incarnation}", 0)
-    if not stream_seq:
-        return False
-    mine = replica.log.heads(scope, me).get(f"{me}.{incarnation}")
-    return stream_seq > (mine.seq if mine else 0)
+def must_renew(me: NodeId, incarnation: int, met: Iterable[Stream]) -> bool:
+    """Tell whether this node needs a new incarnation before its next append.
+
+    `met` are streams of which others hold more, or other, entries than this node does.
+    """
+    return any(stream.node == me and stream.incarnation >= incarnation for stream in met)
 
 
-def begin_incarnation(connection: Connection) -> None:
-    """Let the first entry of each new stream tell all that this replica has seen."""
-    connection.execute("UPDATE stream SET announced_seq = 0")
+def renew(replica: Replica, me: NodeId, current: int, entropy: int) -> int:
+    """Begin a new incarnation and return it; the caller stores it in the same transaction.
+
+    Two copies of one disk that both begin one hardly ever choose the same.
+    """
+    known = [row.stream.incarnation for row in replica.rows() if row.stream.node == me]
+    return max(current, *known, 0) + 1 + entropy % 997
 
 
-def next_incarnation(current: int, entropy: int) -> int:
-    """Return a later incarnation; two copies of one disk that both open a new one hardly ever choose the same."""
-    return current + 1 + entropy % 997
+def give_way(replica: Replica, parting: Parting, me: NodeId, noted_ms: int) -> int:
+    """Make room for the branch that the hub holds; returns how many entries of the other left the log.
+
+    Own entries are kept for `recover`; those of another node are quarantined, its owner appends them again.
+    """
+    if parting.stream.node == me:
+        return set_aside(replica, *parting)
+    row = replica.log.stream(parting.stream)
+    assert row is not None
+    for entry in list(replica.log.entries(row, parting.common_seq)):
+        replica.log.quarantine(
+            str(parting.stream), entry.body.seq, "fork", "the hub holds another branch", entry.encoded, noted_ms
+        )
+    return _cut_off(replica, row, parting.common_seq)
+
+
+def can_recover(replica: Replica, scope: str, theirs: Mapping[str, Head]) -> bool:
+    """Tell whether entries wait for `recover` and the hub's branches, with heads `theirs`, are all here."""
+    rows = replica.connection.execute("SELECT DISTINCT writer FROM diverged WHERE scope = ?", (scope,)).fetchall()
+    mine = replica.log.heads(scope)
+    return bool(rows) and all(mine.get(writer) == theirs.get(writer) for (writer,) in rows)
 
 
 def set_aside(replica: Replica, stream: Stream, common_seq: int) -> int:
@@ -47,22 +71,31 @@ def set_aside(replica: Replica, stream: Stream, common_seq: int) -> int:
     row = replica.log.stream(stream)
     assert row is not None
     assert common_seq >= row.base.seq, "what was pruned had been acknowledged by the hub"
-    digest = replica.log.digest_at(row, common_seq)
-    assert digest is not None
     vector = dict(replica.log.vector_at(row, common_seq))
     kept = []
     for entry in replica.log.entries(row, common_seq):
         vector.update(entry.body.seen)
         seen = tuple(sorted(vector.items()))
         kept.append((stream.scope, stream.writer, entry.body.seq, entry.digest, entry.encoded, encode(seen)))
-    gone = [e for e in stream_effective(replica.log, row) if e.seq > common_seq]
-    connection = replica.connection
-    connection.executemany(
+    replica.connection.executemany(
         "INSERT INTO diverged (scope, writer, seq, digest, body, vector) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
         kept,
     )
-    for table in ("entry", "seal", "seen", "inert"):
+    _cut_off(replica, row, common_seq)
+    return len(kept)
+
+
+def _cut_off(replica: Replica, row: StreamRow, common_seq: int) -> int:
+    """Take the entries above a place out of the log and out of every fold."""
+    digest = replica.log.digest_at(row, common_seq)
+    assert digest is not None
+    gone = [e for e in stream_effective(replica.log, row) if e.seq > common_seq]
+    entries = list(replica.log.entries(row, common_seq))
+    digests = [e.digest for e in entries]
+    digests += [e.payload.digest for e in entries if isinstance(e.payload, EntryRecovered)]
+    connection = replica.connection
+    for table in ("entry", "seal", "seen", "inert", "recovered"):
         connection.execute(
             f"DELETE FROM {table} WHERE scope_no = ? AND stream_no = ? AND seq > ?",
             (row.scope_no, row.stream_no, common_seq),
@@ -75,11 +108,12 @@ def set_aside(replica: Replica, stream: Stream, common_seq: int) -> int:
     )
     if gone:
         replica.retract(row, gone)
-    return len(kept)
+    replica.settle_recovered(row.stream.scope, digests)
+    return row.head.seq - common_seq
 
 
-def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
-    """Append the diverged entries of a scope again under the current stream; returns how many.
+def recover(replica: Replica, stream: Stream, moment: Moment) -> list[Entry]:
+    """Append the diverged entries of a scope again under the current stream; returns the new entries.
 
     An entry that stands in the canonical branch after all is not appended twice. Call it when the canonical
     branch has arrived, in one transaction.
@@ -88,7 +122,7 @@ def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
     rows = connection.execute(
         "SELECT writer, seq, digest, body, vector FROM diverged WHERE scope = ? ORDER BY writer, seq", (stream.scope,)
     ).fetchall()
-    recovered = 0
+    recovered: list[Entry] = []
     for writer, seq, digest, body, vector in rows:
         node, _, incarnation = writer.rpartition(".")
         old = replica.log.stream(Stream(stream.scope, NodeId(node), int(incarnation)))
@@ -100,7 +134,6 @@ def recover(replica: Replica, stream: Stream, moment: Moment) -> int:
         else:
             seen = msgspec.msgpack.decode(bytes(vector), type=Vector)
             payload = EntryRecovered(f"{stream.scope}:{writer}:{seq}", bytes(body), bytes(digest), seen)
-        replica.append(stream, payload, moment)
-        recovered += 1
+        recovered.append(replica.append(stream, payload, moment))
     connection.execute("DELETE FROM diverged WHERE scope = ?", (stream.scope,))
     return recovered

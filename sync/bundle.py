@@ -14,9 +14,10 @@ import msgspec
 from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import NodeId
-from schema.kinds.base import Code, Millis
+from schema.kinds.base import Code, Count, Millis
 from sync.messages import (
     Batch,
+    ForkProbe,
     KeptEntry,
     Message,
     ScopeVector,
@@ -31,7 +32,10 @@ from sync.signing import SigningKey, is_signed, statement_message
 
 
 class BundleHeader(Message, frozen=True, tag="header"):
-    """Who wrote a bundle, for whom (empty: anyone), and the vectors that a holder has after applying it."""
+    """Who wrote a bundle, for whom (empty: anyone), and the vectors that a holder has after applying it.
+
+    `probes` and `branches` ask and answer where streams part, as in a session: the answer comes with the next file.
+    """
 
     format: int
     release: Code
@@ -40,6 +44,8 @@ class BundleHeader(Message, frozen=True, tag="header"):
     wall_ms: Millis
     vectors: tuple[ScopeVector, ...]
     statements: tuple[Statement, ...] = ()
+    probes: tuple[ForkProbe, ...] = ()
+    branches: tuple[tuple[Code, Count], ...] = ()
     bases: tuple[StreamBase, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -10,7 +11,7 @@ from schema.catalogue import Scalar, category_of
 from schema.codec import encode
 from schema.database import Connection
 from schema.identity import ORG
-from schema.kinds.base import Permission, Rank
+from schema.kinds.base import Rank
 from schema.kinds.catalogue import ChangeStamp, DocumentChange
 from sync.document_conflicts import DocumentConflict
 from sync.documents import Delivery, DocumentDelta, DocumentState
@@ -18,6 +19,7 @@ from sync.effective import Effective
 from sync.organisation import Organisation
 
 _fields_decoder = msgspec.msgpack.Decoder(dict[str, str | int | bool | None])
+_ORDERS: Mapping[str, int] = {rank.value: rank.order for rank in Rank}
 RecordsChanged = Callable[[Connection, str, Mapping[str, Mapping[str, Scalar]]], None]
 """Called with a document and, for each changed record, all its fields as they read now; empty for a deleted one."""
 
@@ -35,7 +37,7 @@ class DocumentProjection:
         changes: dict[str, list[Delivery]] = {}
         for entry in entries:
             if isinstance(entry.payload, DocumentChange):
-                changes.setdefault(entry.payload.document, []).append(self.delivery(connection, entry))
+                changes.setdefault(entry.payload.document, []).append(self.delivery(entry))
         for document in sorted(changes):
             state = read_document(connection, document)
             self._store(connection, document, state, state.apply(changes[document]))
@@ -47,21 +49,16 @@ class DocumentProjection:
         gone = {(e.stream, e.seq) for e in entries}
         for document in sorted(documents):
             before = read_document(connection, document)
-            kept = [
-                self.delivery(connection, e)
-                for e in effective_changes(connection, document)
-                if (e.stream, e.seq) not in gone
-            ]
+            kept = [self.delivery(e) for e in effective_changes(connection, document) if (e.stream, e.seq) not in gone]
             state = DocumentState(document)
             delta = state.apply(kept)
             names = {*before.records(), *delta.records}
             self._store(connection, document, state, msgspec.structs.replace(delta, records={n: {} for n in names}))
 
-    def delivery(self, connection: Connection, entry: Effective) -> Delivery:
-        """Return a change with the stamp of its entry: the rank is the one that the writer's grant gives it."""
+    def delivery(self, entry: Effective) -> Delivery:
+        """Return a change with the stamp of its entry: the rank is that of the role it claims, and holds."""
         assert isinstance(entry.payload, DocumentChange)
-        authority = self._organisation.authority(connection, entry.stream)
-        rank = min(authority.permissions.get(Permission.CATALOGUE.value, 0), Rank.ADMIN.order)
+        rank = _ORDERS.get(entry.payload.role, 0)
         stamp = ChangeStamp(rank, *entry.hlc, entry.writer, entry.seq)
         is_hub = entry.stream.node == self._organisation.root and entry.stream.scope == ORG
         return Delivery(entry.payload, stamp, may_reissue=is_hub)
@@ -126,6 +123,15 @@ def read_records(connection: Connection, document: str, names: Iterable[str]) ->
         ).fetchall():
             found[name] = decode_fields(bytes(fields))
     return found
+
+
+def records_digest(connection: Connection) -> bytes:
+    """Return 32 bytes that are equal where two replicas read the same records."""
+    digest = hashlib.sha256()
+    rows = connection.execute("SELECT document, record, fields FROM record ORDER BY document, record").fetchall()
+    for document, record, fields in rows:
+        digest.update(encode((document, record, bytes(fields))))
+    return digest.digest()
 
 
 def decode_fields(encoded: bytes) -> dict[str, Scalar]:

@@ -498,11 +498,13 @@ def edit(
     *,
     writer: str,
     time_ms: int,
+    role: str = "clerk",
 ) -> list[DocumentChange]:
     """Write an edit as changes for entries of the stream `writer`, each at most 48 KiB; `history` stays as it is.
 
     `assignments` map (record, field) to a value; a value that holds already and is not in dispute is left out, and
-    one in dispute is settled, because the change replaces every candidate. The same input gives the same bytes.
+    one in dispute is settled, because the change replaces every candidate. `role` is what the author acts as.
+    The same input gives the same bytes.
     Raises RefusalError (`document.value_forbidden`, `document.records_too_many`, `document.actor_forked`).
     """
     pairs: list[tuple[_Key, tuple[_Operation, ...], Scalar]] = []
@@ -525,7 +527,7 @@ def edit(
         raw, change_hash = encode_change(actor, seq, start_op, time_ms, deps, ops)
         decoded = DecodedChange(change_hash, actor, seq, start_op, time_ms, deps, tuple(ops))
         replaced = [tuple(sorted(change.hash for change, _, _ in live)) for _, live, _ in part]
-        payload = _payload(history.document, decoded, raw, replaced)
+        payload = msgspec.structs.replace(_payload(history.document, decoded, raw, replaced), role=role)
         if len(msgspec.msgpack.encode(payload)) > PAYLOAD_BYTES_MAX and len(part) > 1:
             middle = _middle(part)
             parts += [part[middle:], part[:middle]]

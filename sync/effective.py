@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from schema.codec import Body, decode_body, decode_payload, kind_of
 from schema.database import Connection
 from schema.identity import EntryId, Stream
-from schema.kinds.base import Payload
+from schema.kinds.base import Payload, Permission, Vector
 from schema.kinds.organisation import EntryRecovered
+
+_COUNTS_AGAIN: Final = {Permission.TRADE, Permission.STOCK, Permission.NOTICE}
+"""What a copy of a node did with goods and money counts; its counts, verdicts and catalogue wait for a person."""
 
 
 class Effective(msgspec.Struct, frozen=True):
@@ -55,6 +58,15 @@ class Fold(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A fold that remembers between transactions what the tables said."""
+
+    def forget(self) -> None:
+        """Drop what was remembered."""
+        ...
+
+
 def as_effective(
     stream: Stream, stream_no: int, body: Body, payload: Payload, vector: Mapping[str, int], digest: bytes
 ) -> Effective:
@@ -64,7 +76,7 @@ def as_effective(
         original = decode_body(payload.body)
         content = decode_payload(original)
         kind = kind_of(original)
-        if content is not None and kind is not None and kind.effects is not None:
+        if content is not None and kind is not None and kind.permission in _COUNTS_AGAIN:
             return Effective(
                 stream, stream_no, body.seq, content, original.wall_ms, original.unc_ms, original.clock_epoch, hlc,
                 dict(payload.vector), original.operation, digest,
@@ -73,3 +85,13 @@ def as_effective(
         stream, stream_no, body.seq, payload, body.wall_ms, body.unc_ms, body.clock_epoch, hlc, vector,
         body.operation, digest,
     )  # fmt: skip
+
+
+def advance(vector: Mapping[str, int], seen: Vector) -> Mapping[str, int]:
+    """Return a stream's vector after an entry that tells what it has newly seen: the maximum so far."""
+    if not seen:
+        return vector
+    further = dict(vector)
+    for writer, seq in seen:
+        further[writer] = max(seq, further.get(writer, 0))
+    return further

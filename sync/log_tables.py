@@ -6,7 +6,7 @@ The statements are the SQL that SQLite and PostgreSQL share; transactions and lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schema.codec import decode_body, decode_payload
 from schema.database import Connection
@@ -30,11 +30,13 @@ class StreamRow(NamedTuple):
     base: Head
     announced_seq: int
     sealed_seq: int
+    wall_max_ms: int
+    peak_ms: int
 
 
 _COLUMNS: Final = (
     "stream_no, node, incarnation, head_seq, head_digest, hlc_ms, hlc_counter, base_seq, base_digest,"
-    " announced_seq, sealed_seq"
+    " announced_seq, sealed_seq, wall_max_ms, peak_ms"
 )
 
 
@@ -116,19 +118,12 @@ class LogTables:
         return row
 
     @staticmethod
-    def _row(scope_no: int, scope: str, row: Sequence[object]) -> StreamRow:
-        (stream_no, node, incarnation, seq, digest, hlc_ms, counter, base_seq, base_digest, announced, sealed) = row
-        stream = Stream(Scope(scope), NodeId(str(node)), int(str(incarnation)))
+    def _row(scope_no: int, scope: str, row: Sequence[Any]) -> StreamRow:
+        stream = Stream(Scope(scope), NodeId(row[1]), row[2])
         return StreamRow(
-            scope_no,
-            stream_no,  # type: ignore[arg-type]
-            stream,
-            Head(seq, bytes(digest)),  # type: ignore[arg-type,call-overload]
-            (hlc_ms, counter),  # type: ignore[arg-type]
-            Head(base_seq, bytes(base_digest)),  # type: ignore[arg-type,call-overload]
-            announced,  # type: ignore[arg-type]
-            sealed,  # type: ignore[arg-type]
-        )
+            scope_no, row[0], stream, Head(row[3], bytes(row[4])), (row[5], row[6]), Head(row[7], bytes(row[8])),
+            *row[9:],
+        )  # fmt: skip
 
     def heads(self, scope: str, node: NodeId | None = None) -> dict[str, Head]:
         """Return the version vector of a scope; with `node`, of that node's own streams alone."""
@@ -146,10 +141,11 @@ class LogTables:
             [(number, stream_no, e.body.seq, e.digest, e.encoded) for e in entries],
         )
         last = entries[-1]
+        walls = self._note_walls(row, entries)
         self._connection.execute(
-            "UPDATE stream SET head_seq = ?, head_digest = ?, hlc_ms = ?, hlc_counter = ?"
+            "UPDATE stream SET head_seq = ?, head_digest = ?, hlc_ms = ?, hlc_counter = ?, wall_max_ms = ?, peak_ms = ?"
             " WHERE scope_no = ? AND stream_no = ?",
-            (last.body.seq, last.digest, *hlc, number, stream_no),
+            (last.body.seq, last.digest, *hlc, *walls, number, stream_no),
         )
         if seal is not None:
             self.put_seal(row, last.body.seq, seal)
@@ -158,6 +154,25 @@ class LogTables:
             self._connection.executemany(
                 "INSERT INTO seen (scope_no, stream_no, writer, seq, seen_seq) VALUES (?, ?, ?, ?, ?)", seen
             )
+
+    def _note_walls(self, row: StreamRow, entries: Sequence[Entry]) -> tuple[int, int]:
+        """Note where the stream's wall clock lies behind an earlier reading: each such peak once.
+
+        So the latest reading at or below any entry is found without looking at all of them.
+        """
+        highest, peak = row.wall_max_ms, row.peak_ms
+        for entry in entries:
+            wall_ms = entry.body.wall_ms
+            if wall_ms < highest and highest > peak:
+                self._connection.execute(
+                    "INSERT INTO wall_peak (scope_no, stream_no, seq, peak_ms) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (row.scope_no, row.stream_no, entry.body.seq, highest),
+                )
+                peak = highest
+            stated = getattr(entry.payload, "stated", None)
+            highest = max(highest, wall_ms, stated[1] if stated else 0)
+        return highest, peak
 
     def put_seal(self, row: StreamRow, seq: int, signature: bytes) -> None:
         """Keep a seal: batches for others are cut at entries whose seal is here."""
@@ -303,6 +318,33 @@ class LogTables:
                 "SELECT seq, reason FROM inert WHERE scope_no = ? AND stream_no = ?", (row.scope_no, row.stream_no)
             ).fetchall()
         )
+
+    def inert_reason(self, row: StreamRow, seq: int) -> str:
+        """Return why one entry is inert; empty when it is not."""
+        found = self._connection.execute(
+            "SELECT reason FROM inert WHERE scope_no = ? AND stream_no = ? AND seq = ?",
+            (row.scope_no, row.stream_no, seq),
+        ).fetchone()
+        return "" if found is None else str(found[0])
+
+    def note_recovered(self, row: StreamRow, recovered: Iterable[tuple[int, bytes]]) -> None:
+        """Index entries of one stream that recover others, by the digest that those had."""
+        self._connection.executemany(
+            "INSERT INTO recovered (scope_no, digest, stream_no, seq) VALUES (?, ?, ?, ?)",
+            [(row.scope_no, digest, row.stream_no, seq) for seq, digest in recovered],
+        )
+
+    def has_recovered(self, scope_no: int) -> bool:
+        """Tell whether a scope holds any entry that recovers another."""
+        found = self._connection.execute("SELECT 1 FROM recovered WHERE scope_no = ? LIMIT 1", (scope_no,)).fetchone()
+        return found is not None
+
+    def recovered(self, scope_no: int, digest: bytes) -> list[tuple[int, int]]:
+        """Return (stream number, seq) of the entries that recover one with this digest."""
+        rows = self._connection.execute(
+            "SELECT stream_no, seq FROM recovered WHERE scope_no = ? AND digest = ?", (scope_no, digest)
+        ).fetchall()
+        return [(stream_no, seq) for stream_no, seq in rows]
 
     def clear_inert(self, row: StreamRow, seqs: Iterable[int]) -> None:
         """Take entries off the inert list."""

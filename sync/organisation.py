@@ -39,7 +39,11 @@ FactT = TypeVar("FactT", bound=Payload)
 
 def changes_authority(entries: Sequence[Effective]) -> set[NodeId]:
     """Return the nodes whose authority these entries touch."""
-    return {NodeId(e.payload.node) for e in entries if isinstance(e.payload, AuthorityGranted | AuthorityRevoked)}
+    return {
+        NodeId(e.payload.node)
+        for e in entries
+        if e.stream.scope == ORG and isinstance(e.payload, AuthorityGranted | AuthorityRevoked)
+    }
 
 
 class Organisation:
@@ -51,6 +55,12 @@ class Organisation:
         self._version = -1
         self._authority: dict[Stream, Authority] = {}
         self._keys: dict[NodeId, bytes | None] = {}
+
+    def forget(self) -> None:
+        """Drop what was derived: after a rollback the same version may come to mean something else."""
+        self._version = -1
+        self._authority.clear()
+        self._keys.clear()
 
     def refresh(self, connection: Connection) -> int:
         """Forget what was derived from an older version of the organisation's scope; returns the version."""
@@ -72,7 +82,7 @@ class Organisation:
         rows = []
         for e in entries:
             attribute = _SUBJECT.get(type(e.payload))
-            if attribute is not None:
+            if attribute is not None and e.stream.scope == ORG:
                 subject = getattr(e.payload, attribute) if attribute else ""
                 kind = KIND_OF[type(e.payload)].name
                 rows.append((kind, subject, *e.hlc, e.writer, e.seq, encode(e.payload)))
@@ -88,7 +98,8 @@ class Organisation:
     def retract(self, connection: Connection, entries: Sequence[Effective]) -> None:
         """Take the facts of these entries back."""
         connection.executemany(
-            "DELETE FROM organisation_fact WHERE writer = ? AND seq = ?", [(e.writer, e.seq) for e in entries]
+            "DELETE FROM organisation_fact WHERE writer = ? AND seq = ?",
+            [(e.writer, e.seq) for e in entries if e.stream.scope == ORG],
         )
         self.bump(connection)
 

@@ -43,7 +43,6 @@ PRUNED_KINDS: Final = frozenset(
         "transfer.received",
         "transfer.noticed",
         "count.recorded",
-        "count.closed",
         "opening.balance",
         "frontier.declared",
     }
@@ -268,17 +267,22 @@ def seed_from(source: Replica, fresh: Replica) -> None:
     Store the entries above the bases next, in any order; every table of stock is then the same.
     """
     for scope in source.log.scopes():
-        bases: list[StreamBase] = []
-        kept: list[KeptEntry] = []
-        seen: list[SeenRow] = []
-        for row in source.log.streams(scope):
-            if not row.base.seq:
-                continue
-            writer = row.stream.writer
-            bases.append(StreamBase(scope, writer, row.base.seq, row.base.digest))
-            seen += [SeenRow(scope, writer, seq, of, upto) for seq, of, upto in source.log.seen_upto(row, row.base.seq)]
-            kept += [
-                KeptEntry(scope, writer, entry.body.seq, entry.digest, entry.encoded)
-                for entry in source.log.entries(row, 0, row.base.seq)
-            ]
-        found(fresh, bases, kept, seen)
+        seed_scope(source.log, fresh, scope)
+
+
+def seed_scope(log: LogTables, fresh: Replica, scope: str) -> None:
+    """Put under one scope of an empty replica what lies below its bases in another's log."""
+    bases: list[StreamBase] = []
+    kept: list[KeptEntry] = []
+    seen: list[SeenRow] = []
+    for row in log.streams(scope):
+        if not row.base.seq:
+            continue
+        writer = row.stream.writer
+        bases.append(StreamBase(scope, writer, row.base.seq, row.base.digest))
+        seen += [SeenRow(scope, writer, seq, of, upto) for seq, of, upto in log.seen_upto(row, row.base.seq)]
+        kept += [
+            KeptEntry(scope, writer, entry.body.seq, entry.digest, entry.encoded)
+            for entry in log.entries(row, 0, row.base.seq)
+        ]
+    found(fresh, bases, kept, seen)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from schema.codec import decode_body, encode_body, kind_of
+from schema.codec import encode_body, kind_of, verify_body
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.identity import NodeId, Stream
+from schema.identity import EntryId, NodeId, Stream
 from schema.kinds.base import Payload
+from schema.kinds.organisation import EntryRecovered
+from sync.authority import Authority
 from sync.clock import Timestamp, tick
-from sync.effective import Effective, Fold, as_effective
+from sync.effective import Effective, Fold, Remembering, advance, as_effective
 from sync.entry import Entry, chain, genesis
 from sync.log_tables import LogTables, StreamRow
 from sync.messages import Batch
@@ -25,6 +27,7 @@ from sync.version_vector import Head, VersionVector
 
 FoldT = TypeVar("FoldT")
 UNKNOWN_KIND: Final = "unknown_kind"
+UNSETTLED: Final = "recovery_unsettled"
 
 
 class Moment(NamedTuple):
@@ -44,6 +47,14 @@ class Replica:
         self.log = LogTables(connection)
         self._folds = folds
 
+    def forget(self) -> None:
+        """Drop what was remembered: the owner's transaction was rolled back, and numbers may be given again."""
+        self.log.forget()
+        self.organisation.forget()
+        for fold in self._folds:
+            if isinstance(fold, Remembering):
+                fold.forget()
+
     def fold(self, kind: type[FoldT]) -> FoldT:
         """Return the fold of this kind."""
         return next(fold for fold in self._folds if isinstance(fold, kind))
@@ -58,10 +69,16 @@ class Replica:
         own = next((row for row in rows if row.stream == stream), None)
         if own is None:
             own = self.log.ensure_stream(stream)
-        news = [row for row in rows if row.head.seq > row.announced_seq and row.stream != stream]
+        # A new stream tells all that is here, others what is new since; what was told stays told, also where a
+        # branch has left the log since.
+        is_first = own.head.seq == 0
+        others = [row for row in rows if row.stream != stream]
+        news = [row for row in others if row.head.seq > (0 if is_first else row.announced_seq)]
+        told = {row.stream.writer: max(row.head.seq, 0 if is_first else row.announced_seq) for row in others}
+        vector = {writer: seq for writer, seq in told.items() if seq}
         last = max((row.hlc for row in rows), default=(0, 0))
         hlc = tick(Timestamp(*last), moment.wall_ms)
-        encoded = encode_body(
+        encoded, body = encode_body(
             payload,
             seq=own.head.seq + 1,
             wall_ms=moment.wall_ms,
@@ -71,11 +88,10 @@ class Replica:
             seen=tuple(sorted((row.stream.writer, row.head.seq) for row in news)),
             operation=operation,
         )
-        entry = Entry(stream, encoded, chain(own.head.digest, encoded), decode_body(encoded), payload)
+        entry = Entry(stream, encoded, chain(own.head.digest, encoded), body, payload)
         self.log.insert(own, [entry], None, hlc)
         for row in news:
             self.log.announce(row)
-        vector = {row.stream.writer: row.head.seq for row in rows if row.stream != stream and row.head.seq}
         self._fold_new(own, [entry], vector)
         return entry
 
@@ -147,19 +163,76 @@ class Replica:
         objections: list[tuple[int, str]] = []
         folded: list[Effective] = []
         for entry in entries:
-            if entry.body.seen:
-                vector = {**vector, **dict(entry.body.seen)}
-            kind = kind_of(entry.body)
-            if kind is None or entry.payload is None:
-                objections.append((entry.body.seq, UNKNOWN_KIND))
-            elif objection := authority.objection(kind, entry.payload, entry.body.seq):
+            vector = advance(vector, entry.body.seen)
+            if isinstance(entry.payload, EntryRecovered):
+                objections.append((entry.body.seq, UNSETTLED))
+            elif objection := _objection(authority, entry):
                 objections.append((entry.body.seq, objection))
             else:
+                assert entry.payload is not None
                 folded.append(as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest))
         if objections:
             self.log.mark_inert(row, objections)
         if folded:
             self._apply(row, folded)
+        recovered = [(e.body.seq, e.payload.digest) for e in entries if isinstance(e.payload, EntryRecovered)]
+        self.log.note_recovered(row, recovered)
+        self.settle_recovered(row.stream.scope, (*(e.digest for e in entries), *(d for _, d in recovered)))
+
+    def settle_recovered(self, scope: str, digests: Iterable[bytes]) -> int:
+        """Judge the recoveries of entries by their digests: each has effect once; returns how many changed.
+
+        None has effect while the entry stands in its own place after all; of several, written by copies that did
+        not know of each other, the first by writer and sequence number does.
+        """
+        number = self.log.scope_no(scope)
+        if number is None or not self.log.has_recovered(number):
+            return 0
+        changed = 0
+        for digest in digests:
+            places = self.log.recovered(number, digest)
+            if not places:
+                continue
+            rows = {row.stream_no: row for row in self.log.streams(scope)}
+            held = sorted((rows[stream_no].stream.writer, seq, rows[stream_no]) for stream_no, seq in places)
+            is_settled = False
+            for _, seq, row in held:
+                entry = self.log.entry_at(row, seq)
+                assert entry is not None
+                assert isinstance(entry.payload, EntryRecovered)
+                objection = _objection(self.organisation.authority(self.connection, row.stream), entry)
+                if not objection:
+                    objection = "recovered_twice" if is_settled else self._standing(entry.payload)
+                    is_settled = True
+                changed += self._rejudge_entry(row, entry, objection)
+        return changed
+
+    def _standing(self, payload: EntryRecovered) -> str:
+        origin = EntryId.parse(payload.origin)
+        row = self.log.stream(origin.stream)
+        is_here = row is not None and self.log.digest_at(row, origin.seq) == payload.digest
+        return "stands_anyway" if is_here else ""
+
+    def _rejudge_entry(self, row: StreamRow, entry: Entry, objection: str) -> int:
+        seq = entry.body.seq
+        known = self.log.inert_reason(row, seq)
+        if known == objection:
+            return 0
+        assert entry.payload is not None
+        vector = self.log.vector_at(row, seq)
+        judged = (
+            [as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)]
+            if not (known and objection)
+            else []
+        )
+        self.log.clear_inert(row, [seq])
+        if objection:
+            self.log.mark_inert(row, [(seq, objection)])
+        if judged and objection:
+            self.retract(row, judged)
+        elif judged:
+            self._apply(row, judged)
+        return len(judged)
 
     def _apply(self, row: StreamRow, entries: Sequence[Effective]) -> None:
         self.organisation.fold(self.connection, entries)
@@ -189,14 +262,17 @@ class Replica:
         gained: list[Effective] = []
         lost: list[Effective] = []
         marks: list[tuple[int, str]] = []
+        recovered: list[bytes] = []
         for entry, vector in _with_vectors(self.log, row):
-            kind, seq = kind_of(entry.body), entry.body.seq
-            known = inert.get(seq, "")
-            if kind is None or entry.payload is None:
+            seq = entry.body.seq
+            if isinstance(entry.payload, EntryRecovered):
+                recovered.append(entry.payload.digest)
                 continue
-            objection = authority.objection(kind, entry.payload, seq)
+            known = inert.get(seq, "")
+            objection = _objection(authority, entry)
             if bool(objection) == bool(known):
                 continue
+            assert entry.payload is not None
             judged = as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)
             (lost if objection else gained).append(judged)
             if objection:
@@ -207,13 +283,15 @@ class Replica:
         if gained:
             self.log.clear_inert(row, [e.seq for e in gained])
             self._apply(row, gained)
-        return len(lost) + len(gained)
+        return len(lost) + len(gained) + self.settle_recovered(row.stream.scope, recovered)
 
     def retract(self, row: StreamRow, entries: Sequence[Effective]) -> None:
         """Take entries of one stream back out of every fold."""
-        for fold in reversed(self._folds):
-            fold.retract(self.connection, row.scope_no, entries)
         self.organisation.retract(self.connection, entries)
+        for fold in self._folds:
+            fold.retract(self.connection, row.scope_no, entries)
+        for node in sorted(changes_authority(entries)):
+            self.rejudge(row_filter=node)
 
     def outgoing(
         self,
@@ -297,6 +375,23 @@ class Replica:
             yield from self.log.streams(scope)
 
 
+def _objection(authority: Authority, entry: Entry) -> str:
+    """Return why an entry has no effect by itself; a recovered one needs what its original needed."""
+    kind, payload, seq = kind_of(entry.body), entry.payload, entry.body.seq
+    if isinstance(payload, EntryRecovered):
+        try:
+            body, payload = verify_body(payload.body)
+            origin = EntryId.parse(entry.payload.origin)  # type: ignore[union-attr]
+        except (RefusalError, ValueError):
+            return "recovered_malformed"
+        if origin.stream.node != entry.stream.node or origin.stream.scope != entry.stream.scope:
+            return "recovered_foreign"
+        kind = kind_of(body)
+    if kind is None or payload is None:
+        return UNKNOWN_KIND
+    return authority.objection(kind, payload, seq)
+
+
 def effective_entries(connection: Connection) -> Iterator[Effective]:
     """Yield every stored entry that is not inert, stream by stream, as folds read it."""
     log = LogTables(connection)
@@ -312,8 +407,7 @@ def _with_vectors(log: LogTables, row: StreamRow) -> Iterator[tuple[Entry, Mappi
             yield entry, log.vector_at(row, entry.body.seq)
     vector: Mapping[str, int] = log.vector_at(row, row.base.seq)
     for entry in log.entries(row, row.base.seq):
-        if entry.body.seen:
-            vector = {**vector, **dict(entry.body.seen)}
+        vector = advance(vector, entry.body.seen)
         yield entry, vector
 
 

@@ -9,20 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from schema.errors import RefusalError
-from schema.identity import ORG, NodeId, Stream
+from schema.identity import ORG, NodeId, Scope, Stream
 from sync.log_tables import ZERO_DIGEST
-from sync.messages import PROTOCOL, ClockReport, ForkProbe, Refusal, Request, Response, ScopeState, ScopeVector
+from sync.messages import (
+    NO_CLOCK,
+    PROTOCOL,
+    Batch,
+    ClockReport,
+    ForkProbe,
+    Refusal,
+    Request,
+    Response,
+    ScopeState,
+    ScopeVector,
+)
 from sync.messages import scope_vector as as_message
 from sync.replica import Replica
 from sync.signing import SigningKey
 from sync.version_vector import Head, VersionVector, vector_digest
 
-BATCH_BYTES_MIN: Final = 64 * 1024
-BATCH_BYTES_MAX: Final = 1536 * 1024
+BATCH_BYTES_MIN: Final = 128 * 1024
+BATCH_BYTES_MAX: Final = 2304 * 1024
 """Batches grow while the line carries them: a reply is never larger than what the asking side said it takes."""
+PROBES_MAX: Final = 100
+"""Streams that one session asks about; another session asks about the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,19 @@ class Subscription:
     own_only: bool = False
 
 
+class Parting(NamedTuple):
+    """A stream of which the other side holds another branch, and a place up to which both are the same."""
+
+    stream: Stream
+    common_seq: int
+
+
 @dataclass(slots=True)
 class SessionResult:
-    """What came of a session so far."""
+    """What came of a session so far.
+
+    `ahead` are own streams of which the other side holds more than is here: this replica is a restored copy.
+    """
 
     entries_sent: int = 0
     entries_received: int = 0
@@ -43,7 +66,8 @@ class SessionResult:
     refusals: list[Refusal] = field(default_factory=list)
     unequal_scopes: list[str] = field(default_factory=list)
     mismatched_folds: list[str] = field(default_factory=list)
-    forked: list[Stream] = field(default_factory=list)
+    ahead: list[Stream] = field(default_factory=list)
+    parted: list[Parting] = field(default_factory=list)
     is_complete: bool = False
 
 
@@ -69,12 +93,29 @@ class ClientSession:
         self._bytes_max = bytes_max or BATCH_BYTES_MIN
         self._is_adaptive = bytes_max is None
         self._refused: set[str] = set()
-        self._is_first = True
+        self._standing: object = None
+        self._probed: list[ForkProbe] = []
+        self._theirs: Mapping[str, VersionVector] = {}
+        self._prepared: Request | None = None
+        self._expected: Mapping[str, VersionVector] = {}
         self.result = SessionResult()
 
     def open(self, replica: Replica, clock: ClockReport) -> Request:
         """Return the first request: one digest per scope."""
-        return self._request(replica, clock, {}, ())
+        return self._sending(self._request(replica, clock, {}, ()), {})
+
+    def _sending(self, request: Request, theirs: Mapping[str, VersionVector]) -> Request:
+        """Note what goes on its way, and what the other side holds before it."""
+        self._theirs = theirs
+        self.result.entries_sent += sum(len(batch.entries) for batch in request.batches)
+        self.result.round_trips += 1
+        return request
+
+    def _states(self, replica: Replica) -> list[ScopeState]:
+        return [
+            ScopeState(scope, vector_digest(replica.log.heads(scope, _only(one, self._signer.node))), one.own_only)
+            for scope, one in self._subscriptions.items()
+        ]
 
     def _request(
         self,
@@ -83,32 +124,63 @@ class ClientSession:
         theirs: Mapping[str, VersionVector],
         probes: tuple[ForkProbe, ...],
     ) -> Request:
-        states: list[ScopeState] = []
-        vectors: list[ScopeVector] = []
-        batches = []
+        vectors = [
+            as_message(scope, replica.log.heads(scope, _only(one, self._signer.node)), own_only=one.own_only)
+            for scope, one in self._subscriptions.items()
+            if scope in theirs
+        ]
+        batches = self._outgoing(replica, theirs)
+        return Request(
+            PROTOCOL,
+            self._release,
+            self._signer.node,
+            tuple(self._states(replica)),
+            clock,
+            tuple(vectors),
+            tuple(batches),
+            self._bytes_max,
+            probes,
+        )
+
+    def _outgoing(self, replica: Replica, theirs: Mapping[str, VersionVector]) -> list[Batch]:
+        batches: list[Batch] = []
         room = self._bytes_max
-        self._has_more = False
         for scope, subscription in self._subscriptions.items():
-            only = _only(subscription, self._signer.node)
-            mine = replica.log.heads(scope, only)
-            states.append(ScopeState(scope, vector_digest(mine), subscription.own_only))
-            if scope not in theirs:
-                continue
-            vectors.append(as_message(scope, mine, own_only=subscription.own_only))
-            if room > 0:
-                known = self._without_refused(scope, theirs[scope], mine)
-                found, more = replica.outgoing(scope, known, room, self._signer, only)
+            if scope in theirs and room > 0:
+                only = _only(subscription, self._signer.node)
+                known = self._without_refused(scope, theirs[scope], replica.log.heads(scope, only))
+                found, _ = replica.outgoing(scope, known, room, self._signer, only)
                 batches += found
                 room -= sum(len(entry) for batch in found for entry in batch.entries)
-                self._has_more = self._has_more or more
-            else:
-                self._has_more = True
-        self.result.entries_sent += sum(len(batch.entries) for batch in batches)
-        self.result.round_trips += 1
-        return Request(
-            PROTOCOL, self._release, self._signer.node, tuple(states), clock, tuple(vectors), tuple(batches),
-            self._bytes_max, probes,
-        )  # fmt: skip
+        return batches
+
+    def anticipate(self, replica: Replica, request: Request) -> Request | None:
+        """Return the request that follows one on its way, should the other side take all of it; None at the end.
+
+        It says nothing of the clock, so that it can be packed now: a backlog then costs the time of the slower
+        side, not the sum of both. `next` returns this very object where it fits.
+        """
+        if request.batches:
+            self._grow()
+            self._expected = self._after(replica, request)
+            prepared = self._request(replica, NO_CLOCK, self._expected, ())
+            self._prepared = prepared if prepared.batches else None
+        return self._prepared
+
+    def _grow(self) -> None:
+        if self._is_adaptive:
+            self._bytes_max = min(self._bytes_max * 4, BATCH_BYTES_MAX)
+
+    def _after(self, replica: Replica, request: Request) -> Mapping[str, VersionVector]:
+        """Return the other side's vectors as they stand when it takes a request's batches."""
+        theirs = {scope: dict(vector) for scope, vector in self._theirs.items()}
+        for batch in request.batches:
+            row = replica.log.stream(batch.stream)
+            last = batch.first_seq + len(batch.entries) - 1
+            digest = replica.log.digest_at(row, last) if row else None
+            if digest is not None:
+                theirs[batch.scope][batch.stream.writer] = Head(last, digest)
+        return theirs
 
     def _without_refused(self, scope: str, theirs: VersionVector, mine: VersionVector) -> VersionVector:
         refused = {w: h for w, h in mine.items() if f"{scope}:{w}" in self._refused}
@@ -121,51 +193,88 @@ class ClientSession:
         for refusal in response.refusals:
             result.refusals.append(refusal)
             self._refused.add(refusal.stream)
-        if self._is_adaptive and (response.batches or request.batches):
-            self._bytes_max = min(self._bytes_max * 2, BATCH_BYTES_MAX)
-        theirs = {v.scope: v.vector for v in response.vectors}
+        theirs = {v.scope: v.vector for v in response.vectors if v.scope in self._subscriptions}
+        if self._prepared is None and (request.batches or response.batches):
+            self._grow()
+        prepared, self._prepared = self._prepared, None
+        if response.refusals or any(theirs.get(scope) != vector for scope, vector in self._expected.items()):
+            prepared = None
         result.unequal_scopes = []
-        result.forked = []
+        suspects: list[Stream] = []
         for scope, vector in theirs.items():
-            subscription = self._subscriptions.get(scope)
-            if subscription is None:
-                continue
-            mine = replica.log.heads(scope, _only(subscription, self._signer.node))
-            result.forked += own_forks(replica, scope, vector, self._signer.node)
-            if vector_digest(mine) != vector_digest(vector):
+            only = _only(self._subscriptions[scope], self._signer.node)
+            if vector_digest(replica.log.heads(scope, only)) != vector_digest(vector):
                 result.unequal_scopes.append(scope)
-        is_first, self._is_first = self._is_first, False
-        moved = bool(request.batches or response.batches)
-        if result.forked or not result.unequal_scopes or not (is_first or moved):
-            result.is_complete = not result.unequal_scopes and not result.forked
-            self._compare_folds(replica, response)
-            return None
-        return self._request(replica, clock, theirs, ())
+            result.ahead += [s for s in own_ahead(replica, scope, vector, self._signer.node) if s not in result.ahead]
+            suspects += differing(replica, scope, vector, only)
+        result.parted += partings(replica, self._probed, response.branches)
+        standing = [(s.scope, s.digest) for s in self._states(replica)], response.vectors
+        is_moving, self._standing = standing != self._standing, standing
+        if result.unequal_scopes and is_moving and not self._probed:
+            following = prepared or self._request(replica, clock, theirs, ())
+            return self._sending(following, theirs)
+        if suspects and not self._probed:
+            self._probed = [probe(replica, stream) for stream in suspects[:PROBES_MAX]]
+            return self._sending(self._request(replica, clock, theirs, tuple(self._probed)), theirs)
+        result.is_complete = not result.unequal_scopes
+        self._compare_folds(replica, request, response)
+        return None
 
-    def _compare_folds(self, replica: Replica, response: Response) -> None:
-        if ORG in self.result.unequal_scopes:
+    def _compare_folds(self, replica: Replica, request: Request, response: Response) -> None:
+        """Compare what both sides show of the scopes that they hold alike: a sale made meanwhile is no mismatch."""
+        if response.release != self._release:
+            return
+        theirs = {state.scope: state.digest for state in request.scopes}
+        theirs |= {v.scope: vector_digest(v.vector) for v in response.vectors}
+        alike = {s.scope for s in self._states(replica) if s.digest == theirs.get(s.scope) and not s.own_only}
+        if ORG not in alike:
             return
         mine = fold_digests(replica)
-        for scope, digest in response.fold_digests:
-            subscription = self._subscriptions.get(scope)
-            if subscription is None or subscription.own_only or scope in self.result.unequal_scopes:
-                continue
-            if mine.get(scope, ZERO_DIGEST) != digest:
-                self.result.mismatched_folds.append(scope)
+        self.result.mismatched_folds = [
+            scope
+            for scope, digest in response.fold_digests
+            if scope in alike and mine.get(scope, ZERO_DIGEST) != digest
+        ]
 
 
-def own_forks(replica: Replica, scope: str, theirs: VersionVector, me: NodeId) -> list[Stream]:
-    """Return own streams of which the other side holds another branch: a copy of this node wrote there."""
-    forked = []
+def own_ahead(replica: Replica, scope: str, theirs: VersionVector, me: NodeId) -> list[Stream]:
+    """Return own streams of which the other side holds more than is here: an older copy of this node was restored."""
+    mine = replica.log.heads(scope, me)
+    ahead: list[Stream] = []
+    for writer, head in sorted(theirs.items()):
+        node, _, incarnation = writer.rpartition(".")
+        if node == me and incarnation.isdecimal() and head.seq > mine.get(writer, Head(0, b"")).seq:
+            ahead.append(Stream(Scope(scope), me, int(incarnation)))
+    return ahead
+
+
+def differing(replica: Replica, scope: str, theirs: VersionVector, only: NodeId | None = None) -> list[Stream]:
+    """Return the streams of which the other side may hold another branch: its head stands in none of ours."""
+    found: list[Stream] = []
     for row in replica.log.streams(scope):
-        if row.stream.node != me:
-            continue
         head = theirs.get(row.stream.writer)
-        if head is not None and 0 < head.seq <= row.head.seq:
-            digest = replica.log.digest_at(row, head.seq)
-            if digest is not None and digest != head.digest:
-                forked.append(row.stream)
-    return forked
+        if head is None or not row.head.seq or (only is not None and row.stream.node != only):
+            continue
+        if head.seq < row.base.seq or head == row.head:
+            continue
+        if head.seq > row.head.seq or replica.log.digest_at(row, head.seq) != head.digest:
+            found.append(row.stream)
+    return found
+
+
+def partings(replica: Replica, probes: Sequence[ForkProbe], branches: Sequence[tuple[str, int]]) -> list[Parting]:
+    """Return what the other side's answers to probes say: where a branch of ours parts from theirs."""
+    asked = {p.stream: p for p in probes}
+    found: list[Parting] = []
+    for name, common_seq in branches:
+        if name not in asked:
+            continue
+        row = replica.log.stream(Stream.parse(name))
+        places = dict(asked[name].places)
+        is_unchanged = row is not None and all(replica.log.digest_at(row, s) == d for s, d in places.items())
+        if row is not None and is_unchanged and row.base.seq <= common_seq < max(places, default=0):
+            found.append(Parting(row.stream, common_seq))
+    return found
 
 
 def probe(replica: Replica, stream: Stream) -> ForkProbe:

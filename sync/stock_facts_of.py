@@ -49,28 +49,23 @@ def stock_facts_of(entry: Effective) -> list[Fact]:
         return []
     if effects is not None:
         found = effects(payload)
+        # What all lines share is read once: this runs for every line of every sale that arrives.
+        writer, seq, reason, vector = entry.writer, entry.seq, found.reason, entry.vector
+        wall_ms, unc_ms, epoch = entry.wall_ms, entry.unc_ms, entry.clock_epoch
+        paper = (
+            found.document or None,
+            found.transfer or None,
+            found.destination or None,
+            found.is_final,
+            found.stated,
+        )
         return [
             Movement(
-                entry.writer,
-                entry.seq,
-                line,
-                location,
-                move.product,
-                move.quantity_milli,
-                found.reason,
-                entry.wall_ms,
-                entry.unc_ms,
-                entry.clock_epoch,
-                entry.vector,
-                move.zone or None,
-                found.document or None,
-                found.transfer or None,
-                found.destination or None,
-                found.is_final,
-                found.stated,
+                writer, seq, line, location, move.product, move.quantity_milli, reason, wall_ms, unc_ms, epoch, vector,
+                move.zone or None, *paper,
             )
             for line, move in enumerate(found.moves)
-        ]
+        ]  # fmt: skip
     return _other_facts(entry, location)
 
 

@@ -96,6 +96,11 @@ class StockFold:
         work.touch_transfers()
         return work.finish()
 
+    def material(self, key: Key) -> tuple[KeyMaterial, Relating]:
+        """Return what bears on one key and the settings that relate it, as the fold itself reads them: to explain."""
+        work = _Work(self._store, self._rules)
+        return work.material(key), work.relating
+
     def reconsider(self, facts: Iterable[Fact]) -> FoldChanges:
         """Derive afresh all that facts bear on which the store now returns, or no longer returns, after all."""
         work = _Work(self._store, self._rules)
@@ -301,26 +306,36 @@ class _Work:
         self.changes.conflicts.compare(before, after)
         return sum(conflict_term(one) for one in after) - sum(conflict_term(one) for one in before)
 
-    def _derive(self, key: Key) -> tuple[KeyState, bool]:
-        movements, counts = list(self.store.movements(key)), list(self.store.counts(key))
+    def material(self, key: Key) -> KeyMaterial:
+        """Read what bears on a key, without what VOIDs in force take out."""
         plans: dict[str, tuple[str, ...]] = {}
         for opened in self.in_force(self.store.sessions(key.location)):
             plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
         balance = self.store.opening_balance(key)
-        material = KeyMaterial(
+        return KeyMaterial(
             key,
-            self.in_force(movements),
-            self.in_force(counts),
+            self.in_force(self.store.movements(key)),
+            self.in_force(self.store.counts(key)),
             self.in_force(self.store.accepts(key)),
             self.in_force(self.store.papers_touching(key)),
             plans,
             balance,
             *cut_of(balance, self.store.cut()),
         )
+
+    def _derive(self, key: Key) -> tuple[KeyState, bool]:
+        material = self.material(key)
         derived = derive(material, self.relating)
         if derived.reaching_below:
             self.changes.reaching_below[key] = derived.reaching_below
-        return derived.state, bool(movements or counts or material.balance)
+        is_present = bool(
+            material.movements
+            or material.counts
+            or material.balance
+            or any(True for _ in self.store.movements(key))  # a voided movement keeps the key in the tables
+            or any(True for _ in self.store.counts(key))
+        )
+        return derived.state, is_present
 
     def _advance(self, key: Key, state: KeyState, policy: Policy) -> KeyState | None:
         """Take movements and a plain count into a state; None where the key must be derived afresh."""

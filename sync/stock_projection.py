@@ -111,18 +111,17 @@ class StockProjection:
         run: list[Effective] = []
         for entry in entries:
             if isinstance(entry.payload, OpeningBalance | FrontierDeclared):
-                self._fold(connection, scope_no, tables, run)
+                self._fold(connection, tables, run)
                 run = []
                 self._stand(connection, tables, entry)
             else:
                 run.append(entry)
-        self._fold(connection, scope_no, tables, run)
+        self._fold(connection, tables, run)
 
-    def _fold(self, connection: Connection, scope_no: int, tables: StockTables, entries: Sequence[Effective]) -> None:
+    def _fold(self, connection: Connection, tables: StockTables, entries: Sequence[Effective]) -> None:
         batch = [(entry, facts) for entry in entries if (facts := stock_facts_of(entry))]
         if not batch:
             return
-        tables.note_wall(scope_no, entries[0].stream_no, [entry for entry, _ in batch])
         tables.add_all(entries[0].stream_no, batch)
         facts = [fact for _, facts in batch for fact in facts]
         below: list[Fact] = []

@@ -59,6 +59,7 @@ class StockTables:
         self._sees_history = sees_history
         self.balances = StandingBalances(connection, scope_no, location)
         self._key_nos: dict[str, int] = {}
+        self._figures: dict[str, StoredFigure | None] = {}
         self._rows: dict[int, StreamRow] | None = None
         self._entries: dict[tuple[int, int], list[Fact]] = {}
         self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
@@ -121,29 +122,6 @@ class StockTables:
                 self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)
         self._entries.clear()
 
-    def note_wall(self, scope_no: int, stream_no: int, entries: Iterable[Effective]) -> None:
-        """Note where the stream's wall clock lies behind an earlier reading."""
-        found = self._connection.execute(
-            "SELECT wall_max_ms, peak_ms FROM stream WHERE scope_no = ? AND stream_no = ?",
-            (scope_no, stream_no),
-        ).fetchone()
-        highest, peak = found
-        was = (highest, peak)
-        for entry in entries:
-            if entry.wall_ms < highest and highest > peak:
-                self._connection.execute(
-                    "INSERT INTO wall_peak (scope_no, stream_no, seq, peak_ms) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (scope_no, stream_no, entry.seq, highest),
-                )
-                peak = highest
-            highest = max(highest, entry.wall_ms, _stated_end(entry))
-        if (highest, peak) != was:
-            self._connection.execute(
-                "UPDATE stream SET wall_max_ms = ?, peak_ms = ? WHERE scope_no = ? AND stream_no = ?",
-                (highest, peak, scope_no, stream_no),
-            )
-
     def apply(self, changes: FoldChanges) -> None:
         """Keep the conflicts and the fold digest in step with what the rules report."""
         conflicts = changes.conflicts
@@ -188,8 +166,8 @@ class StockTables:
         if new:
             self._read_keys(new)
 
-    def _read_keys(self, products: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-        found: dict[str, tuple[Any, ...]] = {}
+    def _read_keys(self, products: Sequence[str]) -> None:
+        """Read numbers and figures; both are remembered, for nobody else writes them in this transaction."""
         for start in range(0, len(products), _SQL_VARIABLES_MAX):
             part = products[start : start + _SQL_VARIABLES_MAX]
             marks = ", ".join("?" * len(part))
@@ -198,25 +176,22 @@ class StockTables:
                 f" WHERE scope_no = ? AND product IN ({marks})",
                 (self._scope_no, *part),
             ).fetchall():
-                found[row[0]] = row
-                self._key_nos[row[0]] = row[1]
-        return found
+                product, key_no, value, lo, hi, is_present, state = row
+                self._key_nos[product] = key_no
+                figure = StoredFigure(value, lo, hi, None if state is None else bytes(state)) if is_present else None
+                self._figures[product] = figure
 
     def load_figures(self, keys: Collection[Key]) -> Mapping[Key, StoredFigure]:
         """Return the rows of those keys that have one."""
-        rows = self._read_keys([key.product for key in keys if key.location == self._location])
-        return {
-            Key(self._location, product): StoredFigure(
-                row[2], row[3], row[4], None if row[6] is None else bytes(row[6])
-            )
-            for product, row in rows.items()
-            if row[5]
-        }
+        mine = [key for key in keys if key.location == self._location]
+        self._read_keys([key.product for key in mine if key.product not in self._figures])
+        return {key: figure for key in mine if (figure := self._figures.get(key.product)) is not None}
 
     def save_figures(self, figures: Mapping[Key, StoredFigure | None]) -> None:
         """Write the rows of many keys; None leaves the number and takes the figure."""
         mine = {key: figure for key, figure in figures.items() if key.location == self._location}
         self._ensure_keys({key.product for key in mine})
+        self._figures.update((key.product, figure) for key, figure in mine.items())
         self._connection.executemany(
             "UPDATE stock SET value = ?, lo = ?, hi = ?, is_present = ?, state = ? WHERE scope_no = ? AND key_no = ?",
             [
@@ -381,7 +356,7 @@ class StockTables:
             ).fetchall():
                 if steps[-1][0] != at:
                     steps.append((at, dict(steps[-1][1])))
-                steps[-1][1][writer] = seen
+                steps[-1][1][writer] = max(seen, steps[-1][1].get(writer, 0))
         low, high = 0, len(steps)
         while low < high:
             middle = (low + high) // 2
@@ -605,8 +580,3 @@ def _named(about: str, target: str) -> list[tuple[str, str]]:
     except ValueError:  # it names nothing that could ever be here
         return [(about, ":0")]
     return [(about, f"{writer}:{seq}")]
-
-
-def _stated_end(entry: Effective) -> int:
-    stated = getattr(entry.payload, "stated", None)
-    return stated[1] if stated else 0

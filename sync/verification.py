@@ -10,8 +10,6 @@ import msgspec
 from schema.codec import Body, verify_body
 from schema.errors import RefusalError
 from schema.identity import Stream
-from schema.kinds.base import Payload
-from schema.kinds.organisation import EntryRecovered
 from sync.clock import HLC_COUNTER_MAX, HLC_MS_MAX
 from sync.entry import Entry, chain
 from sync.messages import Batch
@@ -47,7 +45,7 @@ def verify_batch(batch: Batch, previous: bytes, public_key: bytes) -> VerifiedBa
         body, payload = verify_body(encoded)
         if body.seq != seq:
             raise RefusalError("chain_broken", f"{stream} has {body.seq} where {seq} belongs")
-        _check_sense(body, payload)
+        _check_sense(body)
         digest = chain(digest, encoded)
         entries.append(Entry(stream, encoded, digest, body, payload))
     if not is_signed(public_key, batch.seal, seal_message(stream, batch.first_seq + len(entries) - 1, digest)):
@@ -55,12 +53,10 @@ def verify_batch(batch: Batch, previous: bytes, public_key: bytes) -> VerifiedBa
     return VerifiedBatch(stream, entries, batch.seal)
 
 
-def _check_sense(body: Body, payload: Payload | None) -> None:
+def _check_sense(body: Body) -> None:
     """Refuse what is well formed but no honest writer produces: storing or folding it could not end well."""
     seen = body.seen
     if len(seen) > 1 and any(one[0] >= other[0] for one, other in pairwise(seen)):
         raise RefusalError("entry_malformed", "an entry's vector is not in ascending order")
     if body.wall_ms + body.hlc_ahead_ms > HLC_MS_MAX or body.hlc_counter > HLC_COUNTER_MAX:
         raise RefusalError("entry_malformed", "an entry's hybrid time lies beyond the end of time")
-    if isinstance(payload, EntryRecovered):
-        verify_body(payload.body)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from schema.kinds.base import Kind, Payload, Permission
+from schema.kinds.base import Code, Kind, Payload, Permission
 
 
 class ChangeStamp(msgspec.Struct, frozen=True, array_like=True, order=False):
@@ -57,7 +57,8 @@ class ClaimedSet(NamedTuple):
 class DocumentChange(Payload, frozen=True):
     """The payload of `document.changed`: one raw change and what it claims to do, which must be what it does.
 
-    `origin` is set by the hub alone, when it reissues a change in another scope: the author's own stamp.
+    `origin` is set by the hub alone, when it reissues a change in another scope: the author's own stamp. `role` is
+    what the author acts as: authority must cover it, and of concurrent values the higher rank's holds.
     """
 
     document: str
@@ -67,6 +68,7 @@ class DocumentChange(Payload, frozen=True):
     sets: tuple[RecordSets, ...]
     replaced: tuple[bytes, ...] = ()
     origin: ChangeStamp | None = None
+    role: Code = "clerk"
 
     def assignments(self) -> Iterator[ClaimedSet]:
         """Spell the sets out, one for each record and field; for a payload that `apply` did not refuse."""
@@ -81,4 +83,8 @@ def reissued(change: DocumentChange, author: ChangeStamp) -> DocumentChange:
     return msgspec.structs.replace(change, origin=change.origin or author)
 
 
-KINDS = (Kind("document.changed", DocumentChange, Permission.CATALOGUE),)
+def _role(payload: DocumentChange) -> str:
+    return payload.role
+
+
+KINDS = (Kind("document.changed", DocumentChange, Permission.CATALOGUE, rank=_role),)

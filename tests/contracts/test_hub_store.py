@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,6 +22,7 @@ from schema.kinds.organisation import LocationDefined, PolicySet
 from sync.organisation import Organisation
 from sync.replica import Replica
 from sync.signing import SigningKey
+from tests.hub.databases import SERVER_VARIABLE, fresh_postgresql, server_url
 from tests.hub.fleet import now_ms, sale
 
 SIGNER = SigningKey(bytes(range(32)))
@@ -33,36 +32,27 @@ SCOPE = Scope("loc/A")
 Opener = Callable[[], HubStore]
 
 
-def _postgresql_url() -> Iterator[str]:
-    """Yield a database of its own on the server that EDGETILL_TEST_POSTGRESQL names."""
-    server = os.environ.get("EDGETILL_TEST_POSTGRESQL")
-    if not server:
-        pytest.skip("EDGETILL_TEST_POSTGRESQL names no server")
-    name = f"edgetill_{secrets.token_hex(6)}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    urls = _postgresql_url() if request.param == "postgresql" else iter(["hub.db"])
-    url = next(urls)
+    server = server_url()
+    if request.param == "postgresql" and server is None:
+        pytest.skip(f"{SERVER_VARIABLE} names no server")
+    database = fresh_postgresql(server) if request.param == "postgresql" and server else nullcontext("hub.db")
+    with database as url:
+        yield from _opener(url, tmp_path)
+
+
+def _opener(url: str, folder: Path) -> Iterator[Opener]:
     opened: list[HubStore] = []
 
     def open_one() -> HubStore:
-        store = open_store(url, tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: (SalesFold(),))
+        store = open_store(url, folder, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: (SalesFold(),))
         opened.append(store)
         return store
 
     yield open_one
     for store in opened:
         store.close()
-    next(urls, None)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hub.registry import revoke_node
 from hub.service import Hub
 from schema.codec import Body, encode
 from schema.identity import ORG, Scope
-from schema.kinds.organisation import EntryRecovered, PolicySet
+from schema.kinds.organisation import PolicySet
 from sync.entry import chain
 from sync.messages import Batch, ScopeState, ScopeVector, encode_request, frame
 from sync.signing import SigningKey, seal_message
@@ -95,10 +95,6 @@ BROKEN: dict[str, tuple[str, Callable[[FleetNode], Batch]]] = {
     ),
     "the end of time": (
         "entry_malformed", lambda n: sealed(n, [body_of([], kind="future.kind", wall_ms=2**53 - 1)])
-    ),
-    "a recovered entry of rubbish": (
-        "entry_malformed",
-        lambda n: sealed(n, [body_of(EntryRecovered("x", b"rubbish", bytes(32)), kind="entry.recovered")]),
     ),
     "a sequence number out of place": (
         "chain_broken", lambda n: sealed(n, [body_of([], kind="future.kind", seq=7)])

@@ -10,20 +10,23 @@ CREATE TABLE node_state (
     sealed_key BLOB
 ) STRICT;
 
--- Receipts by number: sales and refunds of this location that are here, of every till.
+-- Receipts by number: sales and refunds of this location that are here, of every till. A copied disk may have used
+-- a number twice before anyone noticed: both stay, so that the order of arrival decides nothing.
 CREATE TABLE receipt (
-    number TEXT NOT NULL PRIMARY KEY,
+    number TEXT NOT NULL,
     scope_no INTEGER NOT NULL,
     stream_no INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     is_refund INTEGER NOT NULL,
-    total_minor INTEGER NOT NULL
+    total_minor INTEGER NOT NULL,
+    PRIMARY KEY (number, scope_no, stream_no, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- Sales and refunds from elsewhere that were replayed here, so that replaying a file again changes nothing.
 CREATE TABLE replayed (
-    source TEXT NOT NULL PRIMARY KEY,
-    number TEXT NOT NULL
+    source TEXT NOT NULL,
+    number TEXT NOT NULL,
+    PRIMARY KEY (source, number)
 ) STRICT, WITHOUT ROWID;
 
 -- What has come back of each line of a sale.
@@ -60,9 +63,7 @@ CREATE TABLE shift_below (
     sales_minor INTEGER NOT NULL DEFAULT 0,
     refunds INTEGER NOT NULL DEFAULT 0,
     refunds_minor INTEGER NOT NULL DEFAULT 0,
-    cash_minor INTEGER NOT NULL DEFAULT 0,
-    counted_minor INTEGER,
-    expected_minor INTEGER
+    cash_minor INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE barcode (

@@ -124,5 +124,24 @@ CREATE TABLE diverged (
     digest BLOB NOT NULL,
     body BLOB NOT NULL,
     vector BLOB NOT NULL,
-    PRIMARY KEY (scope, writer, seq)
+    PRIMARY KEY (scope, writer, seq, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Changes of documents that this replica holds: the hub brings those of a location's scope into `org`.
+CREATE TABLE document_change (
+    hash BLOB NOT NULL PRIMARY KEY,
+    document TEXT NOT NULL,
+    scope_no INTEGER NOT NULL,
+    stream_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    is_in_org INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Entries appended again after a fork, by the digest that they had: each counts once, however often it came back.
+CREATE TABLE recovered (
+    scope_no INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    stream_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, digest, stream_no, seq)
 ) STRICT, WITHOUT ROWID;

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from edge.command_options import HERE, JsonOption, NodeOption
 from schema.errors import RefusalError, TransientError
 
 if TYPE_CHECKING:
     from edge.node import Node
     from edge.sync_agent import HttpLine, SyncReport
 
-NodeOption = Annotated[Path, typer.Option("--node", envvar="EDGETILL_NODE", help="The node's directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
-_HERE = Path("node")
 EXIT_INCOMPLETE = 5
 WATCH_S = 5.0
 
 
-def add_sync_commands(app: typer.Typer) -> None:
+def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(join)
     app.command()(sync)
@@ -38,7 +36,7 @@ def add_sync_commands(app: typer.Typer) -> None:
 def join(
     address: Annotated[str, typer.Argument(help="The hub's address, https://host:port.")],
     code: Annotated[str, typer.Argument(help="The invitation that the hub's administrator made.")],
-    node: NodeOption = _HERE,
+    node: NodeOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Enrol this machine as a node and load what it needs to trade for 30 days."""
@@ -67,7 +65,7 @@ def join(
 
 
 def sync(
-    node: NodeOption = _HERE,
+    node: NodeOption = HERE,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and exchange again every few seconds.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,7 +132,7 @@ def _tell(report: SyncReport, *, as_json: bool) -> None:
 
 def bundle_export(
     file: Annotated[Path, typer.Argument(help="Where to write the bundle.")],
-    node: NodeOption = _HERE,
+    node: NodeOption = HERE,
     everything: Annotated[bool, typer.Option("--all", help="Also what the hub is known to have.")] = False,
 ) -> None:
     """Write what the hub may lack into a file; carrying it twice does no harm."""
@@ -149,7 +147,7 @@ def bundle_export(
 
 def bundle_import(
     file: Annotated[Path, typer.Argument(help="The bundle to take in.")],
-    node: NodeOption = _HERE,
+    node: NodeOption = HERE,
 ) -> None:
     """Take a bundle in; entries that are here already change nothing."""
     from edge.bundles import import_bundle
@@ -171,7 +169,7 @@ def price_set(
     starts: Annotated[str, typer.Option("--from", help="When it begins, such as 2026-11-23T06:00; now if left out.")]
     = "",
     unit: Annotated[str, typer.Option(help="The selling unit; the base unit if left out.")] = "",
-    node: NodeOption = _HERE,
+    node: NodeOption = HERE,
 ) -> None:  # fmt: skip
     """Change a price at this location: at once or at its time, offline too."""
     from edge.clock_source import clock_from_environment, parse_time

@@ -1,0 +1,98 @@
+"""The verbs that look after a node: status, doctor and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.command_options import HERE, JsonOption, NodeOption, open_node, shown_time, write_json
+from edge.exporting import TABLES, ExportFormat
+from schema.errors import CorruptionError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs of this module to the command."""
+    app.command()(status)
+    app.command()(doctor)
+    app.command(help=f"Write a table as CSV, JSON or Excel. The tables: {', '.join(TABLES)}.")(export)
+
+
+def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
+    """Show how the node is doing: entries, age of the cache, clock, conflicts."""
+    from edge.status import node_status
+    from sync.explanation import spell_age
+
+    with open_node(node) as opened:
+        now = node_status(opened)
+        if as_json:
+            write_json(now)
+            return
+        heard = "never" if now.exchange_age_ms is None else f"{spell_age(now.exchange_age_ms)} ago"
+        bound = "unknown" if now.clock_bound_ms is None else f"{now.clock_bound_ms} ms"
+        typer.echo(f"{now.name} at {now.location}, till {now.till}, node {now.node}.{now.incarnation}")
+        typer.echo(f"last exchange {heard}; cache {now.cache}; {now.products} products")
+        typer.echo(f"clock error at most {bound} (epoch {now.clock_epoch})")
+        typer.echo(f"{now.entries} entries, {now.own_entries} of them its own; {now.open_conflicts} open conflicts")
+        for stream in now.streams:
+            own = "  own" if stream.is_own else ""
+            typer.echo(f"  {stream.scope}\t{stream.node}\t{stream.last_seq}\t{shown_time(opened, stream.last_ms)}{own}")
+        if now.parked:
+            typer.echo(f"{now.parked} entries wait for a newer release")
+        for reason, count in now.inert.items():
+            typer.echo(f"{count} entries without effect: {reason}")
+        if now.quarantined:
+            typer.echo(f"{now.quarantined} batches in quarantine")
+
+
+def doctor(
+    node: NodeOption = HERE,
+    mend: Annotated[bool, typer.Option("--mend", help="Put figures that differ back to what the log gives.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify the file, the log's chains and seals, and every figure against the log."""
+    from edge.doctor import examine
+
+    with open_node(node) as opened:
+        found = examine(opened, mend=mend)
+    if as_json:
+        write_json({**_builtins(found), "entries_per_second": found.entries_per_second})
+    else:
+        typer.echo(
+            f"{found.streams} streams with {found.entries} entries and {found.seals} seals verified;"
+            f" {found.refolded} entries folded anew, {found.entries_per_second} a second"
+        )
+        for finding in found.findings:
+            typer.echo(f"  {finding.sentence} [{finding.code}]")
+        if found.unjudged:
+            typer.echo(f"  not compared: {', '.join(found.unjudged)}")
+        if found.is_mended:
+            typer.echo("The figures were mended from the log.")
+    if not found.is_healthy and not (found.is_mended and not found.damages):
+        raise CorruptionError("node_unwell", "the node is not as its log says: see above")
+
+
+def _builtins(value: object) -> dict[str, object]:
+    import msgspec
+
+    built: dict[str, object] = msgspec.to_builtins(value)
+    return built
+
+
+def export(
+    table: Annotated[str, typer.Argument(help="Which table.")],
+    node: NodeOption = HERE,
+    to: Annotated[Path | None, typer.Option("--to", help="A file .csv, .json or .xlsx; the screen without.")] = None,
+    export_format: Annotated[ExportFormat | None, typer.Option("--format", help="csv, json or xlsx.")] = None,
+) -> None:
+    """Write a table as CSV, JSON or Excel."""
+    from edge.exporting import export_lines, export_table
+
+    with open_node(node) as opened:
+        if to is not None:
+            rows = export_table(opened, table, to, export_format)
+            typer.echo(f"{rows} rows written to {to}")
+            return
+        for text in export_lines(opened, table, export_format or ExportFormat.CSV):
+            typer.echo(text, nl=False)
