@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from edge.applying import Pace
 from edge.node import Node
 from edge.projections import ShiftProjection, settle_shifts
+from edge.status import cache_age
 from edge.store import foreseen
 from schema.database import Connection
 from schema.errors import RefusalError
@@ -24,13 +25,12 @@ from sync.refold import RestoreBalance
 from sync.replica import Replica
 
 DAY_MS: Final = 86_400_000
-FRESH_MS: Final = DAY_MS
 LEASE_LAPSED: Final = "lease_lapsed"
 """The flag on sales made while the lease had lapsed and no manager was there."""
 
 
 class CacheAge(StrEnum):
-    """How old what a node knows is: within a day, within the days that it keeps, or older."""
+    """How old what a node knows is: within a tenth of the days that it keeps, within them, or older."""
 
     FRESH = "fresh"
     AGEING = "ageing"
@@ -56,10 +56,7 @@ def cache_state(node: Node) -> CacheState:
     """Return how old the cache is now, and whether the lease has lapsed."""
     last_ms, now_ms = node.state().last_exchange_ms, node.now_ms()
     age_ms = max(0, now_ms - last_ms) if last_ms else None
-    if age_ms is None or age_ms > node.config.cache_days * DAY_MS:
-        age = CacheAge.OLD
-    else:
-        age = CacheAge.FRESH if age_ms <= FRESH_MS else CacheAge.AGEING
+    age = CacheAge.OLD if age_ms is None else CacheAge(cache_age(age_ms, node.config.cache_days))
     return CacheState(age, age_ms, is_lease_lapsed(node, last_ms, now_ms))
 
 

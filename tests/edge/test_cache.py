@@ -8,15 +8,19 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from edge.cache import LEASE_LAPSED, CacheAge, cache_state, prune_old
 from edge.clock_source import ScriptedClock
+from edge.commands import commands as node_verbs
 from edge.config import read_config, write_config
 from edge.doctor import examine
 from edge.joining import join
 from edge.node import Node
 from edge.selling import LineRequest, find_sale, refund, sell
 from edge.sync_agent import HttpLine, sync_once
+from hub.commands import commands as hub_verbs
 from hub.enrolment import Profile
 from hub.own_log import parse_location
 from hub.service import Hub, init_hub, open_hub, serving
@@ -286,3 +290,23 @@ def test_location_may_set_the_lease_of_its_nodes(shop: Shop) -> None:
     shop.sync(node)
     shop.pass_days(4)
     assert cache_state(node).is_lease_lapsed
+
+
+def test_verbs_cut_at_the_hub_and_prune_at_the_node(shop: Shop) -> None:
+    node = shop.till("T1")
+    trade(shop, node)
+    shop.pass_days(40)
+    app = typer.Typer()
+    hub_verbs(app)
+    node_verbs(app)
+    runner = CliRunner(env={"EDGETILL_NOW": ""})
+    early = runner.invoke(app, ["prune", "--node", str(shop.folder / "T1")])
+    assert isinstance(early.exception, RefusalError)
+    report = shop.hub.pruning.cut_location("A")
+    shop.sync(node)
+    again = runner.invoke(app, ["hub", "prune", "--hub", str(shop.folder / "hub"), "--older-than-days", "36500"])
+    assert again.exit_code == 0, again.output
+    assert "nothing is older" in again.output
+    done = runner.invoke(app, ["prune", "--node", str(shop.folder / "T1"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert msgspec.json.decode(done.output)["left"] == report.entries_below - report.entries_kept
