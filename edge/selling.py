@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from edge.cache import lease_flags, receipt_is_older
 from edge.catalog import find_product, price_at, tax_bp
 from edge.node import Node, Writing
 from schema.codec import encode
@@ -153,6 +154,8 @@ def complete_sale(
     with node.write() as writing:
         number = writing.take_receipt_number()
         date = writing.business_date
+        now_ms = writing.clock.wall_ms - writing.clock.offset_ms
+        flags = lease_flags(node, writing.state.last_exchange_ms, now_ms, flags)
         sale = Sale(
             number, date, shift_of(node, date), operator, tuple(lines), moves_of(lines), paid, total, rounding_minor,
             approver, member, flags, source,
@@ -215,6 +218,9 @@ def find_sale(node: Node, reference: str) -> OriginalSale:
     except ValueError:
         raise RefusalError("receipt_unknown", f"there is no sale {reference} here") from None
     entry = node.replica.log.entry(place.stream, place.seq)
+    stream = node.replica.log.stream(place.stream)
+    if entry is None and stream is not None and 0 < place.seq <= stream.base.seq:
+        raise receipt_is_older(node, reference)
     if entry is None or not isinstance(entry.payload, Sale):
         raise RefusalError("receipt_unknown", f"there is no sale {reference} here")
     rows = node.connection.execute(
