@@ -92,7 +92,7 @@ class Replica:
         self.log.insert(own, [entry], None, hlc)
         for row in news:
             self.log.announce(row)
-        self._fold_new(own, [entry], vector)
+        self._fold_new(own, [entry], vector, is_own=True)
         return entry
 
     def admit(self, batch: Batch) -> tuple[Batch, bytes, bytes] | None:
@@ -158,7 +158,9 @@ class Replica:
         self.organisation.refresh(self.connection)
         self._fold_new(row, [entry], vector)
 
-    def _fold_new(self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int]) -> None:
+    def _fold_new(
+        self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int], *, is_own: bool = False
+    ) -> None:
         authority = self.organisation.authority(self.connection, row.stream)
         objections: list[tuple[int, str]] = []
         folded: list[Effective] = []
@@ -176,8 +178,12 @@ class Replica:
         if folded:
             self._apply(row, folded)
         recovered = [(e.body.seq, e.payload.digest) for e in entries if isinstance(e.payload, EntryRecovered)]
-        self.log.note_recovered(row, recovered)
-        self.settle_recovered(row.stream.scope, (*(e.digest for e in entries), *(d for _, d in recovered)))
+        if recovered:
+            self.log.note_recovered(row, recovered)
+        # Nobody can have recovered an entry that is only being written now.
+        arrived = [] if is_own else [e.digest for e in entries]
+        if arrived or recovered:
+            self.settle_recovered(row.stream.scope, (*arrived, *(d for _, d in recovered)))
 
     def settle_recovered(self, scope: str, digests: Iterable[bytes]) -> int:
         """Judge the recoveries of entries by their digests: each has effect once; returns how many changed.
