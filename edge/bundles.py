@@ -26,7 +26,9 @@ def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
     def parts() -> Iterator[tuple[Batch, ...]]:
         nonlocal count
         for subscription in held:
-            theirs: dict[str, Head] = {}
+            # What left this node lies below the hub's frontier: whoever lacks it gets it from the hub.
+            rows = node.replica.log.streams(subscription.scope)
+            theirs: dict[str, Head] = {row.stream.writer: row.base for row in rows if row.base.seq}
             only = None if everything and not subscription.own_only else me
             while True:
                 batches, _ = node.replica.outgoing(subscription.scope, theirs, PART_BYTES, node.signer, only)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from edge import commands_care, commands_demo, commands_selling, commands_stock, commands_sync
+from edge import (
+    cache_commands,
+    commands_care,
+    commands_demo,
+    commands_selling,
+    commands_stock,
+    commands_sync,
+)
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    for module in (commands_selling, commands_stock, commands_care, commands_sync, commands_demo):
+    for module in (commands_selling, commands_stock, commands_care, cache_commands, commands_sync, commands_demo):
         module.add_to(app)

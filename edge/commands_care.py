@@ -16,7 +16,24 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs of this module to the command."""
     app.command()(status)
     app.command()(doctor)
+    app.command()(query)
     app.command(help=f"Write a table as CSV, JSON or Excel. The tables: {', '.join(TABLES)}.")(export)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the node's tables, such as `select * from receipt`.")],
+    node: NodeOption = HERE,
+) -> None:
+    """Ask the node's file anything, read only: one JSON object a line."""
+    import msgspec
+
+    from edge.clock_source import clock_from_environment
+    from edge.node import Node
+    from edge.querying import query as ask
+
+    with Node(node, clock=clock_from_environment(), is_read_only=True) as opened:
+        for row in ask(opened, sql):
+            typer.echo(msgspec.json.encode(row).decode())
 
 
 def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:

@@ -45,7 +45,7 @@ def _print_completed(completed: Completed, as_json: bool, what: str) -> None:
                 "entry": completed.entry,
                 "total_minor": completed.total_minor,
                 "change_minor": completed.change_minor,
-                "code": completed.code,
+                "code": completed.code_text,
             }
         )
     else:

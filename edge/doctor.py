@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import sqlcipher3.dbapi2 as sqlcipher
 
+from edge.cache import restoring
 from edge.node import Node
 from edge.projections import index_barcodes, own_folds
 from schema.database import migrate, read_migrations
@@ -19,13 +20,11 @@ from sync.refold import (
     CORE_VIEWS,
     Difference,
     Rebuild,
-    RestoreBalance,
     StreamDamage,
     TableView,
     compare,
     find_bad_seals,
     find_damage,
-    pruned_scopes,
     replace_projections,
 )
 from sync.replica import Replica
@@ -70,7 +69,9 @@ _MEANING: Final = {
     "stock_fact": "counts and resolutions", "transfer_paper": "papers of transfers", "transfer": "goods on the road",
     "corrected_epoch": "corrected clocks", "conflict": "conflicts", "receipt": "receipts",
     "replayed": "replayed baskets", "returned": "returned goods", "shift": "shift totals",
-    "shift_event": "shift events", "count_session": "count sessions", "barcode": "barcodes",
+    "shift_event": "shift events", "key_balance": "opening balances",
+    "scope_cut": "cuts", "cut_part": "parts of balances",
+    "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
 }  # fmt: skip
 
 
@@ -103,14 +104,12 @@ class Examination(msgspec.Struct, frozen=True):
         return int(self.refolded / self.refold_seconds) if self.refold_seconds else 0
 
 
-def examine(
-    node: Node, *, mend: bool = False, restore: RestoreBalance | None = None, bytes_check: bool = True
-) -> Examination:
+def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Examination:
     """Verify the file, the chains and seals, and every projection against the log; `mend` puts the rebuilt in place.
 
     The log is only read. A damaged chain is named with its range and left to the hub, which holds it; figures are
-    not replaced while one is damaged, for they were folded from what the log had said. `restore` brings in what
-    stands at the cut of a pruned scope; without it such scopes are not compared.
+    not replaced while one is damaged, for they were folded from what the log had said. A pruned scope is refolded
+    from what stands at its cut.
     """
     findings = _check_file(node) if bytes_check else []
     log = LogTables(node.connection)
@@ -123,12 +122,16 @@ def examine(
         documents, stock = core_folds(organisation, index_barcodes)
         replica = Replica(scratch, organisation, [documents, stock, *own_folds()])
         rebuild = Rebuild(
-            node.connection, scratch, replica, leave_out=[damage.stream for damage in damages], restore=restore
+            node.connection,
+            scratch,
+            replica,
+            leave_out=[damage.stream for damage in damages],
+            restore=restoring(replica),
         )
         began = time.perf_counter()
         refolded = rebuild.catch_up()
         seconds = time.perf_counter() - began
-        unjudged = damaged_numbers if restore is not None else damaged_numbers | pruned_scopes(log)
+        unjudged = damaged_numbers
         with node.store.reading():
             refolded += rebuild.catch_up()
             differences, skipped = compare(node.connection, scratch, (*CORE_VIEWS, *OWN_VIEWS), unjudged)

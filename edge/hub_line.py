@@ -43,9 +43,11 @@ class HubLine:
             base_url=self.address,
             verify=_pinned(ca_pem) if url.scheme == "https" else True,
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-            headers={"user-agent": "edgetill", "accept-encoding": "identity", "accept": "*/*"},
             trust_env=False,
         )
+        # A session with nothing to say is mostly heads: what HTTP/1.1 takes for granted is not said.
+        for name in ("accept", "accept-encoding", "connection", "user-agent"):
+            self._client.headers.pop(name, None)
         self.bytes_sent = 0
         self.bytes_received = 0
 

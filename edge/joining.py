@@ -20,8 +20,9 @@ from edge.node import RELEASE, Node
 from edge.store import foreseen
 from schema.codec import encode
 from schema.errors import RefusalError, TransientError
-from sync.bundle import is_bundle_signed, read_bundle
+from sync.bundle import is_bundle_signed, read_bundle, read_kept
 from sync.clock import anchored, measure
+from sync.pruning import found
 from sync.signing import SigningKey
 from sync.transport import ENROL_PATH, SNAPSHOT_PATH, EnrolRequest, EnrolResponse, Invitation, enrol_proof, sign_request
 
@@ -142,11 +143,18 @@ def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
         raise RefusalError("snapshot_invalid", "the snapshot is not signed by the hub")
     header, parts = read_bundle(snapshot)
     pace = Pace(is_bulk=True)
+    bases = [base for base in header.bases if not node.replica.log.streams(base.scope)]
+    if bases:
+        kept, seen = read_kept(snapshot)
+        with node.write():
+            found(node.replica, bases, kept, seen)
     for batches in parts:
         _, refusals = apply_batches(node, batches, pace)
         if refusals:
             raise RefusalError(refusals[0].code, refusals[0].message)
     keep_statements(node, header.statements)
+    with node.write():
+        node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (header.wall_ms,))
 
 
 def _keep_sealed_key(node: Node, passphrase: str, directory: Path) -> None:

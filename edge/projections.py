@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from schema.catalogue import Scalar, category_of
 from schema.codec import encode
@@ -75,7 +75,13 @@ def _returned(entry: Effective) -> list[tuple[str, int, str, int, int]]:
 
 
 class ShiftProjection:
-    """What happened in each shift of this location, in money: sums and last words, whatever the order of arrival."""
+    """What happened in each shift of this location, in money: sums and last words, whatever the order of arrival.
+
+    With `table` it sums entries that leave the node; their last words stay in `shift_event`.
+    """
+
+    def __init__(self, table: str = "shift") -> None:
+        self._table = table
 
     def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Fold new entries of one stream."""
@@ -131,15 +137,15 @@ class ShiftProjection:
         if not totals:
             return
         connection.executemany(
-            "INSERT INTO shift (shift, business_date, operator, float_minor, sales, sales_minor, refunds,"
+            f"INSERT INTO {self._table} AS s (shift, business_date, operator, float_minor, sales, sales_minor, refunds,"
             " refunds_minor, cash_minor) VALUES (?, ?, '', 0, ?, ?, ?, ?, ?) ON CONFLICT (shift) DO UPDATE SET"
-            " sales = sales + excluded.sales, sales_minor = sales_minor + excluded.sales_minor,"
-            " refunds = refunds + excluded.refunds, refunds_minor = refunds_minor + excluded.refunds_minor,"
-            " cash_minor = cash_minor + excluded.cash_minor,"
-            " business_date = max(business_date, excluded.business_date)",
+            " sales = s.sales + excluded.sales, sales_minor = s.sales_minor + excluded.sales_minor,"
+            " refunds = s.refunds + excluded.refunds, refunds_minor = s.refunds_minor + excluded.refunds_minor,"
+            " cash_minor = s.cash_minor + excluded.cash_minor,"
+            " business_date = max(s.business_date, excluded.business_date)",
             [(shift, dates.get(shift, ""), *row) for shift, row in totals.items()],
         )
-        if told:
+        if told and self._table == "shift":
             self._mark(connection, scope_no, told, sign)
         if sign < 0:
             connection.executemany(
@@ -167,13 +173,18 @@ class ShiftProjection:
                 "DELETE FROM shift_event WHERE shift = ? AND scope_no = ? AND stream_no = ? AND seq = ?",
                 [(shift, scope_no, e.stream_no, e.seq) for shift, e, _ in told],
             )
-        for shift in {shift for shift, _, _ in told}:
-            opened = _last_word(connection, shift, "opened")
-            closed = _last_word(connection, shift, "closed")
-            connection.execute(
-                "UPDATE shift SET operator = ?, float_minor = ?, counted_minor = ?, expected_minor = ? WHERE shift = ?",
-                (*(opened[:2] if opened else ("", 0)), *(closed[1:] if closed else (None, None)), shift),
-            )
+        settle_shifts(connection, {shift for shift, _, _ in told})
+
+
+def settle_shifts(connection: Connection, shifts: Iterable[str]) -> None:
+    """Let each shift show its last words: who opened it with what float, and what was counted."""
+    for shift in sorted(shifts):
+        opened = _last_word(connection, shift, "opened")
+        closed = _last_word(connection, shift, "closed")
+        connection.execute(
+            "UPDATE shift SET operator = ?, float_minor = ?, counted_minor = ?, expected_minor = ? WHERE shift = ?",
+            (*(opened[:2] if opened else ("", 0)), *(closed[1:] if closed else (None, None)), shift),
+        )
 
 
 def _last_word(connection: Connection, shift: str, kind: str) -> tuple[str, int, int] | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from edge.cache import lease_flags, receipt_is_older
 from edge.catalog import find_product, price_at, tax_bp
 from edge.node import Node, Writing
 from schema.codec import encode
@@ -17,6 +18,7 @@ from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLin
 from schema.rules.allocation import allocate
 from schema.rules.pricing import PriceSource, SoldLine, refund_as_sold
 from schema.rules.rounding import PricePer, line_amount
+from sync.entry import Entry
 from sync.signing import receipt_message
 
 _PER = {1000: PricePer.PIECE, 500: PricePer.JIN, 100: PricePer.HECTOGRAM}
@@ -52,7 +54,12 @@ class Completed(msgspec.Struct, frozen=True):
     digest: bytes
     total_minor: int
     change_minor: int
-    code: str
+    code: bytes
+
+    @property
+    def code_text(self) -> str:
+        """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
+        return base64.b32encode(self.code).decode().rstrip("=")
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -147,13 +154,15 @@ def complete_sale(
     with node.write() as writing:
         number = writing.take_receipt_number()
         date = writing.business_date
+        now_ms = writing.clock.wall_ms - writing.clock.offset_ms
+        flags = lease_flags(node, writing.state.last_exchange_ms, now_ms, flags)
         sale = Sale(
             number, date, shift_of(node, date), operator, tuple(lines), moves_of(lines), paid, total, rounding_minor,
             approver, member, flags, source,
         )  # fmt: skip
         entry = writing.append(sale)
     given = sum(max(tender.given_minor, tender.amount_minor) for tender in paid)
-    return _completed(node, number, entry.id, entry.digest, total, given - total)
+    return _completed(node, number, entry, total, given - total)
 
 
 def sell(node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "") -> Completed:
@@ -175,16 +184,17 @@ def today(node: Node, moment_ms: int) -> str:
 def shift_of(node: Node, business_date: str) -> str:
     """Name the shift that a sale belongs to: the open one of this till, or the day's."""
     row = node.connection.execute(
-        "SELECT shift FROM shift WHERE counted_minor IS NULL AND shift LIKE ? ORDER BY shift DESC LIMIT 1",
-        (f"{node.config.till}-{business_date}%",),
+        "SELECT shift FROM shift WHERE shift >= ? AND shift < ? AND counted_minor IS NULL ORDER BY shift DESC LIMIT 1",
+        (f"{node.config.till}-{business_date}", f"{node.config.till}-{business_date}~"),
     ).fetchone()
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
 
-def _completed(node: Node, number: str, entry: EntryId, digest: bytes, total: int, change: int) -> Completed:
-    signature = node.signer.sign(receipt_message(entry.stream, entry.seq, digest, total))
-    content = encode((entry.stream.scope, entry.stream.writer, entry.seq, digest, total, signature))
-    return Completed(number, str(entry), digest, total, change, base64.b32encode(content).decode().rstrip("="))
+def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
+    stream, seq = entry.stream, entry.body.seq
+    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total))
+    content = encode((stream.scope, stream.writer, seq, entry.digest, total, signature))
+    return Completed(number, str(entry.id), entry.digest, total, change, content)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
@@ -208,6 +218,9 @@ def find_sale(node: Node, reference: str) -> OriginalSale:
     except ValueError:
         raise RefusalError("receipt_unknown", f"there is no sale {reference} here") from None
     entry = node.replica.log.entry(place.stream, place.seq)
+    stream = node.replica.log.stream(place.stream)
+    if entry is None and stream is not None and 0 < place.seq <= stream.base.seq:
+        raise receipt_is_older(node, reference)
     if entry is None or not isinstance(entry.payload, Sale):
         raise RefusalError("receipt_unknown", f"there is no sale {reference} here")
     rows = node.connection.execute(
@@ -308,24 +321,22 @@ def _complete_refund(
         if line.goods_to == "shelf"
     )
     with node.write() as writing:
-        entry_number = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
-                                      approver, source)  # fmt: skip
-    number, entry_id, digest = entry_number
-    return _completed(node, number, entry_id, digest, total, 0)
+        number, entry = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
+                                       approver, source)  # fmt: skip
+    return _completed(node, number, entry, total, 0)
 
 
 def _append_refund(
     node: Node, writing: Writing, original: str, lines: Sequence[RefundLine], moves: tuple[StockMove, ...],
     tenders: tuple[Tender, ...], total: int, operator: str, approver: str, source: str,
-) -> tuple[str, EntryId, bytes]:  # fmt: skip
+) -> tuple[str, Entry]:  # fmt: skip
     number = writing.take_receipt_number()
     date = writing.business_date
     payload = Refund(
         number, date, shift_of(node, date), operator, original, tuple(lines), moves, tenders, total, approver,
         "", (), source,
     )  # fmt: skip
-    entry = writing.append(payload)
-    return number, entry.id, entry.digest
+    return number, writing.append(payload)
 
 
 def _back(paid: Sequence[Tender], total: int) -> tuple[Tender, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hub.own_log import OwnLog
+from hub.pruning import Pruning
 from hub.store import HubStore
 from schema.identity import Scope, Stream
 from schema.kinds.counting import ClockFixed
@@ -39,8 +39,8 @@ def measured(request: Request, received_ms: int, size: int) -> ClockMeasurement 
 class ClockFixes:
     """Appends `clock.fixed` once per writer, clock epoch and scope, and again only when the last no longer holds."""
 
-    def __init__(self, own_log: OwnLog) -> None:
-        self._own_log = own_log
+    def __init__(self, pruning: Pruning) -> None:
+        self._pruning = pruning
 
     def judge(self, store: HubStore, request: Request, received_ms: int, size: int) -> ClockMeasurement | None:
         """Measure one request's clock and record what its node does not know; returns the measurement."""
@@ -78,7 +78,7 @@ class ClockFixes:
 
     def _fix(self, replica: Replica, stream: Stream, epoch: int, measurement: ClockMeasurement) -> None:
         unc_ms = measurement.unc_ms + TOLERANCE_MS
-        self._own_log.append(replica, stream.scope, ClockFixed(stream.writer, epoch, measurement.offset_ms, unc_ms))
+        self._pruning.append(replica, stream.scope, ClockFixed(stream.writer, epoch, measurement.offset_ms, unc_ms))
         replica.connection.execute(
             "INSERT INTO clock_fix (scope, writer, clock_epoch, offset_ms, unc_ms) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (scope, writer, clock_epoch) DO UPDATE SET offset_ms = excluded.offset_ms,"

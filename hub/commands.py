@@ -57,6 +57,7 @@ def _hub_app() -> typer.Typer:
     app.command()(status)
     app.command()(revoke)
     app.command()(token)
+    app.command()(prune)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")
@@ -265,3 +266,34 @@ def token(
         _write_json({"name": name, "token": made})
         return
     typer.echo(made)
+
+
+def prune(
+    location: Annotated[list[str] | None, typer.Option(help="A location to cut; repeat for each; else all.")] = None,
+    older_than_days: Annotated[int, typer.Option(help="Entries older than this may leave the nodes.")] = 30,
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """State the opening balance of each location, so that nodes may let old entries go; the hub keeps them all."""
+    from schema.identity import scope_location
+
+    reports = []
+    with _opened(hub) as opened:
+        with opened.store.snapshot() as replica:
+            here = sorted(str(at) for scope in replica.log.scopes() if (at := scope_location(scope)) is not None)
+        for place in location or here:
+            try:
+                reports.append(opened.pruning.cut_location(place, older_than_days=older_than_days))
+            except RefusalError as error:
+                if location or error.code != "nothing_older":
+                    raise
+    if as_json:
+        _write_json([report._asdict() for report in reports])
+        return
+    for report in reports:
+        typer.echo(
+            f"{report.scope}: {report.keys} products carried in {report.parts} parts, {report.keys_whole} kept whole;"
+            f" {report.entries_below} entries below the cut, {report.entries_kept} of them still matter"
+        )
+    if not reports:
+        typer.echo("nothing is older")

@@ -6,12 +6,13 @@ Nothing of it is a fact of business: a hub that dies loses two seconds of it, an
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from hub.store import HubStore
+from schema.codec import encode
 from sync.clock import ClockMeasurement
 
 
@@ -26,6 +27,8 @@ class Contact(NamedTuple):
     bytes_out: int
     measurement: ClockMeasurement | None
     status: tuple[tuple[str, str], ...]
+    vectors: Mapping[str, Mapping[str, int]] = {}
+    """By scope: what the node says that it holds."""
 
 
 class Contacts:
@@ -46,6 +49,7 @@ class Contacts:
                     bytes_in=known.bytes_in + contact.bytes_in,
                     bytes_out=known.bytes_out + contact.bytes_out,
                     measurement=contact.measurement or known.measurement,
+                    vectors={**known.vectors, **contact.vectors},
                 )
             self._pending[contact.node] = contact
 
@@ -65,6 +69,15 @@ class Contacts:
                     " bytes_in = c.bytes_in + excluded.bytes_in, bytes_out = c.bytes_out + excluded.bytes_out,"
                     " status = excluded.status",
                     [_row(pending[node]) for node in sorted(pending)],
+                )
+                replica.connection.executemany(
+                    "INSERT INTO node_vector (node, scope, vector) VALUES (?, ?, ?)"
+                    " ON CONFLICT (node, scope) DO UPDATE SET vector = excluded.vector",
+                    [
+                        (node, scope, encode(dict(vector)))
+                        for node in sorted(pending)
+                        for scope, vector in sorted(pending[node].vectors.items())
+                    ],
                 )
 
 

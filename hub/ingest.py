@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from hub.clock_fixes import ClockFixes
 from hub.contacts import Contact, Contacts
 from hub.operators import operators_statement
 from hub.own_log import OwnLog
+from hub.pruning import Pruning
 from hub.standing import Standing, read_standing
 from hub.store import HubStore
 from schema.codec import encode
@@ -32,6 +33,7 @@ from sync.session import reply
 from sync.signing import SigningKey
 from sync.transport import SYNC_PATH, is_request_signed
 from sync.verification import VerifiedBatch, verify_batch
+from sync.version_vector import seqs, vector_digest
 
 BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
 """Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
@@ -62,6 +64,7 @@ class Ingest:
         signer: SigningKey,
         release: str,
         contacts: Contacts,
+        pruning: Pruning,
         after_ingest: AfterIngest | None = None,
         busy_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -70,7 +73,8 @@ class Ingest:
         self._signer = signer
         self._release = release
         self._contacts = contacts
-        self._clock_fixes = ClockFixes(own_log)
+        self._clock_fixes = ClockFixes(pruning)
+        self._pruning = pruning
         self._after_ingest = after_ingest
         self._busy_ms = busy_ms
         self._nonces: OrderedDict[str, None] = OrderedDict()
@@ -128,8 +132,9 @@ class Ingest:
                 may_read=may_read,
             )
             statements = self._statements(replica, request, standing)
+            vectors = _stated_vectors(replica, request)
         response = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
-        return self._answered(request, response, stored, measurement, received_ms, len(body))
+        return self._answered(request, response, vectors, stored, measurement, received_ms, len(body))
 
     def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
         after_ms = dict(request.topics).get(OPERATORS_TOPIC)
@@ -142,6 +147,7 @@ class Ingest:
         self,
         request: Request,
         response: Response,
+        vectors: Mapping[str, Mapping[str, int]],
         stored: int,
         measurement: ClockMeasurement | None,
         received_ms: int,
@@ -158,6 +164,7 @@ class Ingest:
                 bytes_out=len(answer),
                 measurement=measurement,
                 status=request.status,
+                vectors=vectors,
             )
         )
         return answer
@@ -203,6 +210,7 @@ class Ingest:
                     return 0
                 verified = verify_batch(*again)
             replica.store(verified)
+            self._pruning.after_store(replica, Scope(batch.scope), verified.entries)
             if batch.node == self._signer.node:
                 self._own_log.met_more(replica.connection, batch.incarnation)
         if self._after_ingest is not None:
@@ -234,6 +242,20 @@ class Ingest:
         if is_replay:
             return None
         return self._clock_fixes.judge(self._store, request, received_ms, size)
+
+
+def _stated_vectors(replica: Replica, request: Request) -> dict[str, dict[str, int]]:
+    """Return what a node says that it holds of the locations' scopes: in full, or by a digest that fits."""
+    full = {vector.scope: vector for vector in request.vectors if not vector.own_only}
+    stated: dict[str, dict[str, int]] = {}
+    for state in request.scopes:
+        if state.own_only or state.scope == ORG:
+            continue
+        if state.scope in full:
+            stated[state.scope] = seqs(full[state.scope].vector)
+        elif vector_digest(heads := replica.log.heads(state.scope)) == state.digest:
+            stated[state.scope] = seqs(heads)
+    return stated
 
 
 def _follows(replica: Replica, verified: VerifiedBatch, previous: bytes) -> bool:

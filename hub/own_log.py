@@ -42,7 +42,7 @@ class OwnLog:
     """Appends entries as the hub; the incarnation is read in the transaction, for several processes share it."""
 
     def __init__(self, node: NodeId, now_ms: Callable[[], int], noted_file: Path | None = None) -> None:
-        self._node = node
+        self.node = self._node = node
         self._noted_file = noted_file
         self.now_ms = now_ms
 

@@ -30,6 +30,7 @@ from hub.identity import (
 )
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
+from hub.pruning import Pruning
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
@@ -100,6 +101,7 @@ class Hub:
         self.own_log = OwnLog(identity.node, now_ms, identity.directory / APPENDED_FILE)
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
+        self.pruning = Pruning(store, self.own_log, now_ms)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -107,6 +109,7 @@ class Hub:
             identity.signer,
             self.release,
             self.contacts,
+            self.pruning,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )
@@ -295,6 +298,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         log_level="warning",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         **tls,

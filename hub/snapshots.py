@@ -1,7 +1,8 @@
 """Snapshots for new nodes: a signed bundle of `org` and a location's scope in a file, sent from any byte on.
 
 A file is named by the vectors that it holds and never changes, so a download that broke off goes on where it
-stopped, even when the hub has moved on since: what came later is the tail that the first session brings.
+stopped, even when the hub has moved on since: what came later is the tail that the first session brings. Where the
+scope was cut, a new node stands on the opening balance: it gets what still matters below it, and what lies above.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from hub.store import HubStore
 from schema.identity import ORG, LocationId, location_scope
-from sync.bundle import BundleHeader, write_bundle
-from sync.messages import Batch, scope_vector
+from sync.bundle import BundleHeader, BundleKept, write_bundle
+from sync.messages import Batch, KeptEntry, SeenRow, scope_vector
+from sync.pruning import foundation
 from sync.replica import Replica
 from sync.signing import SigningKey
 from sync.version_vector import Head, vector_digest
 
 PART_BYTES: Final = 1024 * 1024
+ROWS_PER_FRAME: Final = 10_000
 KEPT_SECONDS: Final = 6 * 3600
 _ETAG: Final = re.compile(r'"([0-9a-f]{32})"')
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
@@ -58,18 +61,23 @@ class Snapshots:
             path = folder / f"{digest}.bundle"
             if not path.is_file():
                 folder.mkdir(parents=True, exist_ok=True)
-                header = BundleHeader(1, self._release, self._signer.node, "", wall_ms, vectors)
+                bases, kept, seen = foundation(replica, location_scope(location))
+                header = BundleHeader(1, self._release, self._signer.node, "", wall_ms, vectors, bases=tuple(bases))
+                starts = {(base.scope, base.writer): Head(base.seq, base.digest) for base in bases}
+                parts = self._parts(replica, scopes, starts)
                 beside = folder / f"{digest}.{secrets.token_hex(4)}.part"
                 with beside.open("wb") as file:
-                    for piece in write_bundle(header, self._parts(replica, scopes), self._signer):
+                    for piece in write_bundle(header, parts, self._signer, _kept(kept, seen)):
                         file.write(piece)
                 beside.replace(path)
         _clear(folder, path)
         return _described(path)
 
-    def _parts(self, replica: Replica, scopes: tuple[str, ...]) -> Iterator[tuple[Batch, ...]]:
+    def _parts(
+        self, replica: Replica, scopes: tuple[str, ...], starts: Mapping[tuple[str, str], Head]
+    ) -> Iterator[tuple[Batch, ...]]:
         for scope in scopes:
-            theirs: dict[str, Head] = {}
+            theirs = {writer: head for (of, writer), head in starts.items() if of == scope}
             while True:
                 batches, _ = replica.outgoing(scope, theirs, PART_BYTES, self._signer)
                 if not batches:
@@ -81,6 +89,21 @@ class Snapshots:
                     digest = replica.log.digest_at(row, last) if row else None
                     assert digest is not None
                     theirs[batch.stream.writer] = Head(last, digest)
+
+
+def _kept(kept: Sequence[KeptEntry], seen: Sequence[SeenRow]) -> Iterator[BundleKept]:
+    for at in range(0, len(seen), ROWS_PER_FRAME):
+        yield BundleKept((), tuple(seen[at : at + ROWS_PER_FRAME]))
+    part: list[KeptEntry] = []
+    size = 0
+    for entry in kept:
+        if part and size + len(entry.body) > PART_BYTES:
+            yield BundleKept(tuple(part), ())
+            part, size = [], 0
+        part.append(entry)
+        size += len(entry.body) + 128
+    if part:
+        yield BundleKept(tuple(part), ())
 
 
 def _described(path: Path) -> SnapshotFile:

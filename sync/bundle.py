@@ -15,7 +15,19 @@ from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import NodeId
 from schema.kinds.base import Code, Count, Millis
-from sync.messages import Batch, ForkProbe, Message, ScopeVector, Signature, Statement, frame, unframe_all
+from sync.messages import (
+    Batch,
+    ForkProbe,
+    KeptEntry,
+    Message,
+    ScopeVector,
+    SeenRow,
+    Signature,
+    Statement,
+    StreamBase,
+    frame,
+    unframe_all,
+)
 from sync.signing import SigningKey, is_signed, statement_message
 
 
@@ -34,6 +46,14 @@ class BundleHeader(Message, frozen=True, tag="header"):
     statements: tuple[Statement, ...] = ()
     probes: tuple[ForkProbe, ...] = ()
     branches: tuple[tuple[Code, Count], ...] = ()
+    bases: tuple[StreamBase, ...] = ()
+
+
+class BundleKept(Message, frozen=True, tag="kept"):
+    """What still matters below the header's bases; only the hub's signature over the whole bundle vouches for it."""
+
+    kept: tuple[KeptEntry, ...]
+    seen: tuple[SeenRow, ...]
 
 
 class BundlePart(Message, frozen=True, tag="part"):
@@ -48,22 +68,30 @@ class BundleEnd(Message, frozen=True, tag="end"):
     signature: Signature
 
 
-_Part = BundleHeader | BundlePart | BundleEnd
-_decoder: msgspec.msgpack.Decoder[BundleHeader | BundlePart | BundleEnd] = msgspec.msgpack.Decoder(_Part)
+_Part = BundleHeader | BundleKept | BundlePart | BundleEnd
+_decoder: msgspec.msgpack.Decoder[BundleHeader | BundleKept | BundlePart | BundleEnd] = msgspec.msgpack.Decoder(_Part)
 
 
-def write_bundle(header: BundleHeader, parts: Iterable[tuple[Batch, ...]], signer: SigningKey) -> Iterator[bytes]:
+def write_bundle(
+    header: BundleHeader,
+    parts: Iterable[tuple[Batch, ...]],
+    signer: SigningKey,
+    kept: Iterable[BundleKept] = (),
+) -> Iterator[bytes]:
     """Yield the bytes of a bundle piece by piece."""
     digest = hashlib.sha256()
-    for message in _messages(header, parts):
+    for message in _messages(header, kept, parts):
         piece = frame(encode(message))
         digest.update(piece)
         yield piece
     yield frame(encode(BundleEnd(signer.sign(statement_message("bundle", digest.digest())))))
 
 
-def _messages(header: BundleHeader, parts: Iterable[tuple[Batch, ...]]) -> Iterator[Message]:
+def _messages(
+    header: BundleHeader, kept: Iterable[BundleKept], parts: Iterable[tuple[Batch, ...]]
+) -> Iterator[Message]:
     yield header
+    yield from kept
     for batches in parts:
         yield BundlePart(batches)
 
@@ -85,6 +113,8 @@ def _parts(contents: Iterator[bytes]) -> Iterator[tuple[Batch, ...]]:
         message = _decode(content)
         if isinstance(message, BundlePart):
             yield message.batches
+        elif isinstance(message, BundleKept):
+            continue
         elif isinstance(message, BundleEnd):
             return
         else:
@@ -92,7 +122,21 @@ def _parts(contents: Iterator[bytes]) -> Iterator[tuple[Batch, ...]]:
     raise RefusalError("bundle_truncated", "the bundle ends before its last part: copy the file again")
 
 
-def _decode(content: bytes) -> BundleHeader | BundlePart | BundleEnd:
+def read_kept(data: bytes) -> tuple[list[KeptEntry], list[SeenRow]]:
+    """Return what a bundle brings below its bases; raises RefusalError by name."""
+    kept: list[KeptEntry] = []
+    seen: list[SeenRow] = []
+    for content in unframe_all(data):
+        message = _decode(content)
+        if isinstance(message, BundleKept):
+            kept += message.kept
+            seen += message.seen
+        elif not isinstance(message, BundleHeader):
+            break
+    return kept, seen
+
+
+def _decode(content: bytes) -> BundleHeader | BundleKept | BundlePart | BundleEnd:
     try:
         return _decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

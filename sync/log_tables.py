@@ -16,6 +16,7 @@ from sync.entry import Entry, genesis
 from sync.version_vector import Head
 
 ZERO_DIGEST: Final = bytes(32)
+_SEQ_MAX: Final = 1 << 62
 
 
 class StreamRow(NamedTuple):
@@ -225,13 +226,11 @@ class LogTables:
         """Yield stored entries of a stream above a sequence number, decoded."""
         while True:
             rows = self._connection.execute(
-                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ?"
+                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ? AND seq <= ?"
                 " ORDER BY seq LIMIT 1000",
-                (row.scope_no, row.stream_no, after_seq),
+                (row.scope_no, row.stream_no, after_seq, _SEQ_MAX if upto_seq is None else upto_seq),
             ).fetchall()
             for seq, digest, body in rows:
-                if upto_seq is not None and seq > upto_seq:
-                    return
                 yield self._entry(row.stream, bytes(body), bytes(digest))
                 after_seq = seq
             if len(rows) < 1000:
@@ -264,6 +263,46 @@ class LogTables:
             (row.scope_no, row.stream_no, seq),
         ).fetchall()
         return {str(writer): int(seen) for writer, seen in rows}
+
+    def seen_upto(self, row: StreamRow, upto_seq: int) -> list[tuple[int, str, int]]:
+        """Return what a stream told up to a place that it had seen: (its seq, writer, seen seq), in order."""
+        rows = self._connection.execute(
+            "SELECT seq, writer, seen_seq FROM seen WHERE scope_no = ? AND stream_no = ? AND seq <= ?"
+            " ORDER BY seq, writer",
+            (row.scope_no, row.stream_no, upto_seq),
+        ).fetchall()
+        return [(seq, writer, seen) for seq, writer, seen in rows]
+
+    def put_seen(self, row: StreamRow, seq: int, writer: str, seen_seq: int) -> None:
+        """Note a component of a stream's vector."""
+        self._connection.execute(
+            "INSERT INTO seen (scope_no, stream_no, writer, seq, seen_seq) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (row.scope_no, row.stream_no, writer, seq, seen_seq),
+        )
+
+    def delete_seen(self, row: StreamRow, places: Iterable[tuple[str, int]]) -> None:
+        """Forget components of a stream's vector, each named by (writer, the stream's seq)."""
+        self._connection.executemany(
+            "DELETE FROM seen WHERE scope_no = ? AND stream_no = ? AND writer = ? AND seq = ?",
+            [(row.scope_no, row.stream_no, writer, seq) for writer, seq in places],
+        )
+
+    def stored_upto(self, row: StreamRow, upto_seq: int) -> list[int]:
+        """Return the sequence numbers of a stream's stored entries up to a place, in order."""
+        rows = self._connection.execute(
+            "SELECT seq FROM entry WHERE scope_no = ? AND stream_no = ? AND seq <= ? ORDER BY seq",
+            (row.scope_no, row.stream_no, upto_seq),
+        ).fetchall()
+        return [seq for (seq,) in rows]
+
+    def put_kept(self, row: StreamRow, seq: int, digest: bytes, body: bytes) -> Entry:
+        """Store one entry below a stream's base and return it."""
+        self._connection.execute(
+            "INSERT INTO entry (scope_no, stream_no, seq, digest, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (row.scope_no, row.stream_no, seq, digest, body),
+        )
+        return self._entry(row.stream, body, digest)
 
     def mark_inert(self, row: StreamRow, reasons: Iterable[tuple[int, str]]) -> None:
         """Note entries that are stored but not folded, with the reason."""

@@ -78,6 +78,35 @@ class Batch(Message, frozen=True):
         return Stream(Scope(self.scope), NodeId(self.node), self.incarnation)
 
 
+class StreamBase(Message, frozen=True):
+    """Where a stream begins for a replica that holds an opening balance instead of the entries up to here."""
+
+    scope: Code
+    writer: Code
+    seq: Count
+    digest: Digest
+
+
+class KeptEntry(Message, frozen=True):
+    """An entry at or below its stream's base that still matters."""
+
+    scope: Code
+    writer: Code
+    seq: Count
+    digest: Digest
+    body: bytes
+
+
+class SeenRow(Message, frozen=True):
+    """A component of a stream's vector from one of its entries on: what the vectors of kept entries are made of."""
+
+    scope: Code
+    writer: Code
+    seq: Count
+    of_writer: Code
+    seen_seq: Count
+
+
 class Refusal(Message, frozen=True):
     """A stream that was refused, by name; the others go on."""
 

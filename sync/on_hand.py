@@ -147,8 +147,13 @@ class Weighing:
         return weighed
 
     def _onwards(self, carried: Weighed) -> Weighed:
+        below, above = carried.below, carried.above
+        if not carried.observation.is_known_to(self._material.cut):
+            below, above = self._widening.get(carried.observation.id, (0, 0))
         weighed = msgspec.structs.replace(
             carried,
+            below=below,
+            above=above,
             doubts=list(carried.doubts),
             late=list(carried.late),
             backdated=list(carried.backdated),
@@ -166,7 +171,7 @@ class Weighing:
         What is after it is still here or was unknown to no one; what is between its prior and it follows
         from all that is after the prior.
         """
-        if self._reaches_below(observation):
+        if self.reaches_below(observation):
             self.reaching_below.add(observation.id)
         prior = self._standing.prior(observation, self._relating.fixes)
         booked = self.total
@@ -185,7 +190,7 @@ class Weighing:
         weighed.between = booked - after_both
         return weighed
 
-    def _reaches_below(self, observation: Observation) -> bool:
+    def reaches_below(self, observation: Observation) -> bool:
         """Tell whether movements that are summed up and gone may lie after an observation, known or declared."""
         settled = self._material.settled
         if any(not _covers(line.basis_lo, settled) for line in observation.lines):
@@ -206,7 +211,12 @@ def _covers(vector: Vector, lower: Vector) -> bool:
 
 def _with_carried(found: Sequence[Observation], balance: KeyBalance, cut: Vector) -> list[Observation]:
     """Add what a balance carries; leave out what it no longer needed and a kept entry still tells."""
-    carried = {one.observation.id: one.observation for one in balance.carried}
+    carried = {
+        one.observation.id: one.observation
+        for one in balance.carried
+        # An entry above the cut speaks for itself: taken out, it is gone.
+        if any(knows(cut, *entry) for entry in one.observation.entries)
+    }
     merged = {one.id: one for one in found if not one.is_known_to(cut)}
     return list({**carried, **merged}.values())
 

@@ -45,12 +45,16 @@ def carry(
     cut: Vector,
     known_by_all: Vector | None = None,
     earlier: OpeningBalance | None = None,
+    *,
+    location: str | None = None,
+    whole: frozenset[Key] = frozenset(),
 ) -> Carried:
     """Carry everything at or below a causally closed cut; `earlier` is the balance on which the facts stand.
 
     `known_by_all` is the greatest vector that every stream which may still append a count is known to hold;
     by default all are taken to hold the cut. A count from a stream that held less than `known_by_all` is
-    reported as reaching below, and asks for an amended balance.
+    reported as reaching below, and asks for an amended balance. With `location` the facts are those of that
+    place's scope, so that goods which went elsewhere are not suspected here; `whole` are keys to be kept whole.
     """
     settled = {
         writer: min(seq, seq if known_by_all is None else known_by_all.get(writer, 0)) for writer, seq in cut.items()
@@ -62,7 +66,7 @@ def carry(
     observations: dict[Key, list[Observation]] = {}
     for key in sorted(held.keys):
         material = held.material(key)
-        balance = carry_key(material, held, settled)
+        balance = carry_key(material, held, settled) if key not in whole else None
         if balance is None:
             kept_whole.add(key)
             if material.balance is not None:
@@ -71,20 +75,24 @@ def carry(
         else:
             balances.append(balance)
             observations[key] = [one.observation for one in balance.carried]
-    kept = _must_keep(below, held, kept_whole, observations, settled)
+    kept = _must_keep(below, held, kept_whole, observations, settled, location)
     return Carried(OpeningBalance(dict(cut), settled, tuple(balances)), kept)
 
 
-def carry_key(material: KeyMaterial, held: FactSet, settled: Vector) -> KeyBalance | None:
+def carry_key(
+    material: KeyMaterial, held: FactSet, settled: Vector, *, is_amendment: bool = False
+) -> KeyBalance | None:
     """Return what is carried of one key; None where its entries must all stay.
 
     They stay while a session is open, or a zone was counted twice by people who did not know of each other:
-    what is believed there still depends on every movement.
+    what is believed there still depends on every movement. An amendment cannot bring entries back, and carries
+    what is believed now.
     """
     relating = held.relating
     derived = derive(material, relating)
     gathered, standing = derived.gathered, derived.standing
-    if gathered.incomplete or gathered.unopened or gathered.contested or derived.reaching_below:
+    is_unsettled = gathered.incomplete or gathered.unopened or gathered.contested or derived.reaching_below
+    if is_unsettled and not is_amendment:
         return None
     policy = held.rules.policy(material.key.product)
     is_manual = policy.disagreement is Disagreement.MANUAL
@@ -111,12 +119,34 @@ def carry_key(material: KeyMaterial, held: FactSet, settled: Vector) -> KeyBalan
     )
 
 
+def amend_key(below: KeyMaterial, held_below: FactSet, now: KeyMaterial, held: FactSet) -> KeyBalance:
+    """Return what a balance says when all is known that is known now.
+
+    `below` holds what lies at or below the cut with the resolutions in force, choices of persons that came later
+    left out; `now` the same movements with every count and every choice. Beside what would be carried at the cut
+    anyway it carries the observations that persons chose, and those above the cut that reach below it.
+    """
+    at_cut = carry_key(below, held_below, now.settled, is_amendment=True)
+    assert at_cut is not None
+    derived = derive(now, held.relating)
+    weighing = Weighing(now, held.relating, derived.gathered, derived.standing)
+    chosen = {one.observation.id: one for one in at_cut.carried}
+    targets = {one.observation for one in now.accepts}
+    for observation in derived.gathered.observations:
+        is_above = not observation.is_known_to(now.cut)
+        is_wanted = is_above and weighing.reaches_below(observation)
+        if observation.id in chosen or is_wanted or targets.intersection(observation.names):
+            chosen[observation.id] = weighing.weigh(observation)
+    return msgspec.structs.replace(at_cut, carried=tuple(chosen[name] for name in sorted(chosen)))
+
+
 def _must_keep(
     below: Sequence[Fact],
     held: FactSet,
     kept_whole: set[Key],
     observations: dict[Key, list[Observation]],
     settled: Vector,
+    location: str | None,
 ) -> frozenset[EntryRef]:
     kept: set[EntryRef] = set()
     live = {one.id for found in observations.values() for one in found}
@@ -132,7 +162,8 @@ def _must_keep(
                 # Plans of sessions, resolutions and clock fixes are few, and decide about entries still to come.
                 kept.add((fact.writer, fact.seq))
     for (_, product), papers in held.papers.items():
-        if _is_open(product, papers, held, observations, settled):
+        is_whole = any(Key(one.location, product) in kept_whole for one in papers)
+        if is_whole or _is_open(product, papers, held, observations, settled, location):
             kept.update((one.writer, one.seq) for one in papers)
     return frozenset(kept)
 
@@ -143,6 +174,7 @@ def _is_open(
     held: FactSet,
     observations: dict[Key, list[Observation]],
     settled: Vector,
+    location: str | None,
 ) -> bool:
     """Tell whether a transfer's papers may still matter: on the road, contested, or suspect at some count."""
     if sum(one.quantity for one in papers) != 0 or any(not knows(settled, one.writer, one.seq) for one in papers):
@@ -152,6 +184,8 @@ def _is_open(
         return True
     policy = held.rules.policy(product)
     for destination in destinations:
+        if location is not None and destination != location:
+            continue  # a count there judges it in its own scope
         key = Key(destination or "", product)
         receipts = [one for one in papers if one.reason != DISPATCH_REASON and one.location == destination]
         if key not in observations or not receipts:

@@ -55,12 +55,19 @@ class Organisation:
         self._version = -1
         self._authority: dict[Stream, Authority] = {}
         self._keys: dict[NodeId, bytes | None] = {}
+        self._newest: dict[tuple[type[Payload], str], Payload | None] = {}
 
     def forget(self) -> None:
         """Drop what was derived: after a rollback the same version may come to mean something else."""
         self._version = -1
         self._authority.clear()
         self._keys.clear()
+        self._newest.clear()
+
+    @property
+    def version(self) -> int:
+        """The version that the last `refresh` found; whoever folds has refreshed in the same transaction."""
+        return self._version
 
     def refresh(self, connection: Connection) -> int:
         """Forget what was derived from an older version of the organisation's scope; returns the version."""
@@ -70,6 +77,7 @@ class Organisation:
             self._version = version
             self._authority.clear()
             self._keys.clear()
+            self._newest.clear()
         return version
 
     def bump(self, connection: Connection) -> None:
@@ -115,8 +123,13 @@ class Organisation:
 
     def newest(self, connection: Connection, fact: type[FactT], subject: str) -> FactT | None:
         """Return the fact that holds for a subject; None where there is none."""
-        facts = self.all(connection, fact, subject)
-        return facts[-1] if facts else None
+        key = (fact, subject)
+        if key not in self._newest:
+            facts = self.all(connection, fact, subject)
+            self._newest[key] = facts[-1] if facts else None
+        found = self._newest[key]
+        assert found is None or isinstance(found, fact)
+        return found
 
     def newest_each(self, connection: Connection, fact: type[FactT]) -> dict[str, FactT]:
         """Return for every subject of a kind the fact that holds."""

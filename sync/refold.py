@@ -101,6 +101,10 @@ CORE_VIEWS: Final = (
     _plain("transfer", "scope_no, transfer, product, transit, state"),
     _plain("corrected_epoch", "scope_no, writer, clock_epoch"),
     _plain("conflict", "scope_no, conflict, code, status, subject, content"),
+    _plain("key_balance", "scope_no, product, cut_id, hlc_ms, hlc_counter, writer, seq, content"),
+    _plain("scope_cut", "scope_no, cut_id, heads, settled, parts, is_declared"),
+    _plain("cut_part", "scope_no, cut_id, part"),
+    _plain("cut_keep", "scope_no, cut_id, writer, first_seq, last_seq"),
 )
 """The projections of every replica. `wall_peak` only narrows a search and may hold more than is needed."""
 _REBUILT_ALONG: Final = ("wall_peak",)

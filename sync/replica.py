@@ -6,7 +6,7 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from schema.codec import encode_body, kind_of, verify_body
 from schema.database import Connection
@@ -25,6 +25,7 @@ from sync.signing import SigningKey, is_signed, seal_message
 from sync.verification import VerifiedBatch
 from sync.version_vector import Head, VersionVector
 
+FoldT = TypeVar("FoldT")
 UNKNOWN_KIND: Final = "unknown_kind"
 UNSETTLED: Final = "recovery_unsettled"
 
@@ -53,6 +54,10 @@ class Replica:
         for fold in self._folds:
             if isinstance(fold, Remembering):
                 fold.forget()
+
+    def fold(self, kind: type[FoldT]) -> FoldT:
+        """Return the fold of this kind."""
+        return next(fold for fold in self._folds if isinstance(fold, kind))
 
     def append(self, stream: Stream, payload: Payload, moment: Moment, operation: str = "") -> Entry:
         """Append one entry to an own stream and fold it; the caller commits, and only then is it a fact.
@@ -87,7 +92,7 @@ class Replica:
         self.log.insert(own, [entry], None, hlc)
         for row in news:
             self.log.announce(row)
-        self._fold_new(own, [entry], vector)
+        self._fold_new(own, [entry], vector, is_own=True)
         return entry
 
     def admit(self, batch: Batch) -> tuple[Batch, bytes, bytes] | None:
@@ -146,7 +151,16 @@ class Replica:
         self.log.insert(row, entries, verified.seal if is_whole else None, max(row.hlc, last.hlc))
         self._fold_new(row, entries, vector)
 
-    def _fold_new(self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int]) -> None:
+    def store_kept(self, row: StreamRow, seq: int, digest: bytes, body: bytes) -> None:
+        """Store and fold one entry that stays below a stream's base; its vector's components are here already."""
+        entry = self.log.put_kept(row, seq, digest, body)
+        vector = {**self.log.vector_at(row, seq)}
+        self.organisation.refresh(self.connection)
+        self._fold_new(row, [entry], vector)
+
+    def _fold_new(
+        self, row: StreamRow, entries: Sequence[Entry], vector: Mapping[str, int], *, is_own: bool = False
+    ) -> None:
         authority = self.organisation.authority(self.connection, row.stream)
         objections: list[tuple[int, str]] = []
         folded: list[Effective] = []
@@ -164,8 +178,12 @@ class Replica:
         if folded:
             self._apply(row, folded)
         recovered = [(e.body.seq, e.payload.digest) for e in entries if isinstance(e.payload, EntryRecovered)]
-        self.log.note_recovered(row, recovered)
-        self.settle_recovered(row.stream.scope, (*(e.digest for e in entries), *(d for _, d in recovered)))
+        if recovered:
+            self.log.note_recovered(row, recovered)
+        # Nobody can have recovered an entry that is only being written now.
+        arrived = [] if is_own else [e.digest for e in entries]
+        if arrived or recovered:
+            self.settle_recovered(row.stream.scope, (*arrived, *(d for _, d in recovered)))
 
     def settle_recovered(self, scope: str, digests: Iterable[bytes]) -> int:
         """Judge the recoveries of entries by their digests: each has effect once; returns how many changed.
@@ -251,9 +269,7 @@ class Replica:
         lost: list[Effective] = []
         marks: list[tuple[int, str]] = []
         recovered: list[bytes] = []
-        vector: Mapping[str, int] = self.log.vector_at(row, row.base.seq)
-        for entry in self.log.entries(row, row.base.seq):
-            vector = advance(vector, entry.body.seen)
+        for entry, vector in _with_vectors(self.log, row):
             seq = entry.body.seq
             if isinstance(entry.payload, EntryRecovered):
                 recovered.append(entry.payload.digest)
@@ -390,11 +406,20 @@ def effective_entries(connection: Connection) -> Iterator[Effective]:
             yield from stream_effective(log, row)
 
 
-def stream_effective(log: LogTables, row: StreamRow) -> Iterator[Effective]:
-    """Yield a stream's stored entries that are not inert, in order."""
-    inert = log.inert(row)
+def _with_vectors(log: LogTables, row: StreamRow) -> Iterator[tuple[Entry, Mapping[str, int]]]:
+    """Yield a stream's stored entries with their vectors, in order: those kept below its base first."""
+    if row.base.seq:
+        for entry in log.entries(row, 0, row.base.seq):
+            yield entry, log.vector_at(row, entry.body.seq)
     vector: Mapping[str, int] = log.vector_at(row, row.base.seq)
     for entry in log.entries(row, row.base.seq):
         vector = advance(vector, entry.body.seen)
+        yield entry, vector
+
+
+def stream_effective(log: LogTables, row: StreamRow) -> Iterator[Effective]:
+    """Yield a stream's stored entries that are not inert, in order."""
+    inert = log.inert(row)
+    for entry, vector in _with_vectors(log, row):
         if entry.body.seq not in inert and entry.payload is not None:
             yield as_effective(row.stream, row.stream_no, entry.body, entry.payload, vector, entry.digest)

@@ -305,6 +305,15 @@ def locate(replica: Replica, asked: ForkProbe) -> int:
     return next((seq for seq, d in asked.places if seq <= row.head.seq and replica.log.digest_at(row, seq) == d), 0)
 
 
+def left_out(replica: Replica, scope: str, theirs: VersionVector, only: NodeId | None = None) -> list[Refusal]:
+    """Return, by name, the streams of which the other side asks for entries that have left this replica."""
+    return [
+        Refusal(str(row.stream), row.base.seq, "pruned", "entries up to here are balanced: the hub still has them")
+        for row in replica.log.streams(scope)
+        if theirs.get(row.stream.writer, Head(0, b"")).seq < row.base.seq and only in {None, row.stream.node}
+    ]
+
+
 def reply(
     replica: Replica,
     request: Request,
@@ -327,6 +336,7 @@ def reply(
     batches = []
     room = min(request.bytes_max, BATCH_BYTES_MAX)
     has_more = False
+    gone: list[Refusal] = []
     for state in request.scopes:
         if state.scope not in may_read or not (state.own_only or may_read[state.scope]):
             raise RefusalError("scope_forbidden", f"the node {asker} may not hold the scope {state.scope}")
@@ -342,6 +352,7 @@ def reply(
         if room <= 0:
             has_more = has_more or any(h.seq > theirs.get(w, Head(0, b"")).seq for w, h in mine.items())
             continue
+        gone += left_out(replica, state.scope, theirs, only)
         found, more = replica.outgoing(state.scope, theirs, room, signer, only)
         batches += found
         has_more = has_more or more
@@ -355,7 +366,7 @@ def reply(
         tuple(vectors),
         tuple(batches),
         has_more,
-        tuple(refusals),
+        (*refusals, *gone),
         tuple((s.scope, digests[s.scope]) for s in request.scopes if not s.own_only and s.scope in digests),
         tuple((p.stream, locate(replica, p)) for p in request.probes),
     )

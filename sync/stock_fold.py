@@ -70,16 +70,29 @@ class StockFold:
         self._store = store
         self._rules = rules
 
-    def ingest(self, facts: Iterable[Fact]) -> FoldChanges:
-        """Fold facts that the store already holds and that were never ingested before, in any order."""
+    def ingest(self, facts: Iterable[Fact], below: Iterable[Fact] = ()) -> FoldChanges:
+        """Fold facts that the store already holds and that were never ingested before, in any order.
+
+        Those `below` lie at or below an opening balance that keeps them: what they bear on is derived afresh.
+        """
         work = _Work(self._store, self._rules)
         work.sort(facts)
+        for fact in below:
+            work.touch(fact)
         return work.finish()
 
     def rederive(self, keys: Iterable[Key]) -> FoldChanges:
         """Derive keys afresh from the store, with the transfers that touch them: after a change of settings."""
         work = _Work(self._store, self._rules)
         work.dirty.update(keys)
+        work.touch_transfers()
+        return work.finish()
+
+    def stand(self, keys: Iterable[Key], transfers: Iterable[TransferKey]) -> FoldChanges:
+        """Derive keys and transfers afresh on opening balances that were put below them."""
+        work = _Work(self._store, self._rules)
+        work.dirty.update(keys)
+        work.dirty_transfers.update(transfers)
         work.touch_transfers()
         return work.finish()
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from schema.catalogue import category_of
 from schema.database import Connection
 from schema.identity import Scope, scope_location
-from schema.kinds.organisation import LocationDefined, PolicySet
+from schema.kinds.organisation import FrontierDeclared, LocationDefined, OpeningBalance, PolicySet
 from sync.document_projection import DocumentProjection, RecordsChanged
 from sync.effective import Effective
 from sync.log_tables import LogTables
 from sync.organisation import Organisation
-from sync.stock_facts import AmbiguousPick, Disagreement, Key, Policy, Rules
+from sync.stock_facts import AmbiguousPick, Disagreement, Fact, Key, Policy, Rules
 from sync.stock_facts_of import stock_facts_of
 from sync.stock_fold import FoldChanges, StockFold
 from sync.stock_tables import StockTables
@@ -61,6 +61,12 @@ class StockProjection:
         self._organisation = organisation
         self._rules: Rules | None = None
         self._rules_version = -1
+        self._reaching: dict[Scope, set[str]] = {}
+
+    def take_reaching_below(self) -> dict[Scope, set[str]]:
+        """Return, once, the products by scope whose figure needs an amended opening balance from the hub."""
+        found, self._reaching = self._reaching, {}
+        return found
 
     def forget(self) -> None:
         """Forget the settings: records or policies changed."""
@@ -68,7 +74,10 @@ class StockProjection:
 
     def rules(self, connection: Connection) -> Rules:
         """Return the settings that the organisation's scope holds now."""
-        version = self._organisation.refresh(connection)
+        self._organisation.refresh(connection)
+        return self._rules_at(connection, self._organisation.version)
+
+    def _rules_at(self, connection: Connection, version: int) -> Rules:
         if self._rules is None or version != self._rules_version:
             policies = {
                 p.category: Policy(
@@ -90,6 +99,11 @@ class StockProjection:
         location = scope_location(scope)
         return None if location is None else StockTables(connection, scope_no, scope, location)
 
+    def _keep(self, tables: StockTables, scope: Scope, changes: FoldChanges) -> None:
+        tables.apply(changes)
+        if changes.reaching_below:
+            self._reaching.setdefault(scope, set()).update(key.product for key in changes.reaching_below)
+
     def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Fold new entries of one stream."""
         scope = entries[0].stream.scope
@@ -97,13 +111,43 @@ class StockProjection:
         if tables is None:
             self._follow_settings(connection, entries)
             return
-        batch = [(entry, stock_facts_of(entry)) for entry in entries]
-        batch = [(entry, facts) for entry, facts in batch if facts]
+        run: list[Effective] = []
+        for entry in entries:
+            if isinstance(entry.payload, OpeningBalance | FrontierDeclared):
+                self._fold(connection, tables, run)
+                run = []
+                self._stand(connection, tables, entry)
+            else:
+                run.append(entry)
+        self._fold(connection, tables, run)
+
+    def _fold(self, connection: Connection, tables: StockTables, entries: Sequence[Effective]) -> None:
+        batch = [(entry, facts) for entry in entries if (facts := stock_facts_of(entry))]
         if not batch:
             return
         tables.add_all(entries[0].stream_no, batch)
-        engine = StockFold(tables, self.rules(connection))
-        tables.apply(engine.ingest([fact for _, facts in batch for fact in facts]))
+        facts = [fact for _, facts in batch for fact in facts]
+        below: list[Fact] = []
+        if tables.balances.bound:
+            below = [fact for fact in facts if tables.lies_below(fact)]
+            facts = [fact for fact in facts if not tables.lies_below(fact)]
+            below = [fact for fact in below if not tables.is_history(fact)]
+        # Whoever stores entries has refreshed the organisation in this transaction.
+        engine = StockFold(tables, self._rules_at(connection, self._organisation.version))
+        self._keep(tables, entries[0].stream.scope, engine.ingest(facts, below))
+
+    def _stand(self, connection: Connection, tables: StockTables, entry: Effective) -> None:
+        scope = entry.stream.scope
+        location = scope_location(scope)
+        assert location is not None
+        if isinstance(entry.payload, FrontierDeclared):
+            tables.balances.declare(entry, entry.payload)
+        elif isinstance(entry.payload, OpeningBalance):
+            products = tables.balances.take(entry, entry.payload)
+            if products:
+                engine = StockFold(tables, self.rules(connection))
+                keys = [Key(location, product) for product in sorted(products)]
+                self._keep(tables, scope, engine.stand(keys, tables.transfers_of(products)))
 
     def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Take back the facts of entries that lost their authority."""
@@ -116,7 +160,7 @@ class StockProjection:
         for entry, facts in batch:
             tables.remove(entry.stream_no, entry, facts)
         engine = StockFold(tables, self.rules(connection))
-        tables.apply(engine.reconsider([fact for _, facts in batch for fact in facts]))
+        self._keep(tables, scope, engine.reconsider([fact for _, facts in batch for fact in facts]))
 
     def _follow_settings(self, connection: Connection, entries: Sequence[Effective]) -> None:
         if any(isinstance(entry.payload, PolicySet | LocationDefined) for entry in entries):
@@ -139,7 +183,7 @@ class StockProjection:
             keys = [Key(location, p) for (p,) in rows if wanted is None or p in wanted]
             if keys:
                 changes = StockFold(tables, self.rules(connection)).rederive(keys)
-                tables.apply(changes)
+                self._keep(tables, scope, changes)
                 done.append(changes)
         return done
 

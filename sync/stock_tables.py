@@ -15,6 +15,7 @@ from sync.conflicts import Conflict
 from sync.effective import Effective, as_effective
 from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
+from sync.standing_balances import StandingBalances
 from sync.stock_facts import (
     Accept,
     Classify,
@@ -37,20 +38,26 @@ from sync.transit import TransferState
 _FactT = TypeVar("_FactT", bound=Fact)
 _transfer_decoder = msgspec.msgpack.Decoder(TransferState)
 _conflict_decoder = msgspec.msgpack.Decoder(Conflict)
-_balance_decoder = msgspec.msgpack.Decoder(KeyBalance)
-_vector_decoder = msgspec.msgpack.Decoder(dict[str, int])
 _SQL_VARIABLES_MAX = 500
 
 
 class StockTables:
-    """Implements the count rules' store for one scope; made afresh for each batch, it remembers what it read."""
+    """Implements the count rules' store for one scope; made afresh for each batch, it remembers what it read.
 
-    def __init__(self, connection: Connection, scope_no: int, scope: Scope, location: str) -> None:
+    What an opening balance made history is not read; with `sees_history` all of it is, balances aside: so the hub
+    finds out what a balance should have said.
+    """
+
+    def __init__(
+        self, connection: Connection, scope_no: int, scope: Scope, location: str, *, sees_history: bool = False
+    ) -> None:
         self._connection = connection
         self._scope_no = scope_no
         self._scope = scope
-        self._location = location
+        self._location = self.location = location
         self._log = LogTables(connection)
+        self._sees_history = sees_history
+        self.balances = StandingBalances(connection, scope_no, location)
         self._key_nos: dict[str, int] = {}
         self._figures: dict[str, StoredFigure | None] = {}
         self._rows: dict[int, StreamRow] | None = None
@@ -238,20 +245,98 @@ class StockTables:
         )
 
     def opening_balance(self, key: Key) -> KeyBalance | None:
-        """Return what an opening balance carries of a key."""
-        row = self._connection.execute(
-            "SELECT content FROM key_balance WHERE scope_no = ? AND product = ?", (self._scope_no, key.product)
-        ).fetchone()
-        return None if row is None else _balance_decoder.decode(bytes(row[0]))
+        """Return what an opening balance carries of a key, with the cut at which it stands."""
+        if self._sees_history or key.location != self._location:
+            return None
+        stand = self.balances.of(key.product)
+        return None if stand is None else stand.balance
 
     def cut(self) -> tuple[Vector, Vector]:
-        """Return the cut below which entries were pruned, and what every stream was known to hold there."""
-        row = self._connection.execute(
-            "SELECT cut, settled FROM scope_cut WHERE scope_no = ?", (self._scope_no,)
-        ).fetchone()
-        if row is None:
-            return {}, {}
-        return _vector_decoder.decode(bytes(row[0])), _vector_decoder.decode(bytes(row[1]))
+        """Return nothing: each key's balance names its own cut."""
+        return {}, {}
+
+    def is_history(self, fact: Fact) -> bool:
+        """Tell whether an opening balance already says all that a fact says."""
+        if self._sees_history or not isinstance(fact, Movement | Count):
+            return False
+        return self.balances.hides(fact.product, fact.writer, fact.seq)
+
+    def lies_below(self, fact: Fact) -> bool:
+        """Tell whether a movement or count lies at or below the cut of its product's balance."""
+        return isinstance(fact, Movement | Count) and self.balances.covers(fact.product, fact.writer, fact.seq)
+
+    def transfers_of(self, products: Iterable[str]) -> list[TransferKey]:
+        """Return the transfers of some products that have a row."""
+        found: list[TransferKey] = []
+        for product in products:
+            rows = self._connection.execute(
+                "SELECT transfer FROM transfer WHERE scope_no = ? AND product = ?", (self._scope_no, product)
+            ).fetchall()
+            found += [(transfer, product) for (transfer,) in rows]
+        return found
+
+    def facts_at(self, stream_no: int, seq: int) -> Sequence[Fact]:
+        """Return what an entry says of stock, whether it is effective or not."""
+        return self._facts(stream_no, seq)
+
+    def drop(self, stream_no: int, seqs: Iterable[int]) -> tuple[set[str], set[TransferKey]]:
+        """Take entries of one stream that are about to leave out of every index; returns what they bore on."""
+        movements: set[tuple[int, int, int, int]] = set()
+        papers: set[tuple[int, str, str, int, int]] = set()
+        others: list[tuple[int, str, str, int, int]] = []
+        products: set[str] = set()
+        gathered = [(seq, fact) for seq in seqs for fact in self._facts(stream_no, seq)]
+        self._ensure_keys({f.product for _, f in gathered if isinstance(f, Movement | Count)})
+        for seq, fact in gathered:
+            if isinstance(fact, Movement):
+                movements.add((self._scope_no, self._key_nos[fact.product], stream_no, seq))
+                if fact.transfer is not None:
+                    papers.add((self._scope_no, fact.transfer, fact.product, stream_no, seq))
+            else:
+                others += [(self._scope_no, about, subject, stream_no, seq) for about, subject in _index(fact)]
+            if isinstance(fact, Movement | Count) and not isinstance(fact, Notice):
+                products.add(fact.product)
+        self._connection.executemany(
+            "DELETE FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq = ?", sorted(movements)
+        )
+        self._connection.executemany(
+            "DELETE FROM transfer_paper WHERE scope_no = ? AND transfer = ? AND product = ? AND stream_no = ?"
+            " AND seq = ?",
+            sorted(papers),
+        )
+        self._connection.executemany(
+            "DELETE FROM stock_fact WHERE scope_no = ? AND about = ? AND subject = ? AND stream_no = ? AND seq = ?",
+            others,
+        )
+        return products, {(transfer, product) for _, transfer, product, _, _ in papers}
+
+    def facts_in_sight(self) -> list[Fact]:
+        """Return every effective fact of the scope that no complete balance has made history."""
+        complete = self.balances.complete()
+        cut = complete.vector if complete is not None else {}
+        kept: dict[str, list[int]] = {}
+        for writer, first, last in self.balances.kept(complete.cut_id) if complete is not None else ():
+            kept.setdefault(writer, []).extend(range(first, last + 1))
+        found: list[Fact] = []
+        for row in self._stream_rows().values():
+            below = cut.get(row.stream.writer, 0)
+            inert = self._log.inert(row)
+            places = {*kept.get(row.stream.writer, ())}
+            places.update(
+                seq
+                for (seq,) in self._connection.execute(
+                    "SELECT DISTINCT seq FROM stock_fact WHERE scope_no = ? AND stream_no = ? AND seq <= ?"
+                    " AND about IN ('session', 'accept', 'clock', 'void', 'classify')",
+                    (self._scope_no, row.stream_no, below),
+                ).fetchall()
+            )
+            for seq in sorted(places):
+                if seq not in inert:
+                    found += self._facts(row.stream_no, seq)
+            for entry in self._log.entries(row, below):
+                if entry.body.seq not in inert:
+                    found += self._facts(row.stream_no, entry.body.seq)
+        return [fact for fact in found if not self.is_history(fact)]
 
     # Facts, read back from their entries.
 
@@ -310,7 +395,12 @@ class StockTables:
         if subject is not None:
             sql, parameters = f"{sql} AND subject = ?", (*parameters, subject)
         rows = self._connection.execute(f"{sql} ORDER BY stream_no, seq", parameters).fetchall()
-        return [fact for place in rows for fact in self._facts(*place) if isinstance(fact, kind)]
+        return [
+            fact
+            for place in rows
+            for fact in self._facts(*place)
+            if isinstance(fact, kind) and not self.is_history(fact)
+        ]
 
     def named_entries(self) -> Collection[tuple[str, int]]:
         """Return (writer, seq) of all entries that a VOID or CLASSIFY names, arrived or not."""
@@ -357,23 +447,38 @@ class StockTables:
         self._ensure_keys({key.product})
         key_no = self._key_nos[key.product]
         found: list[Movement] = []
+        stand = None if self._sees_history else self.balances.of(key.product)
         for stream_no, row in self._stream_rows().items():
-            after_seq = 0
+            after_seq = 0 if stand is None else stand.cut.get(row.stream.writer, 0)
+            if after_seq and stand is not None:
+                found += self._kept_movements(stand.cut_id, row, key, after_seq)
             if not_covered_by is not None:
                 covered = not_covered_by.get(row.stream.writer, 0)
                 if covered and self._latest_wall(row, covered) <= or_later_than_ms:
-                    after_seq = covered
+                    after_seq = max(after_seq, covered)
             places = self._connection.execute(
                 "SELECT DISTINCT seq FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq > ?",
                 (self._scope_no, key_no, stream_no, after_seq),
             ).fetchall()
             for (seq,) in places:
-                found += [
-                    fact
-                    for fact in self._facts(stream_no, seq)
-                    if isinstance(fact, Movement) and not isinstance(fact, Notice) and fact.product == key.product
-                ]
+                found += self._movements_in(stream_no, seq, key.product)
         return found
+
+    def _movements_in(self, stream_no: int, seq: int, product: str) -> list[Movement]:
+        return [
+            fact
+            for fact in self._facts(stream_no, seq)
+            if isinstance(fact, Movement) and not isinstance(fact, Notice) and fact.product == product
+        ]
+
+    def _kept_movements(self, cut_id: bytes, row: StreamRow, key: Key, below: int) -> list[Movement]:
+        places = self._connection.execute(
+            "SELECT DISTINCT m.seq FROM cut_keep k JOIN movement m ON m.scope_no = k.scope_no AND m.key_no = ?"
+            " AND m.stream_no = ? AND m.seq BETWEEN k.first_seq AND k.last_seq"
+            " WHERE k.scope_no = ? AND k.cut_id = ? AND k.writer = ? AND m.seq <= ? ORDER BY m.seq",
+            (self._key_nos[key.product], row.stream_no, self._scope_no, cut_id, row.stream.writer, below),
+        ).fetchall()
+        return [one for (seq,) in places for one in self._movements_in(row.stream_no, seq, key.product)]
 
     def _latest_wall(self, row: StreamRow, seq: int) -> int:
         """Return the latest wall-clock reading of a stream at or below a sequence number, or a later one."""
@@ -401,7 +506,9 @@ class StockTables:
                 found += [
                     fact
                     for fact in self._facts(*place)
-                    if isinstance(fact, Movement) and (fact.transfer, fact.product) == (transfer, product)
+                    if isinstance(fact, Movement)
+                    and (fact.transfer, fact.product) == (transfer, product)
+                    and not self.is_history(fact)
                 ]
         return found
 

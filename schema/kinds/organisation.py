@@ -104,13 +104,18 @@ class FrontierDeclared(Payload, frozen=True):
 class OpeningBalance(Payload, frozen=True):
     """The incremental state of a part of the keys at a cut, so that what lies below may be pruned.
 
-    `balances` is the count rules' own encoding, one element a key; `part` of `parts` keeps an entry small.
+    `balances` is the count rules' own encoding, one element a key; `part` of `parts` (from 0) keeps an entry small.
+    An amendment of some keys at the same cut has no parts. `settled` is what every stream was known to hold;
+    `kept` are the runs (writer, first, last) of entries at or below the cut that still tell something of stock,
+    in the parts before the first balance.
     """
 
     cut: tuple[tuple[Code, Count, bytes], ...]
     part: Count
     parts: Count
     balances: tuple[bytes, ...]
+    settled: Vector = ()
+    kept: tuple[tuple[Code, Count, Count], ...] = ()
 
 
 class EntryRecovered(Payload, frozen=True):

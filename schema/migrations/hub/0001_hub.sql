@@ -74,3 +74,11 @@ CREATE TABLE sale (
     PRIMARY KEY (scope_no, stream_no, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sale_by_date ON sale (business_date, scope_no);
+
+-- What each node stated of a scope's entries when it last spoke: below what all of them hold, movements may go.
+CREATE TABLE node_vector (
+    node TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (node, scope)
+) STRICT, WITHOUT ROWID;

@@ -53,6 +53,19 @@ CREATE TABLE shift (
     expected_minor INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- What entries that have left this node said of its shifts; it is part of the totals above.
+CREATE TABLE shift_below (
+    shift TEXT NOT NULL PRIMARY KEY,
+    business_date TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    float_minor INTEGER NOT NULL,
+    sales INTEGER NOT NULL DEFAULT 0,
+    sales_minor INTEGER NOT NULL DEFAULT 0,
+    refunds INTEGER NOT NULL DEFAULT 0,
+    refunds_minor INTEGER NOT NULL DEFAULT 0,
+    cash_minor INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE barcode (
     barcode TEXT NOT NULL,
     product TEXT NOT NULL,

@@ -78,16 +78,47 @@ CREATE TABLE conflict (
     PRIMARY KEY (scope_no, conflict)
 ) STRICT, WITHOUT ROWID;
 
--- What an opening balance carries of each key, and the cut at which it does (writer → seq, canonical bytes).
+-- What opening balances carry of each key: for each key the newest by (hlc, writer, seq) of its entry is in force.
 CREATE TABLE key_balance (
     scope_no INTEGER NOT NULL,
     product TEXT NOT NULL,
+    cut_id BLOB NOT NULL,
+    hlc_ms INTEGER NOT NULL,
+    hlc_counter INTEGER NOT NULL,
+    writer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
     content BLOB NOT NULL,
     PRIMARY KEY (scope_no, product)
 ) STRICT, WITHOUT ROWID;
 
+-- The cuts at which balances stand (writer → seq, canonical bytes), dated by the earliest of their entries.
 CREATE TABLE scope_cut (
-    scope_no INTEGER NOT NULL PRIMARY KEY,
-    cut BLOB NOT NULL,
-    settled BLOB NOT NULL
-) STRICT;
+    scope_no INTEGER NOT NULL,
+    cut_id BLOB NOT NULL,
+    hlc_ms INTEGER NOT NULL,
+    hlc_counter INTEGER NOT NULL,
+    writer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    heads BLOB NOT NULL,
+    settled BLOB NOT NULL,
+    parts INTEGER NOT NULL,
+    is_declared INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, cut_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cut_part (
+    scope_no INTEGER NOT NULL,
+    cut_id BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, cut_id, part)
+) STRICT, WITHOUT ROWID;
+
+-- Runs of entries at or below a cut that still tell something of stock.
+CREATE TABLE cut_keep (
+    scope_no INTEGER NOT NULL,
+    cut_id BLOB NOT NULL,
+    writer TEXT NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, cut_id, writer, first_seq)
+) STRICT, WITHOUT ROWID;
