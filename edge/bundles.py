@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.applying import Pace, apply_batches, keep_statements
-from edge.config import write_private
 from edge.node import RELEASE, Node
 from edge.sync_agent import subscriptions
-from schema.errors import RefusalError
+from schema.files import read_given, write_private
 from schema.identity import NodeId
-from sync.bundle import BundleHeader, read_bundle, write_bundle
+from sync.bundle import BundleHeader, parts_above, read_bundle, write_bundle
 from sync.messages import Batch, Refusal, scope_vector
-from sync.version_vector import Head
 
 PART_BYTES = 512 * 1024
 
@@ -28,20 +26,11 @@ def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
         for subscription in held:
             # What left this node lies below the hub's frontier: whoever lacks it gets it from the hub.
             rows = node.replica.log.streams(subscription.scope)
-            theirs: dict[str, Head] = {row.stream.writer: row.base for row in rows if row.base.seq}
+            theirs = {row.stream.writer: row.base for row in rows if row.base.seq}
             only = None if everything and not subscription.own_only else me
-            while True:
-                batches, _ = node.replica.outgoing(subscription.scope, theirs, PART_BYTES, node.signer, only)
-                if not batches:
-                    break
-                for batch in batches:
-                    row = node.replica.log.stream(batch.stream)
-                    last = batch.first_seq + len(batch.entries) - 1
-                    digest = node.replica.log.digest_at(row, last) if row else None
-                    assert digest is not None
-                    theirs[batch.stream.writer] = Head(last, digest)
-                    count += len(batch.entries)
-                yield tuple(batches)
+            for batches in parts_above(node.replica, subscription.scope, theirs, PART_BYTES, node.signer, only):
+                count += sum(len(batch.entries) for batch in batches)
+                yield batches
 
     with node.store.reading():
         held = subscriptions(node)
@@ -57,9 +46,7 @@ def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
 
 def import_bundle(node: Node, file: Path) -> tuple[int, list[Refusal]]:
     """Apply a bundle's entries of the scopes that this node holds; returns how many were new, and what was refused."""
-    if not file.is_file():
-        raise RefusalError("file_missing", f"there is no file {file}")
-    header, parts = read_bundle(file.read_bytes())
+    header, parts = read_bundle(read_given(file))
     scopes = {s.scope for s in subscriptions(node) if not s.own_only}
     stored = 0
     refusals: list[Refusal] = []

@@ -173,9 +173,12 @@ def _open_log(file: Path) -> IO[str]:
     """Open a log as text, also one that is packed with gzip."""
     import gzip
 
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return file.open(encoding="utf-8-sig", errors="replace", newline="")
+    try:
+        if file.suffix == ".gz":
+            return gzip.open(file, "rt", encoding="utf-8-sig", errors="replace", newline="")
+        return file.open(encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise RefusalError("file_unreadable", f"{file} cannot be read: {error.strerror}") from None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from edge.command_options import (
 )
 from schema.amounts import format_quantity, parse_money
 from schema.errors import RefusalError
+from schema.files import read_given
 
 if TYPE_CHECKING:
     from edge.counting import RecordedCount
@@ -396,10 +397,7 @@ def count_import(
     """Record the counts of a spreadsheet: all its lines, or none and every fault by its line."""
     from edge.counting import import_counts
 
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise RefusalError("file_unreadable", f"{file} cannot be read: {error.strerror}") from None
+    content = read_given(file)
     with open_node(node) as opened:
         recorded = import_counts(opened, file.name, content, session=session, operator=operator)
         if as_json:

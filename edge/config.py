@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from schema.errors import RefusalError
+from schema.files import write_private
 from schema.identity import LocationId, NodeId, Scope, location_scope
 from sync.signing import SigningKey
 
@@ -81,18 +81,6 @@ def write_config(directory: Path, config: NodeConfig) -> None:
         if value is not None
     ]
     write_private(directory / CONFIG_FILE, "\n".join(lines).encode() + b"\n")
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that its owner alone may read, whole or not at all, and durably."""
-    temporary = path.with_suffix(path.suffix + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
 
 
 def read_key(directory: Path) -> SigningKey:

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.clock_source import ClockSource
-from edge.config import CONFIG_FILE, KEY_FILE, NodeConfig, write_config, write_private
+from edge.config import CONFIG_FILE, KEY_FILE, NodeConfig, write_config
 from edge.hub_line import HubLine, meet, read_problem
 from edge.node import RELEASE, Node
 from edge.store import foreseen
 from schema.codec import encode
 from schema.errors import RefusalError, TransientError
+from schema.files import write_private
 from sync.bundle import is_bundle_signed, read_bundle, read_kept
 from sync.clock import anchored, measure
 from sync.pruning import found

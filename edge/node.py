@@ -12,12 +12,13 @@ from typing import Final, NamedTuple, Self
 import msgspec
 
 from edge.clock_source import ClockSource, business_date, machine_clock
-from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key, write_private
+from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
 from edge.projections import index_barcodes, own_folds
 from edge.store import Store, foreseen
 from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
+from schema.files import write_private
 from schema.identity import LocationId, Scope, Stream, location_scope
 from schema.kinds.base import Payload
 from schema.rules.receipt_numbers import ReceiptNumber

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HubOption = Annotated[Path, typer.Option("--hub", envvar="EDGETILL_HUB", help="The hub's directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
 _HERE = Path("hub")
+EXIT_INCOMPLETE = 5
 
 
 def commands(app: typer.Typer) -> None:
@@ -64,6 +65,10 @@ def _hub_app() -> typer.Typer:
     operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
     operator.command("add")(add_operator)
     app.add_typer(operator, name="operator")
+    bundle = typer.Typer(help="What nodes bring and take on a USB stick.", no_args_is_help=True)
+    bundle.command("import")(import_bundle)
+    bundle.command("export")(export_bundle)
+    app.add_typer(bundle, name="bundle")
     return app
 
 
@@ -250,6 +255,42 @@ def add_operator(
         _write_json({"operator": operator, "number": number})
         return
     typer.echo(f"operator {number} is {operator}")
+
+
+def import_bundle(
+    file: Annotated[Path, typer.Argument(help="What `edgetill bundle export` wrote at a node.")],
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a node's bundle in, as if it had synced; the hub may be serving. Exit status 5: some were refused."""
+    from hub.bundles import import_bundle as take_in
+
+    with _opened(hub) as opened:
+        entries, refusals = take_in(opened, file)
+    if as_json:
+        _write_json({"entries": entries, "refusals": refusals})
+    else:
+        typer.echo(f"{entries} new entries from {file}")
+        for refusal in refusals:
+            typer.echo(f"  refused {refusal.stream} from {refusal.seq}: {refusal.message} [{refusal.code}]")
+    if refusals:
+        raise SystemExit(EXIT_INCOMPLETE)
+
+
+def export_bundle(
+    node: Annotated[str, typer.Argument(help="The id of the node that takes it.")],
+    file: Annotated[Path, typer.Argument(help="Where to write the bundle.")],
+    answering: Annotated[
+        Path | None, typer.Option(help="A bundle of that node: what it says that it has is left out.")
+    ] = None,
+    hub: HubOption = _HERE,
+) -> None:
+    """Write what a node may hold into a file for `edgetill bundle import`; operators' PINs travel by sync alone."""
+    from hub.bundles import export_bundle as write_out
+
+    with _opened(hub) as opened:
+        entries = write_out(opened, node, file, answering)
+    typer.echo(f"{entries} entries in {file}")
 
 
 def token(

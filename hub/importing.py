@@ -15,6 +15,7 @@ from hub.operators import make_verifier, record_operator
 from schema import sample
 from schema.catalogue import PriceStep, Product, UnitFactor
 from schema.errors import RefusalError
+from schema.files import read_given
 from schema.identity import ORG, LocationId, OperatorId, ProductId, Scope, Stream, location_scope
 from schema.kinds.balances import BalanceOpened
 from schema.kinds.base import StockMove
@@ -78,9 +79,8 @@ def read_existing(replica: Replica) -> Existing:
 
 def preview(hub: Hub, kind: ImportKind, path: Path, **settings: object) -> Imported:
     """Read and check a file against what the organisation has; raises RefusalError with every finding."""
-    if not path.is_file():
-        raise RefusalError("file_missing", f"there is no file {path}")
-    if path.stat().st_size > FILE_BYTES_MAX:
+    content = read_given(path)
+    if len(content) > FILE_BYTES_MAX:
         raise RefusalError("file_too_large", f"{path} is larger than 64 MB: split it")
     with hub.store.snapshot() as replica:
         existing = read_existing(replica)
@@ -88,7 +88,7 @@ def preview(hub: Hub, kind: ImportKind, path: Path, **settings: object) -> Impor
     assert isinstance(overrides, Mapping)
     return check_import(
         kind,
-        read_table(path.name, path.read_bytes()),
+        read_table(path.name, content),
         existing,
         overrides=overrides,
         defaults=ImportDefaults(location=str(settings.get("location") or "")),

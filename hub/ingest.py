@@ -87,14 +87,19 @@ class Ingest:
         """
         if not credentials.node or not credentials.signature or not 0 < len(credentials.nonce) <= 64:
             raise RefusalError("credentials_missing", "the request does not say who signed it")
-        with self._store.snapshot() as replica:
-            standing = read_standing(replica, NodeId(credentials.node))
+        standing = self._standing(credentials.node)
         hub = self._signer.node
         if not is_request_signed(standing.key, hub, path, body, credentials.nonce, credentials.signature):
             raise RefusalError("signature_invalid", "the request's signature does not fit it")
-        if standing.is_revoked:
-            raise RefusalError("node_revoked", f"the node {standing.node} has left the organisation")
-        return standing
+        return _who_stays(standing)
+
+    def _standing(self, node: str) -> Standing:
+        with self._store.snapshot() as replica:
+            return read_standing(replica, NodeId(node))
+
+    def standing_of(self, node: str) -> Standing:
+        """Return a node that may take part; raises RefusalError `node_unknown` or `node_revoked`."""
+        return _who_stays(self._standing(node))
 
     def handle(self, credentials: Credentials, body: bytes, received_ms: int) -> bytes:
         """Answer one request; raises RefusalError for what is wrong with it as a whole, TransientError when busy."""
@@ -111,14 +116,7 @@ class Ingest:
         for state in request.scopes:
             if state.scope not in may_read or not (state.own_only or may_read[state.scope]):
                 raise RefusalError("scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}")
-        refusals: list[Refusal] = []
-        stored = 0
-        for batch in request.batches:
-            try:
-                self._check_scope(batch, standing)
-                stored += self._take(batch)
-            except RefusalError as error:
-                refusals.append(self._refuse(batch, error, received_ms))
+        stored, refusals = self.take(request.batches, standing, received_ms)
         measurement = self._measure(request, credentials.nonce, received_ms, len(body))
         with self._store.snapshot() as replica:
             response = reply(
@@ -135,6 +133,18 @@ class Ingest:
             vectors = _stated_vectors(replica, request)
         response = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
         return self._answered(request, response, vectors, stored, measurement, received_ms, len(body))
+
+    def take(self, batches: Sequence[Batch], standing: Standing, noted_ms: int) -> tuple[int, list[Refusal]]:
+        """Store what a node brings; a stream that is refused is named and the others go on. Returns entries stored."""
+        stored = 0
+        refusals: list[Refusal] = []
+        for batch in batches:
+            try:
+                self._check_scope(batch, standing)
+                stored += self._take(batch)
+            except RefusalError as error:
+                refusals.append(self._refuse(batch, error, noted_ms))
+        return stored, refusals
 
     def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
         after_ms = dict(request.topics).get(OPERATORS_TOPIC)
@@ -242,6 +252,12 @@ class Ingest:
         if is_replay:
             return None
         return self._clock_fixes.judge(self._store, request, received_ms, size)
+
+
+def _who_stays(standing: Standing) -> Standing:
+    if standing.is_revoked:
+        raise RefusalError("node_revoked", f"the node {standing.node} has left the organisation")
+    return standing
 
 
 def _stated_vectors(replica: Replica, request: Request) -> dict[str, dict[str, int]]:

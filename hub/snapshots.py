@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from hub.store import HubStore
 from schema.identity import ORG, LocationId, location_scope
-from sync.bundle import BundleHeader, BundleKept, write_bundle
+from sync.bundle import BundleHeader, BundleKept, parts_above, write_bundle
 from sync.messages import Batch, KeptEntry, SeenRow, scope_vector
 from sync.pruning import foundation
 from sync.replica import Replica
@@ -78,17 +78,7 @@ class Snapshots:
     ) -> Iterator[tuple[Batch, ...]]:
         for scope in scopes:
             theirs = {writer: head for (of, writer), head in starts.items() if of == scope}
-            while True:
-                batches, _ = replica.outgoing(scope, theirs, PART_BYTES, self._signer)
-                if not batches:
-                    break
-                for batch in batches:
-                    yield (batch,)
-                    row = replica.log.stream(batch.stream)
-                    last = batch.first_seq + len(batch.entries) - 1
-                    digest = replica.log.digest_at(row, last) if row else None
-                    assert digest is not None
-                    theirs[batch.stream.writer] = Head(last, digest)
+            yield from parts_above(replica, scope, theirs, PART_BYTES, self._signer)
 
 
 def _kept(kept: Sequence[KeptEntry], seen: Sequence[SeenRow]) -> Iterator[BundleKept]:

@@ -203,6 +203,12 @@ def _as_ours(error: Exception) -> EdgetillError | None:
         return RefusalError("entry_unstorable", "an entry holds text that this database cannot store")
     if "OperationalError" in names and re.search(r"locked|busy|could not serialize|deadlock", text):
         return TransientError("store_busy", "the store is busy: try again")
+    if re.search(r"disk is full|No space left", text):
+        return TransientError("store_full", "the hub's disk is full: nothing was recorded; free some space")
+    if "OperationalError" in names and re.search(r"readonly|read-only|unable to open", text):
+        return TransientError("store_read_only", "the hub's database is read-only: nothing was recorded")
+    if "OperationalError" in names and "disk I/O" in text:
+        return CorruptionError("store_damaged", f"the hub's disk fails: {text}")
     if "DatabaseError" in names and re.search(r"malformed|not a database", text):
         return CorruptionError("store_corrupt", f"the store contradicts itself: {text}")
     return None

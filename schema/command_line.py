@@ -9,7 +9,7 @@ import typer
 
 from schema.errors import CorruptionError, EdgetillError, RefusalError, TransientError
 
-EXIT_REFUSED, EXIT_CORRUPT, EXIT_BUSY = 1, 3, 4
+EXIT_REFUSED, EXIT_CORRUPT, EXIT_BUSY, EXIT_INTERRUPTED = 1, 3, 4, 130
 
 
 def build() -> typer.Typer:
@@ -34,3 +34,9 @@ def main() -> None:
         code = {RefusalError: EXIT_REFUSED, CorruptionError: EXIT_CORRUPT, TransientError: EXIT_BUSY}
         sys.stderr.write(f"edgetill: {error.message} [{error.code}]\n")
         raise SystemExit(next((c for t, c in code.items() if isinstance(error, t)), EXIT_REFUSED)) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"edgetill: {where}{error.strerror or error} [system]\n")
+        raise SystemExit(EXIT_REFUSED) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None

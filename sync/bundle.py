@@ -28,7 +28,9 @@ from sync.messages import (
     frame,
     unframe_all,
 )
+from sync.replica import Replica
 from sync.signing import SigningKey, is_signed, statement_message
+from sync.version_vector import Head, VersionVector
 
 
 class BundleHeader(Message, frozen=True, tag="header"):
@@ -85,6 +87,26 @@ def write_bundle(
         digest.update(piece)
         yield piece
     yield frame(encode(BundleEnd(signer.sign(statement_message("bundle", digest.digest())))))
+
+
+def parts_above(
+    replica: Replica,
+    scope: str,
+    theirs: VersionVector,
+    bytes_max: int,
+    signer: SigningKey | None,
+    only_node: NodeId | None = None,
+) -> Iterator[tuple[Batch, ...]]:
+    """Yield, in parts of bounded size, all that a reader lacks who holds `theirs` of a scope."""
+    known = dict(theirs)
+    while batches := replica.outgoing(scope, known, bytes_max, signer, only_node)[0]:
+        yield tuple(batches)
+        for batch in batches:
+            row = replica.log.stream(batch.stream)
+            last = batch.first_seq + len(batch.entries) - 1
+            digest = replica.log.digest_at(row, last) if row else None
+            assert digest is not None, "what was just cut from the log has a digest there"
+            known[batch.stream.writer] = Head(last, digest)
 
 
 def _messages(

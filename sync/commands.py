@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from schema.errors import RefusalError
+from schema.files import read_given
 from sync.stock_facts import AmbiguousPick, Disagreement
 
 
@@ -42,11 +43,7 @@ def fold(
 
     from sync.count_cases import Overrides, fold_case, read_cases
 
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise RefusalError("count-case", f"The file {file} cannot be read: {error.strerror}.") from None
-    cases = read_cases(content, Overrides(policy, tolerance, ambiguous))
+    cases = read_cases(read_given(file), Overrides(policy, tolerance, ambiguous))
     if case is not None:
         cases = [one for one in cases if one.id == case]
         if not cases:

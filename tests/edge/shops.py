@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from edge.clock_source import ScriptedClock
-from edge.config import KEY_FILE, NodeConfig, write_config, write_private
+from edge.config import KEY_FILE, NodeConfig, write_config
 from edge.node import Node
 from edge.selling import Completed, LineRequest, sell
 from schema.catalogue import PriceStep, Product, UnitFactor, encode_timeline
+from schema.files import write_private
 from schema.identity import ORG, ProductId, Stream
 from schema.kinds.base import Payload
 from schema.kinds.organisation import (

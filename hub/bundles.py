@@ -1,0 +1,68 @@
+"""Bundles at the hub: a node's stick is taken in like its session, and what the node lacks goes back on it.
+
+Operators' keys and PIN verifiers are left out of a file: a stick gets lost, so they travel over the line alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hub.service import Hub
+from schema.errors import RefusalError
+from schema.files import read_given, write_private
+from schema.identity import ORG, NodeId, location_scope
+from sync.bundle import BundleHeader, parts_above, read_bundle, write_bundle
+from sync.messages import Batch, Refusal, scope_vector
+from sync.version_vector import VersionVector
+
+PART_BYTES = 512 * 1024
+
+
+def import_bundle(hub: Hub, file: Path) -> tuple[int, list[Refusal]]:
+    """Store what a node's bundle brings; returns how many entries were new, and which streams were refused.
+
+    Raises RefusalError by name, of the writer (`node_unknown`, `node_revoked`) or the file; what stood in whole
+    parts before a file's broken end is kept.
+    """
+    header, parts = read_bundle(read_given(file))
+    if header.writer == hub.identity.node:
+        raise RefusalError("bundle_own", "this bundle was written here: import it at a node")
+    standing = hub.ingest.standing_of(header.writer)
+    stored = 0
+    refusals: list[Refusal] = []
+    for batches in parts:
+        found, refused = hub.ingest.take(batches, standing, hub.now_ms())
+        stored += found
+        refusals += refused
+    return stored, refusals
+
+
+def export_bundle(hub: Hub, node: str, file: Path, answering: Path | None = None) -> int:
+    """Write what a node may hold into a file; returns how many entries.
+
+    `answering` is a bundle that the node wrote: what its header says that the node has is left out.
+    """
+    theirs: Mapping[str, VersionVector] = {}
+    if answering is not None:
+        asked, _ = read_bundle(read_given(answering))
+        if asked.writer != node:
+            raise RefusalError("bundle_other", f"{answering} was written by {asked.writer}, not by {node}")
+        theirs = {vector.scope: vector.vector for vector in asked.vectors if not vector.own_only}
+    count = 0
+    standing = hub.ingest.standing_of(node)
+    scopes = (ORG, location_scope(standing.location))
+    with hub.store.snapshot() as replica:
+
+        def parts() -> Iterator[tuple[Batch, ...]]:
+            nonlocal count
+            for scope in scopes:
+                for batches in parts_above(replica, scope, theirs.get(scope, {}), PART_BYTES, hub.identity.signer):
+                    count += sum(len(batch.entries) for batch in batches)
+                    yield batches
+
+        vectors = tuple(scope_vector(scope, replica.log.heads(scope)) for scope in scopes)
+        header = BundleHeader(1, hub.release, hub.identity.node, NodeId(node), hub.now_ms(), vectors)
+        content = b"".join(write_bundle(header, parts(), hub.identity.signer))
+    write_private(file, content)
+    return count
