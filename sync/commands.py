@@ -47,7 +47,7 @@ def fold(
     if case is not None:
         cases = [one for one in cases if one.id == case]
         if not cases:
-            raise RefusalError("count-case", f"The file {file} holds no case {case}.")
+            raise RefusalError("case_malformed", f"The file {file} holds no case {case}.")
     is_for_reading = sys.stdout.isatty() and not as_json
     for one in cases:
         line = msgspec.json.encode(fold_case(one))

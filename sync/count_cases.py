@@ -408,4 +408,4 @@ def _shown(value: object) -> str:
 
 
 def _refusal(sentence: str) -> RefusalError:
-    return RefusalError("count-case", f"{sentence[0].upper()}{sentence[1:]}.")
+    return RefusalError("case_malformed", f"{sentence[0].upper()}{sentence[1:]}.")
