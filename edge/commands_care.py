@@ -66,16 +66,22 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
 def doctor(
     node: NodeOption = HERE,
     mend: Annotated[bool, typer.Option("--mend", help="Put figures that differ back to what the log gives.")] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="With --mend: a bundle of the hub, to replace damaged entries.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Verify the file, the log's chains and seals, and every figure against the log."""
-    from edge.doctor import examine
+    from edge.doctor import examine, put_back_entries
 
     with open_node(node) as opened:
+        replaced = put_back_entries(opened, source) if mend and source is not None else 0
         found = examine(opened, mend=mend)
     if as_json:
-        write_json({**_builtins(found), "entries_per_second": found.entries_per_second})
+        write_json({**_builtins(found), "entries_replaced": replaced, "entries_per_second": found.entries_per_second})
     else:
+        if replaced:
+            typer.echo(f"{replaced} damaged entries were put back from {source}")
         typer.echo(
             f"{found.streams} streams with {found.entries} entries and {found.seals} seals verified;"
             f" {found.refolded} entries folded anew, {found.entries_per_second} a second"

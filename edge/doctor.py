@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,9 @@ from edge.cache import restoring
 from edge.node import Node
 from edge.projections import index_barcodes, own_folds
 from schema.database import migrate, read_migrations
+from schema.files import read_given
+from schema.identity import Stream
+from sync.bundle import read_bundle
 from sync.log_tables import LogTables
 from sync.organisation import Organisation
 from sync.refold import (
@@ -25,6 +29,7 @@ from sync.refold import (
     compare,
     find_bad_seals,
     find_damage,
+    put_back,
     replace_projections,
 )
 from sync.replica import Replica
@@ -107,7 +112,7 @@ class Examination(msgspec.Struct, frozen=True):
 def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Examination:
     """Verify the file, the chains and seals, and every projection against the log; `mend` puts the rebuilt in place.
 
-    The log is only read. A damaged chain is named with its range and left to the hub, which holds it; figures are
+    The log is only read. A damaged chain is named with its range (`put_back_entries` mends it); figures are
     not replaced while one is damaged, for they were folded from what the log had said. A pruned scope is refolded
     from what stands at its cut.
     """
@@ -154,6 +159,24 @@ def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Exam
     )  # fmt: skip
 
 
+def put_back_entries(node: Node, file: Path) -> int:
+    """Take damaged entries out of a bundle, which the hub or a neighbour wrote; returns how many were put back.
+
+    Raises RefusalError for a file that cannot be read. What the chain does not prove is left as it is.
+    """
+    _, parts = read_bundle(read_given(file))
+    log = LogTables(node.connection)
+    rows = [row for scope in sorted(log.scopes()) for row in log.streams(scope)]
+    damaged = {row.stream: row for row in rows if find_damage(node.connection, row) is not None}
+    brought: dict[Stream, dict[int, bytes]] = {stream: {} for stream in damaged}
+    for batches in parts:
+        for batch in batches:
+            if batch.stream in brought:
+                brought[batch.stream].update(enumerate(batch.entries, batch.first_seq))
+    with node.write():
+        return sum(put_back(node.connection, row, brought[stream]) for stream, row in damaged.items())
+
+
 def _check_file(node: Node) -> list[Finding]:
     try:
         rows = node.connection.execute("PRAGMA integrity_check(20)").fetchall()
@@ -178,7 +201,8 @@ def _check_log(node: Node, log: LogTables, findings: list[Finding]) -> tuple[lis
                     Finding(
                         damage.code,
                         f"{damage.message}: entries {damage.first_seq} to {damage.last_seq} of {damage.stream}"
-                        " are to be fetched again from the hub",
+                        f" are to come again from the hub, by `edgetill hub bundle export {node.config.node} FILE`"
+                        " there and `edgetill doctor --mend --from FILE` here",
                     )
                 )
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import ssl
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 import msgspec
@@ -27,6 +27,17 @@ from sync.transport import (
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 60.0
+REPLY_BYTES_MAX: Final = FRAME_BYTES_MAX * 2
+RESOURCE_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""A whole snapshot comes at once where the hub has no longer the one that was begun."""
+
+
+class Reply(NamedTuple):
+    """What the hub answered, with its whole body."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
 
 
 class HubLine:
@@ -59,22 +70,25 @@ class HubLine:
         """Send a body that proves who asks."""
         return self.post(path, body, sign_request(signer, hub, path, body, secrets.token_hex(8)))
 
-    def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
         """Ask for a resource; the caller reads status and body."""
-        return self._request("GET", path, b"", headers or {})
+        return self._request("GET", path, b"", headers or {}, RESOURCE_BYTES_MAX)
 
-    def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    def _request(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], bytes_max: int = REPLY_BYTES_MAX
+    ) -> Reply:
         if method == "POST":
             headers = {**headers, "content-type": CONTENT_TYPE}
         try:
-            response = self._client.request(method, path, content=body or None, headers=headers)
+            with self._client.stream(method, path, content=body or None, headers=headers) as response:
+                content = _read_bounded(response, bytes_max)
         except httpx.TransportError as error:
             raise TransientError("hub_unreachable", f"the hub at {self.address} cannot be reached: {error}") from error
         self.bytes_sent += len(body) + _head_bytes(response.request.headers)
-        self.bytes_received += len(response.content) + _head_bytes(response.headers)
-        return response
+        self.bytes_received += len(content) + _head_bytes(response.headers)
+        return Reply(response.status_code, response.headers, content)
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: Reply) -> bytes:
         if response.status_code == 429:
             raise TransientError(
                 "hub_busy", f"the hub is busy; it asks to wait {response.headers.get('retry-after')} s"
@@ -83,8 +97,6 @@ class HubLine:
             raise TransientError("hub_failing", f"the hub failed with status {response.status_code}")
         if response.status_code >= 400:
             raise read_problem(response)
-        if len(response.content) > FRAME_BYTES_MAX * 2:
-            raise RefusalError("reply_too_large", "the hub's reply is larger than a node takes")
         return response.content
 
     def close(self) -> None:
@@ -92,11 +104,21 @@ class HubLine:
         self._client.close()
 
 
-def read_problem(response: httpx.Response) -> RefusalError:
+def _read_bounded(response: httpx.Response, bytes_max: int) -> bytes:
+    """Read a body as it came, never more than a node takes, whatever its head declares."""
+    content = bytearray()
+    for chunk in response.iter_raw():
+        content += chunk
+        if len(content) > bytes_max:
+            raise RefusalError("reply_too_large", "the hub's reply is larger than a node takes")
+    return bytes(content)
+
+
+def read_problem(response: Reply) -> RefusalError:
     """Return the refusal that a response tells of."""
     try:
         problem = msgspec.msgpack.decode(response.content, type=Problem)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return RefusalError("hub_refused", f"the hub refused with status {response.status_code}")
     return RefusalError(problem.code, problem.message)
 
@@ -118,15 +140,19 @@ def meet(address: str, expected_fingerprint: str) -> OrganisationCard:
     Raises RefusalError `hub_untrusted` when the key, or the certificate authority, is another.
     """
     try:
-        with httpx.Client(verify=False, timeout=CONNECT_S, trust_env=False) as client:  # noqa: S501 - pinned below
-            response = client.get(address.rstrip("/") + ORGANISATION_PATH)
+        url = address.rstrip("/") + ORGANISATION_PATH
+        with (
+            httpx.Client(verify=False, timeout=CONNECT_S, trust_env=False) as client,  # noqa: S501 - pinned below
+            client.stream("GET", url) as response,
+        ):
+            content = _read_bounded(response, REPLY_BYTES_MAX)
     except httpx.TransportError as error:
         raise TransientError("hub_unreachable", f"the hub at {address} cannot be reached: {error}") from error
     except httpx.UnsupportedProtocol:
         raise RefusalError("address_invalid", f"{address} is no address of a hub: write https://host:port") from None
     try:
-        card = msgspec.msgpack.decode(response.content, type=OrganisationCard)
-    except msgspec.MsgspecError:
+        card = msgspec.msgpack.decode(content, type=OrganisationCard)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise RefusalError("hub_untrusted", f"what answers at {address} is no hub") from None
     if fingerprint(card.public_key) != expected_fingerprint or node_id(card.public_key) != card.hub:
         raise RefusalError("hub_untrusted", "the hub's key is not the one that the invitation names")

@@ -67,7 +67,7 @@ def join(
         sent_ms = clock().wall_ms
         proof = signer.sign(enrol_proof(invitation.code, signer.public))
         request = EnrolRequest(invitation.code, signer.public, proof, RELEASE, sent_ms)
-        answer = msgspec.msgpack.decode(line.post(ENROL_PATH, encode(request)), type=EnrolResponse)
+        answer = _read_enrolment(line.post(ENROL_PATH, encode(request)))
         received_ms = clock().wall_ms
         if answer.root_key != card.public_key or answer.node != signer.node:
             raise RefusalError("hub_untrusted", "the hub enrolled another node, or names another organisation")
@@ -89,6 +89,13 @@ def join(
     finally:
         line.close()
     return Joined(config.node, config.name, config.location, config.till, config.organisation, passphrase)
+
+
+def _read_enrolment(content: bytes) -> EnrolResponse:
+    try:
+        return msgspec.msgpack.decode(content, type=EnrolResponse)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RefusalError("hub_refused", "the hub's answer to the invitation cannot be read") from None
 
 
 def _key(directory: Path) -> SigningKey:
@@ -132,7 +139,10 @@ def _download(directory: Path, line: HubLine, signer: SigningKey, hub: str, prog
             file.write(response.content)
             file.flush()
             done += len(response.content)
-            total = int(response.headers["content-range"].rpartition("/")[2])
+            size = response.headers.get("content-range", "").rpartition("/")[2]
+            if not response.content or not size.isdecimal():
+                raise TransientError("snapshot_broken", "the hub sent a part of its snapshot that fits nowhere")
+            total = int(size)
             if progress is not None:
                 progress(done, total)
     etag_file.unlink(missing_ok=True)

@@ -599,7 +599,7 @@ def _product_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefaults)
         for each in every_code:
             owner = owners.get(each, code)
             if owner != code:
-                where = f"line {first_lines[owner]}" if owner in first_lines else "a product that exists"
+                where = f"line {first_lines[owner]}" if owner in first_lines else "an earlier import"
                 message = f"belongs to product {owner} of {where}"
                 raise sheet.refuse("barcode.duplicate", "barcodes", each, message)
         if len(every_code) != len(set(every_code)):

@@ -24,7 +24,7 @@ from sync.replica import Replica
 from sync.signing import SigningKey
 from sync.version_vector import Head, vector_digest
 
-PART_BYTES: Final = 1024 * 1024
+PART_BYTES: Final = 512 * 1024
 ROWS_PER_FRAME: Final = 10_000
 KEPT_SECONDS: Final = 6 * 3600
 _ETAG: Final = re.compile(r'"([0-9a-f]{32})"')

@@ -7,7 +7,7 @@ scopes and streams keep their local numbers there, so rows compare as they are, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -138,6 +138,34 @@ def find_damage(connection: Connection, row: StreamRow) -> StreamDamage | None:
     if (seq, digest) != tuple(row.head):
         return damaged(min(seq, row.head.seq) + 1, "log_head", f"{row.stream} ends at {seq}, not at {row.head.seq}")
     return None
+
+
+def put_back(connection: Connection, row: StreamRow, brought: Mapping[int, bytes]) -> int:
+    """Replace a stream's damaged entries by those that `brought` holds by number; returns how many.
+
+    The chain is the proof: nothing is written unless it ends in the head that this replica knows, so that neither
+    another branch nor a forged entry gets in. Where nothing was brought, what is stored must fit.
+    """
+    rows = connection.execute(
+        "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ?",
+        (row.scope_no, row.stream_no, row.base.seq),
+    ).fetchall()
+    stored = {int(seq): (bytes(digest), bytes(body)) for seq, digest, body in rows}
+    digest = row.base.digest
+    wrong: list[tuple[int, int, int, bytes, bytes]] = []
+    for seq in range(row.base.seq + 1, row.head.seq + 1):
+        body = brought[seq] if seq in brought else stored.get(seq, (b"", b""))[1]
+        digest = chain(digest, body)
+        if stored.get(seq) != (digest, body):
+            wrong.append((row.scope_no, row.stream_no, seq, digest, body))
+    if digest != row.head.digest:
+        return 0
+    connection.executemany(
+        "INSERT INTO entry (scope_no, stream_no, seq, digest, body) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (scope_no, stream_no, seq) DO UPDATE SET digest = excluded.digest, body = excluded.body",
+        wrong,
+    )
+    return len(wrong)
 
 
 def find_bad_seals(log: LogTables, connection: Connection, organisation: Organisation, row: StreamRow) -> list[int]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.bundles import export_bundle
 from edge.counting import close_session, count_product, open_session, record_looks
-from edge.doctor import OWN_VIEWS, examine
+from edge.doctor import OWN_VIEWS, examine, put_back_entries
 from edge.node import Node
 from edge.resolving import accept_count, void_entry
 from edge.selling import refund
@@ -238,7 +239,7 @@ def test_an_altered_entry_is_named_with_its_range_and_the_figures_are_left_alone
     [damage] = found.damages
     assert (damage.stream, damage.first_seq, damage.last_seq) == (str(row.stream), 2, row.head.seq)
     assert (found.is_healthy, found.is_mended) == (False, False)
-    assert "fetched again from the hub" in found.findings[0].sentence
+    assert "come again from the hub" in found.findings[0].sentence
     assert figures(traded) == before
 
 
@@ -255,3 +256,28 @@ def test_a_seal_that_is_not_its_nodes_signature_is_named(traded: Node) -> None:
     found = examine(traded)
     assert {finding.code for finding in found.findings} == {"seal_invalid"}
     assert found.seals >= 1
+
+
+def test_damaged_entries_come_back_from_a_bundle_and_the_chain_proves_them(shops: Shops, tmp_path: Path) -> None:
+    node, neighbour = shops.make_node("A1"), shops.make_node("A2")
+    for _ in range(8):
+        sell_pieces(node, WATER, 1)
+    exchange(node, neighbour)
+    sell_pieces(node, WATER, 2)  # the neighbour never hears of this one
+    before = figures(node)
+    theirs = tmp_path / "theirs.bundle"
+    export_bundle(neighbour, theirs, everything=True)
+    row = node.replica.log.stream(node.replica.log.streams("loc/A")[0].stream)
+    assert row is not None
+    assert row.head.seq == 9
+    own = f"scope_no = {row.scope_no} AND stream_no = {row.stream_no}"
+    node.connection.execute(f"UPDATE entry SET body = zeroblob(9) WHERE seq IN (2, 5) AND {own}")
+    node.connection.execute(f"DELETE FROM entry WHERE seq = 6 AND {own}")
+    assert [damage.first_seq for damage in examine(node, mend=True).damages] == [2]
+    assert put_back_entries(node, theirs) == 3
+    assert examine(node, mend=True).is_healthy
+    assert figures(node) == before
+
+    node.connection.execute(f"UPDATE entry SET body = zeroblob(9) WHERE seq = 9 AND {own}")
+    assert put_back_entries(node, theirs) == 0, "what nobody else has cannot come back"
+    assert not examine(node, mend=True).is_healthy
