@@ -13,18 +13,16 @@ from typing import Final, NamedTuple
 from edge.applying import Pace
 from edge.node import Node
 from edge.projections import ShiftProjection, settle_shifts
-from edge.status import cache_age
+from edge.status import cache_age, is_lease_lapsed
 from edge.store import foreseen
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.kinds.organisation import LocationDefined
 from sync.effective import Effective
 from sync.log_tables import LogTables, StreamRow
 from sync.pruning import may_prune, prune_slice, seed_scope
 from sync.refold import RestoreBalance
 from sync.replica import Replica
 
-DAY_MS: Final = 86_400_000
 LEASE_LAPSED: Final = "lease_lapsed"
 """The flag on sales made while the lease had lapsed and no manager was there."""
 
@@ -58,18 +56,6 @@ def cache_state(node: Node) -> CacheState:
     age_ms = max(0, now_ms - last_ms) if last_ms else None
     age = CacheAge.OLD if age_ms is None else CacheAge(cache_age(age_ms, node.config.cache_days))
     return CacheState(age, age_ms, is_lease_lapsed(node, last_ms, now_ms))
-
-
-def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
-    """Tell whether the node has traded alone for longer than its lease; a node without one never has.
-
-    The node's own setting goes before its location's.
-    """
-    days = node.config.lease_days
-    if days is None:
-        location = node.organisation.newest(node.connection, LocationDefined, node.config.location)
-        days = location.lease_days if location is not None else None
-    return days is not None and now_ms - last_exchange_ms > days * DAY_MS
 
 
 def lease_flags(node: Node, last_exchange_ms: int, now_ms: int, flags: tuple[str, ...]) -> tuple[str, ...]:

@@ -47,10 +47,12 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             write_json(now)
             return
         heard = "never" if now.exchange_age_ms is None else f"{spell_age(now.exchange_age_ms)} ago"
-        bound = "unknown" if now.clock_bound_ms is None else f"{now.clock_bound_ms} ms"
+        bound = "unknown" if now.clock_bound_ms is None else f"at most {now.clock_bound_ms} ms"
         typer.echo(f"{now.name} at {now.location}, till {now.till}, node {now.node}.{now.incarnation}")
         typer.echo(f"last exchange {heard}; cache {now.cache}; {now.products} products")
-        typer.echo(f"clock error at most {bound} (epoch {now.clock_epoch})")
+        if now.is_lease_lapsed:
+            typer.echo("the lease has lapsed: sync soon; what is sold meanwhile is marked")
+        typer.echo(f"clock error {bound} (epoch {now.clock_epoch})")
         typer.echo(f"{now.entries} entries, {now.own_entries} of them its own; {now.open_conflicts} open conflicts")
         for stream in now.streams:
             own = "  own" if stream.is_own else ""

@@ -241,6 +241,8 @@ def count_product(
     with node.write() as writing:
         if session:
             _check_open(node, session, zone)
+        elif zone:
+            raise RefusalError("zone_alone", "a zone belongs to a count by zones: open one with `count open --zone`")
         named = named_product(node, product)
         _begin(node, writing, named.code, session, zone)
         look = _touch(node, writing, named, quantity_milli, session, zone)

@@ -8,6 +8,7 @@ import msgspec
 
 from edge.node import RELEASE, Node
 from schema.identity import ORG
+from schema.kinds.organisation import LocationDefined
 from sync.clock import observe
 from sync.document_projection import records_digest
 from sync.explanation import NodeNames
@@ -18,7 +19,7 @@ from sync.version_vector import vector_digest
 
 FRESH_SHARE: Final = 10
 """A cache is fresh for a tenth of the days that it may be old, three of thirty."""
-_DAY_MS: Final = 86_400_000
+DAY_MS: Final = 86_400_000
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -56,6 +57,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     exchange_age_ms: int | None
     cache: str
     """never, fresh, ageing or old, by the last exchange."""
+    is_lease_lapsed: bool
+    """The node has traded alone for longer than it was lent; it sells on, and its sales say so."""
     streams: tuple[StreamStatus, ...]
     entries: int
     own_entries: int
@@ -71,6 +74,18 @@ class NodeStatus(msgspec.Struct, frozen=True):
     scopes: tuple[ScopeStatus, ...]
     catalogue: str
     """The digest of every record of the shared documents as it reads here."""
+
+
+def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
+    """Tell whether the node has traded alone for longer than its lease; a node without one never has.
+
+    The node's own setting goes before its location's.
+    """
+    days = node.config.lease_days
+    if days is None:
+        location = node.organisation.newest(node.connection, LocationDefined, node.config.location)
+        days = location.lease_days if location is not None else None
+    return days is not None and now_ms - last_exchange_ms > days * DAY_MS
 
 
 def node_status(node: Node) -> NodeStatus:
@@ -111,6 +126,7 @@ def node_status(node: Node) -> NodeStatus:
             last_exchange_ms=exchange,
             exchange_age_ms=age,
             cache=cache_age(age, node.config.cache_days),
+            is_lease_lapsed=is_lease_lapsed(node, state.last_exchange_ms, clock.wall_ms - clock.offset_ms),
             streams=streams,
             entries=sum(stream.entries for stream in streams),
             own_entries=sum(stream.entries for stream in streams if stream.is_own),
@@ -145,6 +161,6 @@ def cache_age(age_ms: int | None, cache_days: int) -> str:
     """Name the age of what the node knows from elsewhere: never, fresh, ageing or old."""
     if age_ms is None:
         return "never"
-    if age_ms <= cache_days * _DAY_MS // FRESH_SHARE:
+    if age_ms <= cache_days * DAY_MS // FRESH_SHARE:
         return "fresh"
-    return "ageing" if age_ms <= cache_days * _DAY_MS else "old"
+    return "ageing" if age_ms <= cache_days * DAY_MS else "old"

@@ -12,6 +12,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 
 from schema.database import is_affected_sqlite, migrate, read_migrations
 from schema.errors import CorruptionError, RefusalError, TransientError
+from schema.files import is_disk_full
 
 BUSY_MS: Final = 10_000
 _FULL: Final = 2
@@ -98,10 +99,12 @@ def foreseen(path: Path) -> Iterator[None]:
         text = str(error).lower()
         if "locked" in text or "busy" in text:
             raise TransientError("file_busy", "another program holds the node's file: try again") from error
-        if "full" in text:
+        if "full" in text or ("disk i/o" in text and is_disk_full(path)):
             raise RefusalError("disk_full", "the disk is full: nothing was recorded; free some space") from error
         if "readonly" in text or "read-only" in text or "unable to open" in text:
             raise RefusalError("file_read_only", f"{path} cannot be written: nothing was recorded") from error
         if "malformed" in text or "not a database" in text or "disk i/o" in text:
-            raise CorruptionError("file_damaged", f"{path} is damaged ({error}): run `edgetill doctor`") from error
+            raise CorruptionError(
+                "file_damaged", f"{path} is damaged ({error}): run `edgetill doctor`, or restore the backup"
+            ) from error
         raise

@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from schema.database import is_affected_sqlite, migrate, read_migrations
 from schema.errors import CorruptionError, EdgetillError, RefusalError, TransientError
+from schema.files import is_disk_full
 from schema.identity import ORG, Scope
 from sync.effective import Fold
 from sync.organisation import Organisation
@@ -92,11 +93,13 @@ class SqlStore:
         reader: sa.Engine,
         organisation: Callable[[], Organisation],
         folds: Callable[[Organisation], Sequence[Fold]],
+        file: Path | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._organisation = organisation
         self._folds = folds
+        self._file = file
         self._is_postgresql = writer.dialect.name == "postgresql"
         # SQLite has one writer at a time: waiting here in turn costs less than its polling of the file's lock.
         self._turn: AbstractContextManager[Any] | None = None if self._is_postgresql else threading.Lock()
@@ -141,7 +144,7 @@ class SqlStore:
         except EdgetillError:
             raise
         except Exception as error:
-            ours = _as_ours(error)
+            ours = _as_ours(error, self._file)
             if ours is None:
                 raise
             raise ours from error
@@ -195,15 +198,16 @@ class SqlStore:
         self._reader.dispose()
 
 
-def _as_ours(error: Exception) -> EdgetillError | None:
+def _as_ours(error: Exception, file: Path | None) -> EdgetillError | None:
     """Return a driver's error as what the caller must do; by class name, which DB-API 2.0 fixes for every driver."""
     names = {parent.__name__ for parent in type(error).__mro__}
-    text = str(error)
+    text = str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
     if "DataError" in names:
         return RefusalError("entry_unstorable", "an entry holds text that this database cannot store")
     if "OperationalError" in names and re.search(r"locked|busy|could not serialize|deadlock", text):
         return TransientError("store_busy", "the store is busy: try again")
-    if re.search(r"disk is full|No space left", text):
+    is_full = "disk I/O" in text and file is not None and is_disk_full(file)
+    if is_full or re.search(r"disk is full|No space left", text):
         return TransientError("store_full", "the hub's disk is full: nothing was recorded; free some space")
     if "OperationalError" in names and re.search(r"readonly|read-only|unable to open", text):
         return TransientError("store_read_only", "the hub's database is read-only: nothing was recorded")
@@ -248,6 +252,7 @@ def open_store(
         _sqlite_engine(path, connections=_READERS, read_only=True),
         organisation,
         folds,
+        path,
     )
 
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Final
 
 from schema.errors import RefusalError
+
+FREE_BYTES_MIN: Final = 64 * 1024
+"""With less than this SQLite cannot even open its write-ahead log, and calls that an I/O error."""
+
+
+def is_disk_full(path: Path) -> bool:
+    """Tell whether the disk that holds a file has no room left."""
+    return shutil.disk_usage(path if path.exists() else path.parent).free < FREE_BYTES_MIN
 
 
 def read_given(file: Path) -> bytes:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import sqlcipher3.dbapi2 as sqlcipher
 
 from hub import tables
 from hub.own_log import OwnLog
 from hub.sales import SalesFold
 from hub.store import HubStore, open_store
-from schema.errors import RefusalError
+from schema.errors import EdgetillError, RefusalError
 from schema.identity import ORG, Scope
 from schema.kinds.organisation import LocationDefined, PolicySet
 from sync.organisation import Organisation
@@ -185,3 +186,18 @@ def test_a_bound_broken_in_a_transaction_refuses_the_entry(store: HubStore) -> N
 def test_an_unknown_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusalError, match="SQLite file or PostgreSQL"):
         open_store("mysql://x", tmp_path, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: ())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("database or disk is full", "store_full"),
+        ("disk I/O error", "store_damaged"),
+        ("attempt to write a readonly database", "store_read_only"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_one_sentence_and_nodes_try_again(store: HubStore, text: str, code: str) -> None:
+    with pytest.raises(EdgetillError) as raised, store.transaction(SCOPE):
+        raise sqlcipher.OperationalError(text)
+    assert raised.value.code == code
+    assert "sqlalche" not in raised.value.message

@@ -19,6 +19,7 @@ from edge.doctor import examine
 from edge.joining import join
 from edge.node import Node
 from edge.selling import LineRequest, find_sale, refund, sell
+from edge.status import node_status
 from edge.sync_agent import HttpLine, sync_once
 from hub.commands import commands as hub_verbs
 from hub.enrolment import Profile
@@ -277,6 +278,7 @@ def test_cache_ages_and_a_lapsed_lease_marks_sales_but_refuses_none(shop: Shop) 
     write_config(shop.folder / "T1", msgspec.structs.replace(read_config(shop.folder / "T1"), lease_days=30))
     leased = shop.opened("T1")
     assert cache_state(leased).is_lease_lapsed
+    assert node_status(leased).is_lease_lapsed
     sale = find_sale(leased, sell(leased, [LineRequest("P1", price_minor=500)]).receipt_number)
     assert sale.sale.flags == (LEASE_LAPSED,)
     shop.sync(leased)

@@ -280,3 +280,9 @@ def test_a_spreadsheet_fills_a_session_by_zone(node: Node) -> None:
     assert figures(node)[WATER] == (8000,) * 3
     with pytest.raises(RefusalError, match="zones of"):
         import_counts(node, "c.csv", b"code,qty,zone\nP0001,3,cellar\n", session=session)
+
+
+def test_a_zone_without_its_session_is_refused_for_it_would_count_the_whole_shelf(make_node: Make) -> None:
+    with pytest.raises(RefusalError) as refused:
+        count_product(make_node(), WATER, 4000, zone="front")
+    assert refused.value.code == "zone_alone"

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlcipher3.dbapi2 as sqlcipher
 
 from edge.clock_source import ScriptedClock
 from edge.doctor import examine
 from edge.node import Node
 from edge.selling import Completed, LineRequest, complete_sale, price_line, refund, refund_without_receipt, sell, today
 from edge.stock import QuantityRequest, receive_goods
-from edge.store import Store
-from schema.errors import RefusalError
+from edge.store import Store, foreseen
+from schema.errors import EdgetillError, RefusalError
 from schema.identity import EntryId
 from schema.kinds.trading import Sale
 from schema.rules.receipt_numbers import ReceiptNumber, missing_numbers
@@ -290,3 +291,14 @@ def test_a_product_that_moves_between_categories_keeps_its_barcodes(node: Node) 
                 node.replica.append(HUB_STREAM, change, Moment(START_MS, 0, 0))
     assert sell(node, [LineRequest("6901234567892")], source="").total_minor == 200
     assert examine(node).is_healthy
+
+
+def test_a_disk_so_full_that_the_file_cannot_even_be_opened_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> EdgetillError:
+        with pytest.raises(EdgetillError) as raised, foreseen(Path("node.db")):
+            raise sqlcipher.OperationalError("disk I/O error")
+        return raised.value
+
+    assert fail().code == "file_damaged"
+    monkeypatch.setattr("edge.store.is_disk_full", lambda _: True)
+    assert fail().code == "disk_full"
