@@ -90,9 +90,8 @@ class HubLine:
 
     def _read(self, response: Reply) -> bytes:
         if response.status_code == 429:
-            raise TransientError(
-                "hub_busy", f"the hub is busy; it asks to wait {response.headers.get('retry-after')} s"
-            )
+            reason = read_problem(response).message
+            raise TransientError("hub_busy", f"{reason}; it asks to wait {response.headers.get('retry-after')} s")
         if response.status_code >= 500:
             raise TransientError("hub_failing", f"the hub failed with status {response.status_code}")
         if response.status_code >= 400:

@@ -138,7 +138,7 @@ class Hub:
 
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
-        """Write down contacts while the server runs."""
+        """Do what a hub that died left undone, and write down contacts while the server runs."""
 
         async def flush_contacts() -> None:
             while True:
@@ -146,6 +146,8 @@ class Hub:
                 with contextlib.suppress(Exception):
                     await asyncio.to_thread(self.contacts.flush)
 
+        # A change stored just before the hub died was never reissued, and no node would send it again.
+        await asyncio.to_thread(self.reissue_changes)
         task = asyncio.create_task(flush_contacts())
         try:
             yield

@@ -54,7 +54,8 @@ class ReissueProjection:
 def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> list[Entry]:
     """Append to `org` what locations changed and what counts there; returns the entries.
 
-    Call it in the transaction that stored the changes. One that still waits for others is brought with them.
+    Call it after changes were stored, and again at the next start: it finds what is left to do by itself. A change
+    that still waits for others is brought with them.
     """
     rows = replica.connection.execute(
         "SELECT document, hash, scope_no, stream_no, seq FROM document_change WHERE is_in_org = 0"

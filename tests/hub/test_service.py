@@ -25,6 +25,8 @@ from hub.sync_endpoint import Workers
 from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
 from sync.bundle import is_bundle_signed, read_bundle
+from sync.document_projection import read_document
+from sync.documents import edit
 from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
 from sync.messages import encode_request
 from sync.signing import SigningKey, is_signed, statement_message
@@ -303,3 +305,25 @@ def test_settings_with_an_unknown_key_and_an_exposed_key_are_refused(founded: tu
         open_hub(directory)
     with pytest.raises(RefusalError, match="no hub"):
         open_hub(directory / "nowhere")
+
+
+def test_a_price_stored_just_before_the_hub_died_reaches_the_other_shops_after_its_start(
+    hub: Hub, client: httpx.Client, enrol: Enrol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, other = enrol(profile=Profile.MANAGER), enrol(location="B")
+    state = read_document(manager.connection, "prices/standard/x")
+    writer = manager.stream().writer
+    for change in edit(state, {("P1", "pc"): 250}, writer=writer, time_ms=1, role="supervisor"):
+        manager.append(change)
+    with monkeypatch.context() as dying:
+        dying.setattr(hub, "reissue_changes", lambda: 0)
+        manager.sync(client)
+    other.sync(client)
+    known = other.replica.log.heads(ORG)
+    with serving(hub):
+        pass
+    other.sync(client)
+    assert other.replica.log.heads(ORG) != known
+    with hub.store.snapshot() as replica:
+        assert read_document(replica.connection, "prices/standard/x").value("P1", "pc") == 250
+    assert hub.reissue_changes() == 0
