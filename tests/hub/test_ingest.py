@@ -54,12 +54,12 @@ def test_a_clock_that_is_off_by_more_than_its_node_says_is_recorded_once_per_epo
         each.append(sale("1"))
         each.push(client, each.batch())
     for _ in range(3):
-        say(node, client, HOUR_MS, 5_000)
-        say(honest, client, HOUR_MS, HOUR_MS + 1000)
+        say(node, client, HOUR_MS, 5_000, epoch=1)
+        say(honest, client, HOUR_MS, HOUR_MS + 1000, epoch=1)
     (fix,) = clock_fixes(hub, node.scope)
-    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 0)
+    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 1)
     assert abs(fix.offset_ms - HOUR_MS) <= fix.unc_ms < 1_000
-    say(node, client, 0, None, epoch=1)
+    say(node, client, 0, None, epoch=2)
     assert [round(f.offset_ms / HOUR_MS) for f in clock_fixes(hub, node.scope)] == [1, 0]
     assert clock_fixes(hub, ORG) == []
 
