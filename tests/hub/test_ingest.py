@@ -75,7 +75,7 @@ def test_a_clock_set_unnoticed_is_fixed_over_all_that_was_measured_in_its_epoch(
     say(node, client, -2 * HOUR_MS, 5_000)
     (fix,) = clock_fixes(hub, node.scope)
     assert fix.offset_ms - fix.unc_ms <= -2 * HOUR_MS
-    assert -1_000 <= fix.offset_ms + fix.unc_ms + 1_000
+    assert fix.offset_ms + fix.unc_ms + 1_000 >= -1_000
     assert abs(fix.offset_ms + HOUR_MS) < 1_000
 
 
