@@ -54,15 +54,29 @@ def test_a_clock_that_is_off_by_more_than_its_node_says_is_recorded_once_per_epo
         each.append(sale("1"))
         each.push(client, each.batch())
     for _ in range(3):
-        say(node, client, HOUR_MS, 5_000)
-        say(honest, client, HOUR_MS, HOUR_MS + 1000)
+        say(node, client, HOUR_MS, 5_000, epoch=1)
+        say(honest, client, HOUR_MS, HOUR_MS + 1000, epoch=1)
     (fix,) = clock_fixes(hub, node.scope)
-    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 0)
+    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 1)
     assert abs(fix.offset_ms - HOUR_MS) <= fix.unc_ms < 1_000
-    say(node, client, 2 * HOUR_MS, 5_000)
-    say(node, client, 0, None, epoch=1)
-    assert [round(f.offset_ms / HOUR_MS) for f in clock_fixes(hub, node.scope)] == [1, 2, 0]
+    say(node, client, 0, None, epoch=2)
+    assert [round(f.offset_ms / HOUR_MS) for f in clock_fixes(hub, node.scope)] == [1, 0]
     assert clock_fixes(hub, ORG) == []
+
+
+def test_a_clock_set_unnoticed_is_fixed_over_all_that_was_measured_in_its_epoch(
+    hub: Hub, client: httpx.Client, enrol: Enrol
+) -> None:
+    node = enrol()
+    node.append(sale("1"))
+    node.push(client, node.batch())
+    say(node, client, 0, 5_000)
+    assert clock_fixes(hub, node.scope) == []
+    say(node, client, -2 * HOUR_MS, 5_000)
+    (fix,) = clock_fixes(hub, node.scope)
+    assert fix.offset_ms - fix.unc_ms <= -2 * HOUR_MS
+    assert fix.offset_ms + fix.unc_ms + 1_000 >= -1_000
+    assert abs(fix.offset_ms + HOUR_MS) < 1_000
 
 
 def test_a_request_sent_again_measures_no_clock(founded: tuple[Path, Founded]) -> None:
