@@ -168,9 +168,7 @@ class Node:
                 (encode(clock),),
             )
             return NodeState(1, "", clock, 1, 0)
-        return NodeState(
-            int(row[0]), str(row[1]), _decode_clock(bytes(row[2])), int(row[3]), int(row[4])
-        )
+        return NodeState(int(row[0]), str(row[1]), _decode_clock(bytes(row[2])), int(row[3]), int(row[4]))
 
     def state(self) -> NodeState:
         """Read the node's state."""
