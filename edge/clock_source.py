@@ -66,7 +66,13 @@ def _zone(name: str) -> ZoneInfo:
 
 def business_date(wall_ms: int, time_zone: str, day_cut_hour: int) -> str:
     """Return the trading day of a moment: a day ends at its cut hour, in the location's zone."""
-    moment = datetime.fromtimestamp(wall_ms / 1000, _zone(time_zone)) - timedelta(hours=day_cut_hour)
+    return _date_of_minute(wall_ms // 60_000, time_zone, day_cut_hour)
+
+
+@lru_cache(maxsize=64)
+def _date_of_minute(minute: int, time_zone: str, day_cut_hour: int) -> str:
+    # A day changes at a full minute in every zone, so one answer serves all the sales of a minute.
+    moment = datetime.fromtimestamp(minute * 60, _zone(time_zone)) - timedelta(hours=day_cut_hour)
     return moment.date().isoformat()
 
 

@@ -150,8 +150,11 @@ def replay(
     if clock:
         from edge.config import read_config
 
-        start_ms = rehearsal_clock_ms() or parse_time(f"{date or '2000-01-01'}T00:00", read_config(node).time_zone)
-        scripted = ScriptedClock(max(start_ms, last_reading_ms(node)))
+        start_ms = rehearsal_clock_ms()
+        if start_ms is None:  # a recorded day goes on from there: an earlier time would be a clock that was set back
+            midnight_ms = parse_time(f"{date or '2000-01-01'}T00:00", read_config(node).time_zone)
+            start_ms = max(midnight_ms, last_reading_ms(node))
+        scripted = ScriptedClock(start_ms)
     with open_node(node, scripted) as opened, _progress(not ack and not as_json) as step:
 
         def acknowledge(basket: ReplayedBasket) -> None:

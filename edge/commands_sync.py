@@ -13,6 +13,8 @@ from edge.command_options import HERE, JsonOption, NodeOption
 from schema.errors import RefusalError, TransientError
 
 if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
     from edge.node import Node
     from edge.sync_agent import HttpLine, SyncReport
 
@@ -79,6 +81,7 @@ def sync(
     report: SyncReport | None = None
     with Node(node, clock=clock_from_environment()) as opened:
         line = HttpLine(opened)
+        calendar = _calendar(opened) if watch else None
         try:
             while True:
                 try:
@@ -94,10 +97,23 @@ def sync(
                 if not watch:
                     break
                 time.sleep(back_off_s(attempt) if attempt else WATCH_S)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
         finally:
             line.close()
+            if calendar is not None:
+                calendar.shutdown(wait=False)
     if report is not None and (not report.is_complete or report.mismatched_folds):
         raise SystemExit(EXIT_INCOMPLETE)
+
+
+def _calendar(node: Node) -> BackgroundScheduler:
+    from edge.calendar_jobs import start_calendar
+
+    def tell(text: str) -> None:
+        typer.echo(text, err=True)
+
+    return start_calendar(node.directory, node.clock_source, node.config.time_zone, tell)
 
 
 def _sync_with_progress(node: Node, line: HttpLine, *, is_quiet: bool) -> SyncReport:

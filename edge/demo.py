@@ -75,9 +75,10 @@ def _command(words: Sequence[str]) -> list[str]:
     return [sys.executable, "-c", "from schema.command_line import main; main()", *words]
 
 
-def _environment(moment: datetime, node: Path | None = None, origin_ms: int | None = None) -> dict[str, str]:
-    clock = moment.isoformat() if origin_ms is None else f"{moment.isoformat()}@{origin_ms}"
-    environment = {**os.environ, CLOCK_VARIABLE: clock}
+def _environment(moment: datetime | None, node: Path | None = None, origin_ms: int | None = None) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != CLOCK_VARIABLE}
+    if moment is not None:
+        environment[CLOCK_VARIABLE] = moment.isoformat() + ("" if origin_ms is None else f"@{origin_ms}")
     if node is not None:
         environment["EDGETILL_NODE"] = str(node)
     return environment
@@ -220,10 +221,13 @@ class TillDay:
         return str(sold["receipt"])
 
     def replay(self, clock: str, file: Path, *, kill_after: int = 0) -> None:
-        """Replay baskets; with `kill_after`, SIGKILL the till after so many were acknowledged, then go on."""
+        """Replay baskets; with `kill_after`, SIGKILL the till after so many were acknowledged, then go on.
+
+        Without a time it goes on where the till's clock stood.
+        """
         words = ["replay", str(file), "--format", "online-retail", "--map-catalogue", "--ack", "--clock", "recorded"]
         words += ["--date", self._day.day.isoformat()]
-        moment = self._day.at(clock) + self.error
+        moment = self._day.at(clock) + self.error if clock else None
         process = subprocess.Popen(
             _command(words), env=_environment(moment, self._node), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
@@ -241,7 +245,7 @@ class TillDay:
         _, errors = process.communicate()
         if kill_after:
             self._day.killed_after = count
-            self.replay(clock, file)
+            self.replay("", file)
         elif process.returncode:
             raise DemoFailedError(f"replay at {self._till}: {errors}")
 

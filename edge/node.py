@@ -31,6 +31,7 @@ from sync.stock_projection import core_folds
 
 RELEASE: Final = "0.1.0"
 HEARTBEAT_MS: Final = 60_000
+_decode_clock: Final = msgspec.msgpack.Decoder(Clock).decode
 
 
 class NodeState(NamedTuple):
@@ -168,9 +169,7 @@ class Node:
                 (encode(clock),),
             )
             return NodeState(1, "", clock, 1, 0)
-        return NodeState(
-            int(row[0]), str(row[1]), msgspec.msgpack.decode(bytes(row[2]), type=Clock), int(row[3]), int(row[4])
-        )
+        return NodeState(int(row[0]), str(row[1]), _decode_clock(bytes(row[2])), int(row[3]), int(row[4]))
 
     def state(self) -> NodeState:
         """Read the node's state."""

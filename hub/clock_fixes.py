@@ -19,6 +19,7 @@ MEASURED_BYTES_MAX: Final = 64 * 1024
 """A larger request spends longer on the line than the round trip that its node measured."""
 TOLERANCE_MS: Final = 500
 """A smaller excess is the line's jitter or a busy hub, and no reason for an entry; the recorded bound holds it."""
+_JITTER_MS: Final = 50
 _OFFSET_MS_MAX: Final = 2**52
 
 
@@ -47,16 +48,43 @@ class ClockFixes:
         measurement = measured(request, received_ms, size)
         if measurement is None:
             return None
+        epoch = self._over_epoch(store, request, measurement)
         claimed = request.clock.unc_ms
         if claimed is not None and abs(measurement.offset_ms) - measurement.unc_ms - TOLERANCE_MS <= claimed:
             return measurement
         with store.snapshot() as replica:
-            due = self._due(replica, request, measurement)
+            due = self._due(replica, request, epoch)
         for scope in due:
             with store.transaction(scope) as replica:
-                for stream in self._due(replica, request, measurement).get(scope, []):
-                    self._fix(replica, stream, request.clock.epoch, measurement)
+                for stream in self._due(replica, request, epoch).get(scope, []):
+                    self._fix(replica, stream, request.clock.epoch, epoch)
         return measurement
+
+    @staticmethod
+    def _over_epoch(store: HubStore, request: Request, now: ClockMeasurement) -> ClockMeasurement:
+        """Return what holds for the whole clock epoch: the hull of all that was measured in it.
+
+        A clock that was set without its node noticing was right before and wrong after, and nobody knows when.
+        """
+        lo, hi = now.offset_ms - now.unc_ms, now.offset_ms + now.unc_ms
+        place = (request.node, request.clock.epoch)
+        with store.snapshot() as replica:
+            known = replica.connection.execute(
+                "SELECT lo_ms, hi_ms FROM clock_range WHERE node = ? AND clock_epoch = ?", place
+            ).fetchone()
+        if known is not None and known[0] - _JITTER_MS <= lo and hi <= known[1] + _JITTER_MS:
+            lo, hi = known
+        else:
+            lo, hi = (min(lo, known[0]), max(hi, known[1])) if known else (lo, hi)
+            with store.transaction(None) as replica:
+                replica.connection.execute(
+                    "INSERT INTO clock_range (node, clock_epoch, lo_ms, hi_ms) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (node, clock_epoch) DO UPDATE SET lo_ms = excluded.lo_ms, hi_ms = excluded.hi_ms",
+                    (*place, lo, hi),
+                )
+        if hi - lo <= 2 * (now.unc_ms + TOLERANCE_MS):
+            return now
+        return ClockMeasurement((lo + hi) // 2, (hi - lo + 1) // 2)
 
     @staticmethod
     def _due(replica: Replica, request: Request, measurement: ClockMeasurement) -> dict[Scope, list[Stream]]:

@@ -295,14 +295,15 @@ def node_voices(connection: Connection, organisation: Organisation, scope: Scope
 
 
 def product_name(connection: Connection, product: str) -> str:
-    """Return a product's name as it reads now; its code where the catalogue has none."""
+    """Return a product's name with its size as it reads now; its code where the catalogue has none."""
     rows = connection.execute(
         "SELECT document, fields FROM record WHERE record = ? ORDER BY document", (product,)
     ).fetchall()
     for document, fields in rows:
         if category_of(document) is not None:
-            name = decode_fields(bytes(fields)).get("name")
-            return name if isinstance(name, str) and name else product
+            known = decode_fields(bytes(fields))
+            words = [word for word in (known.get("name"), known.get("spec")) if isinstance(word, str) and word]
+            return " ".join(words) or product
     return product
 
 

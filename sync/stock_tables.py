@@ -405,7 +405,7 @@ class StockTables:
     def named_entries(self) -> Collection[tuple[str, int]]:
         """Return (writer, seq) of all entries that a VOID or CLASSIFY names, arrived or not."""
         rows = self._connection.execute(
-            "SELECT DISTINCT subject FROM stock_fact WHERE scope_no = ? AND about IN ('void', 'classify')",
+            "SELECT subject FROM stock_fact WHERE scope_no = ? AND about IN ('void', 'classify')",
             (self._scope_no,),
         ).fetchall()
         named = set()

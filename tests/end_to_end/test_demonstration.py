@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,17 @@ def test_the_demonstration_ends_with_its_proof_and_names_every_conflict(tmp_path
     told = " ".join(done.stdout.split())
     for sentence in (
         "of transfer T1 arrived than was sent",
-        "2 counts of 冰露包装饮用水 differ",
+        r"2 counts of \S.{0,60} differ; the book says",
         "more was sold than was ever received or counted",
-        "The clock of 文三店二号收银 was measured and found wrong",
+        r"The clock of \S+ was measured and found wrong",
         "arrived late and had left the shelf already when it was counted",
         "The price of 12001 was changed in two places at once",
         "one till was killed after 12",
         "0 are missing at the hub, 0 numbers were used twice",
         "replicas that show other figures: none",
         "nodes in which the doctor found something: none",
-        "The proof holds",
+        "The proof holds, in",
     ):
-        assert sentence in told, done.stdout
-    assert "why is it so?" in told
+        assert re.search(sentence, told), done.stdout
+    assert told.count("why is it so?") == 2
     assert not done.stderr.strip()

@@ -6,6 +6,7 @@ import argparse
 import secrets
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from tests.faults.killed_replays import kill_replays
@@ -23,8 +24,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edgetill-faults-") as folder:
         try:
             tally = kill_replays(Path(folder), kills=chosen.kills, seed=seed, baskets=chosen.baskets)
-        except AssertionError as failure:
-            print(f"FAILED: {failure}\nto see it again: {again}", file=sys.stderr)
+        except AssertionError:
+            traceback.print_exc()
+            print(f"FAILED; to see it again: {again}", file=sys.stderr)
             return 1
     for death, count in sorted(tally.kills.items()):
         print(f"  {count:5} {death}")

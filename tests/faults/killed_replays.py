@@ -206,7 +206,7 @@ class Round:
         numbers = [row[0] for row in rows]
         expected = [f"A1-1-{number:06d}" for number in range(1, len(numbers) + 1)]
         assert numbers == expected, "the receipt numbers have gaps or doubles"
-        assert node.state().receipt_next == len(numbers) + 1
+        assert node.state().receipt_next == len(numbers) + 1, "the next number is not the one after the last"
         written = dict(self._written(node))
         assert sorted(written.values()) == numbers, "an entry without its receipt, or a receipt without its entry"
         lost = {number: entry for number, entry in self.acknowledged.items() if written.get(entry) != number}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from schema.kinds.organisation import LocationDefined
 from sync.entry import Entry
 from sync.messages import ClockReport, decode_response, encode_request
 from sync.signing import SigningKey
+from sync.transport import SYNC_PATH, sign_request
 from tests.hub.conftest import Enrol
 from tests.hub.databases import server_url
 from tests.hub.fleet import FleetNode, ProblemError, join, now_ms, sale
@@ -54,29 +54,51 @@ def test_a_clock_that_is_off_by_more_than_its_node_says_is_recorded_once_per_epo
         each.append(sale("1"))
         each.push(client, each.batch())
     for _ in range(3):
-        say(node, client, HOUR_MS, 5_000)
-        say(honest, client, HOUR_MS, HOUR_MS + 1000)
+        say(node, client, HOUR_MS, 5_000, epoch=1)
+        say(honest, client, HOUR_MS, HOUR_MS + 1000, epoch=1)
     (fix,) = clock_fixes(hub, node.scope)
-    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 0)
+    assert (fix.writer, fix.clock_epoch) == (node.stream().writer, 1)
     assert abs(fix.offset_ms - HOUR_MS) <= fix.unc_ms < 1_000
-    say(node, client, 2 * HOUR_MS, 5_000)
-    say(node, client, 0, None, epoch=1)
-    assert [round(f.offset_ms / HOUR_MS) for f in clock_fixes(hub, node.scope)] == [1, 2, 0]
+    say(node, client, 0, None, epoch=2)
+    assert [round(f.offset_ms / HOUR_MS) for f in clock_fixes(hub, node.scope)] == [1, 0]
     assert clock_fixes(hub, ORG) == []
 
 
-def test_a_request_sent_again_measures_no_clock(hub: Hub, client: httpx.Client, enrol: Enrol) -> None:
-    from sync.transport import SYNC_PATH, sign_request
-
+def test_a_clock_set_unnoticed_is_fixed_over_all_that_was_measured_in_its_epoch(
+    hub: Hub, client: httpx.Client, enrol: Enrol
+) -> None:
     node = enrol()
     node.append(sale("1"))
     node.push(client, node.batch())
-    body = encode_request(node.request(clock=ClockReport(now_ms(), 0, 0, 1)))
-    headers = sign_request(node.signer, node.hub, SYNC_PATH, body, "once")
-    assert client.post(SYNC_PATH, content=body, headers=headers).status_code == 200
-    time.sleep(0.7)
-    assert client.post(SYNC_PATH, content=body, headers=headers).status_code == 200
+    say(node, client, 0, 5_000)
     assert clock_fixes(hub, node.scope) == []
+    say(node, client, -2 * HOUR_MS, 5_000)
+    (fix,) = clock_fixes(hub, node.scope)
+    assert fix.offset_ms - fix.unc_ms <= -2 * HOUR_MS
+    assert fix.offset_ms + fix.unc_ms + 1_000 >= -1_000
+    assert abs(fix.offset_ms + HOUR_MS) < 1_000
+
+
+def test_a_request_sent_again_measures_no_clock(founded: tuple[Path, Founded]) -> None:
+    late_ms = 0
+    hub = open_hub(founded[0], now_ms=lambda: now_ms() + late_ms)
+    with serving(hub) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        issued = hub.enrolment.invite(profile=Profile.TILL, location="A", name="T", till="T1")
+        signer = SigningKey(secrets.token_bytes(32))
+        node = FleetNode(signer, join(client, issued.invitation, signer))
+        node.append(sale("1"))
+        node.unc_ms = HOUR_MS // 2
+        node.push(client, node.batch())
+        body = encode_request(node.request())
+        headers = sign_request(node.signer, node.hub, SYNC_PATH, body, "once")
+        assert client.post(SYNC_PATH, content=body, headers=headers).status_code == 200
+        late_ms = HOUR_MS  # it lay about for an hour: by its clock report the node would be that much behind
+        assert client.post(SYNC_PATH, content=body, headers=headers).status_code == 200
+        assert clock_fixes(hub, node.scope) == []
+        fresh = sign_request(node.signer, node.hub, SYNC_PATH, body, "a new request")
+        assert client.post(SYNC_PATH, content=body, headers=fresh).status_code == 200
+        assert len(clock_fixes(hub, node.scope)) == 1
+    hub.close()
 
 
 def test_many_requests_with_the_same_entries_at_once_store_them_once(

@@ -44,6 +44,8 @@ from tests import processes
 from tests.hub.conftest import Enrol
 from tests.hub.fleet import FleetNode, checked, join, sale
 
+HANG_S = 60
+
 
 def run(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return processes.run("hub", *words, EDGETILL_HUB=str(directory))
@@ -112,15 +114,15 @@ def test_a_hub_killed_in_the_middle_of_ingest_has_everything_it_acknowledged(fou
         httpx.Client(base_url=url, trust_env=False) as client,
     ):
         node = FleetNode(key, join(client, invitation, key))
-        killer = threading.Timer(0.7, running.kill)
-        killer.start()
         with contextlib.suppress(httpx.TransportError):
             while True:
                 node.append(sale(f"T1-{acknowledged}"))
                 assert not node.push(client, node.batch(acknowledged)).refusals
                 acknowledged += 1
-        running.wait(10)
-    assert acknowledged > 10
+                if acknowledged == 25:  # soon, in the middle of whatever it does then
+                    threading.Timer(0.02, running.kill).start()
+        running.wait(HANG_S)
+    assert acknowledged >= 25
     with (
         processes.serving_hub(directory, "--plain") as (running, url),
         httpx.Client(base_url=url, trust_env=False) as client,
@@ -207,7 +209,10 @@ def test_a_busy_hub_answers_429_with_a_time_to_wait(founded: tuple[Path, Founded
         with hub.store.transaction(ORG):
             waiting = threading.Thread(target=lambda: node.push(client, node.batch()))
             waiting.start()
-            time.sleep(0.3)
+            deadline = time.monotonic() + HANG_S
+            while not hub.workers.is_full:
+                assert time.monotonic() < deadline, "the first request never reached the hub"
+                time.sleep(0.01)
             reply = node.send(client, encode_request(node.request()))
         waiting.join()
         assert (reply.status_code, reply.headers["retry-after"]) == (429, "2")

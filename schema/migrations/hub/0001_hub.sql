@@ -42,6 +42,15 @@ CREATE TABLE clock_fix (
     PRIMARY KEY (scope, writer, clock_epoch)
 ) STRICT, WITHOUT ROWID;
 
+-- The hull of what was measured of a clock epoch: node clock minus true time.
+CREATE TABLE clock_range (
+    node TEXT NOT NULL,
+    clock_epoch INTEGER NOT NULL,
+    lo_ms INTEGER NOT NULL,
+    hi_ms INTEGER NOT NULL,
+    PRIMARY KEY (node, clock_epoch)
+) STRICT, WITHOUT ROWID;
+
 -- Keys of people outside the log, so that forgetting one makes every copy of the ciphertext unreadable.
 CREATE TABLE person_key (
     person TEXT NOT NULL PRIMARY KEY,

@@ -1,0 +1,117 @@
+"""One sample payload of every entry kind, with most of its fields filled: what the golden bytes were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from schema.kinds.balances import BalanceOpened
+from schema.kinds.base import Payload, StockMove
+from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets
+from schema.kinds.counting import (
+    ClockFixed,
+    CountAccepted,
+    CountClosed,
+    CountOpened,
+    CountRecorded,
+    EntryVoided,
+    Look,
+    MovementClassified,
+)
+from schema.kinds.organisation import (
+    AuthorityGranted,
+    AuthorityRevoked,
+    CustomerDefined,
+    EntryRecovered,
+    FrontierDeclared,
+    LocationDefined,
+    OpeningBalance,
+    OperatorDefined,
+    OrganisationFounded,
+    PersonForgotten,
+    PolicySet,
+    ScopeGrant,
+)
+from schema.kinds.stock import (
+    GoodsReceived,
+    StockAdjusted,
+    StockOpened,
+    StockRepacked,
+    TransferDispatched,
+    TransferNoticed,
+    TransferReceived,
+)
+from schema.kinds.trading import (
+    CashMoved,
+    DayClosed,
+    LineDiscount,
+    Refund,
+    RefundLine,
+    Sale,
+    SaleLine,
+    ShiftClosed,
+    ShiftOpened,
+    Tender,
+)
+
+_KEY = bytes(range(32))
+_VECTOR = (("abcdefghijkl.1", 12), ("mnopqrstuvwx.2", 7))
+_MOVES = (StockMove("11001", -2000), StockMove("18012", -375, "L7", "2026-12-31", "SN1", "shelf"))
+_LINES = (
+    SaleLine("11001", "", 1000, 2000, 200, 200, 1000, "list", 380, "13", 1300, (LineDiscount("line", "", 20),)),
+    SaleLine("18012", "", 1000, 375, 998, 998, 500, "override", 749, "9", 900, (), None, "1012", "散称苹果"),
+)
+
+SAMPLES: Mapping[str, Payload] = {
+    "sale.completed": Sale(
+        "A1-1-000123", "2026-11-22", "A1-2026-11-22", "o1012", _LINES, _MOVES,
+        (Tender("cash", 100, 200), Tender("wechat", 1029, 1029, "420000", "unknown")), 1129, 0, "o1013", "p1",
+        ("lease_lapsed",), "online-retail:536365",
+    ),
+    "refund.completed": Refund(
+        "A1-1-000124", "2026-11-22", "A1-2026-11-22", "o1012", "loc/A:abcdefghijkl.1:1",
+        (RefundLine(0, "11001", "", 1000, 1000, 190, "13", 1300, "shelf", "too many"),), (StockMove("11001", 1000),),
+        (Tender("cash", 190),), 190,
+    ),
+    "shift.opened": ShiftOpened("A1-2026-11-22", "2026-11-22", "o1012", 50000),
+    "cash.moved": CashMoved("A1-2026-11-22", "o1012", -2000, "paid_out", "水费", "o1013"),
+    "shift.closed": ShiftClosed("A1-2026-11-22", "o1012", 61290, 61300, ((10000, 6), (100, 12), (10, 9))),
+    "day.closed": DayClosed("2026-11-22", "o1012", "A1-1-000001", "A1-1-000124", 1129, 190),
+    "stock.received": GoodsReceived(
+        "D-1", "杭州饮料", "o1012", (StockMove("11001", 24000),), (("11001", 150),), (1, 2)
+    ),
+    "stock.adjusted": StockAdjusted("wastage", "o1012", (StockMove("19001", -1200),), "", "", None, "烂叶"),
+    "stock.repacked": StockRepacked("o1012", (StockMove("11001", -1000), StockMove("11002", 24000))),
+    "stock.opened": StockOpened("o1012", (StockMove("11001", 60000),), "opening.csv"),
+    "transfer.dispatched": TransferDispatched("T1", "B", "o1012", (StockMove("11001", -24000),), "P7"),
+    "transfer.received": TransferReceived("T1", "W", "o1012", (StockMove("11001", 23000),), True, "P7"),
+    "transfer.noticed": TransferNoticed(
+        "dispatched", "T1", "A", "B", (StockMove("11001", -24000),), False, "loc/A:abcdefghijkl.1:11", _VECTOR
+    ),
+    "count.recorded": CountRecorded(
+        "11001", "clerk", "o1012", (Look(9000, 1, 2, _VECTOR[:1], _VECTOR, "货架"),), "Z1", ("T1",), ("P7",)
+    ),
+    "count.opened": CountOpened("Z1", ("货架", "后仓"), ("11001",), "o1012"),
+    "count.closed": CountClosed("Z1", "o1012"),
+    "count.accepted": CountAccepted("11001", "abcdefghijkl.1:14", "supervisor", "o1013", _VECTOR, "我看过"),
+    "entry.voided": EntryVoided("abcdefghijkl.1:14", "supervisor", "o1013", _VECTOR),
+    "movement.classified": MovementClassified("a.1:1#1", "a.1:14", "BEFORE", "admin", "o1", _VECTOR),
+    "clock.fixed": ClockFixed("abcdefghijkl.1", 3, -7_200_000, 260),
+    "organisation.founded": OrganisationFounded("好邻居便利店", _KEY),
+    "location.defined": LocationDefined("A", "文三店", "shop", (("sale", 600_000),), ("货架",), 7),
+    "authority.granted": AuthorityGranted(
+        "abcdefghijkl", _KEY, "一号收银", "A", "A1", (ScopeGrant("loc/A", ("trade", "stock"), "supervisor"),)
+    ),
+    "authority.revoked": AuthorityRevoked("abcdefghijkl", (("loc/A", "abcdefghijkl.1", 124),), "stolen"),
+    "policy.set": PolicySet("drinks", 1000, 5000, "latest", "midpoint"),
+    "operator.defined": OperatorDefined("o1012", "1012", "supervisor", ("A",), b"\x01\x02"),
+    "customer.defined": CustomerDefined("p1", _KEY, "138****1234", b"\x03", "gold"),
+    "person.forgotten": PersonForgotten("p1"),
+    "frontier.declared": FrontierDeclared((("abcdefghijkl.1", 100, _KEY),)),
+    "opening.balance": OpeningBalance((("abcdefghijkl.1", 100, _KEY),), 0, 1, (b"\x91\x01",)),
+    "entry.recovered": EntryRecovered("loc/A:abcdefghijkl.1:9", b"\x9b\x01", _KEY, _VECTOR),
+    "document.changed": DocumentChange(
+        "products/drinks", b"\x85\x6f\x4a\x83", _KEY, ("name",), (RecordSets("11001", (0,), ((0,),)),), (_KEY,),
+        ChangeStamp(1, 2, 3, "abcdefghijkl.1", 4),
+    ),
+    "balance.opened": BalanceOpened("member-points", "M0001", 1200, "o1", "旧系统"),
+}  # fmt: skip
