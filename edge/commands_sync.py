@@ -25,6 +25,7 @@ WATCH_S = 5.0
 def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(join)
+    app.command("recover-key")(recover_key)
     app.command()(sync)
     bundles = typer.Typer(help="Carry entries on a USB stick: the same bytes as over the line.", no_args_is_help=True)
     bundles.command("export")(bundle_export)
@@ -64,6 +65,18 @@ def join(
         return
     typer.echo(f"{joined.name} ({joined.node}) joined {joined.organisation} at {joined.location}, till {joined.till}")
     typer.echo(f"recovery passphrase, shown once, keep it apart from the machine: {joined.recovery_passphrase}")
+
+
+def recover_key(
+    passphrase: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, help="What `join` showed once; asked for when left out.")
+    ],
+    node: NodeOption = HERE,
+) -> None:
+    """Write a lost node.key anew from the sealed copy in the node's database or its backup."""
+    from edge.joining import recover_key as write_anew
+
+    typer.echo(f"the key of {write_anew(node, passphrase)} is back in {node}")
 
 
 def sync(

@@ -89,7 +89,7 @@ def read_key(directory: Path) -> SigningKey:
         seed = bytes.fromhex((directory / KEY_FILE).read_text("ascii").strip())
     except FileNotFoundError:
         raise RefusalError(
-            "key_missing", f"{directory / KEY_FILE} is missing: restore it with its passphrase"
+            "key_missing", f"{directory / KEY_FILE} is missing: use `edgetill recover-key` with its passphrase"
         ) from None
     except ValueError:
         raise RefusalError("key_invalid", f"{directory / KEY_FILE} holds no key") from None

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.clock_source import ClockSource
-from edge.config import CONFIG_FILE, KEY_FILE, NodeConfig, write_config
+from edge.config import CONFIG_FILE, DATABASE_FILE, KEY_FILE, NodeConfig, read_config, write_config
 from edge.hub_line import HubLine, meet, read_problem
 from edge.node import RELEASE, Node
-from edge.store import foreseen
+from edge.store import Store, foreseen
 from schema.codec import encode
 from schema.errors import RefusalError, TransientError
 from schema.files import write_private
@@ -176,6 +176,27 @@ def _keep_sealed_key(node: Node, passphrase: str, directory: Path) -> None:
     )
     with foreseen(node.store.path):
         node.connection.execute("UPDATE node_state SET sealed_key = ?", (salt + nonce + wrapped,))
+
+
+def recover_key(directory: Path, passphrase: str) -> str:
+    """Write a lost node key anew from the copy in the node's database; returns the node's id.
+
+    Raises RefusalError `key_exists`, `passphrase_wrong`, or `key_missing` where no copy was kept.
+    """
+    config = read_config(directory)
+    if (directory / KEY_FILE).exists():
+        raise RefusalError("key_exists", f"{directory / KEY_FILE} is there: move it away if it is not this node's")
+    store = Store(directory / DATABASE_FILE, is_read_only=True)
+    try:
+        with foreseen(store.path):
+            row = store.connection.execute("SELECT sealed_key FROM node_state").fetchone()
+    finally:
+        store.close()
+    if row is None or row[0] is None:
+        raise RefusalError("key_missing", f"{store.path} holds no copy of the key")
+    seed = open_sealed_key(bytes(row[0]), passphrase.strip().lower(), config.node)
+    write_private(directory / KEY_FILE, seed.hex().encode())
+    return config.node
 
 
 def open_sealed_key(sealed: bytes, passphrase: str, node: str) -> bytes:

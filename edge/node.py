@@ -19,7 +19,7 @@ from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.files import write_private
-from schema.identity import LocationId, Scope, Stream, location_scope
+from schema.identity import Scope, Stream
 from schema.kinds.base import Payload
 from schema.rules.receipt_numbers import ReceiptNumber
 from sync.branches import renew
@@ -193,10 +193,6 @@ class Node:
     def now_ms(self) -> int:
         """Return the wall clock minus its last measured offset: by it scheduled prices take effect."""
         return self.clock_source().wall_ms - self.state().clock.offset_ms
-
-    def own_scope(self, location: str) -> Scope:
-        """Name another location's scope, where this node writes notices only."""
-        return location_scope(LocationId(location))
 
 
 def _machine() -> str:

@@ -35,7 +35,7 @@ def edit_document(
     """
     permissions = replica.organisation.authority(replica.connection, stream).permissions
     if Permission.CATALOGUE.value not in permissions:
-        raise RefusalError("not_permitted", "this node may not change the catalogue: ask the hub")
+        raise RefusalError("not_permitted", "only a node with the profile manager changes prices: ask the hub")
     state = read_document(replica.connection, document)
     changes = edit(state, assignments, writer=stream.writer, time_ms=moment.wall_ms)
     return [replica.append(stream, change, moment) for change in changes]

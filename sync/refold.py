@@ -241,11 +241,6 @@ class Rebuild:
         return folded
 
 
-def pruned_scopes(log: LogTables) -> set[int]:
-    """Return the numbers of the scopes in which some stream starts above its first entry."""
-    return {row.scope_no for scope in log.scopes() for row in log.streams(scope) if row.base.seq > 0}
-
-
 def compare(
     held: Connection, rebuilt: Connection, views: Iterable[TableView], unjudged: Iterable[int] = ()
 ) -> tuple[list[Difference], list[str]]:

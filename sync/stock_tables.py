@@ -11,7 +11,6 @@ from schema.codec import decode_body, decode_payload
 from schema.database import Connection
 from schema.identity import NodeId, Scope, Stream
 from schema.kinds.base import Payload
-from sync.conflicts import Conflict
 from sync.effective import Effective, as_effective
 from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
@@ -37,7 +36,6 @@ from sync.transit import TransferState
 
 _FactT = TypeVar("_FactT", bound=Fact)
 _transfer_decoder = msgspec.msgpack.Decoder(TransferState)
-_conflict_decoder = msgspec.msgpack.Decoder(Conflict)
 _SQL_VARIABLES_MAX = 500
 
 
