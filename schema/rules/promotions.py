@@ -14,6 +14,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import product as cartesian
+from math import prod
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,10 +32,12 @@ EVERYTHING: Final = "*"
 """In `not_with`: the promotion combines with no other."""
 REASON: Final = "promotion"
 """The reason of a line's discount that came from here; its reference is the promotion's code."""
-NODES_MAX: Final = 256
+NODES_MAX: Final = 128
 """Combinations that one search looks at before it settles for the best one found."""
 STATES_MAX: Final = 2048
 """Partly filled sets that are kept side by side while pieces are shared out."""
+LEVELS_MAX: Final = 64
+"""Ways to reach the thresholds that one bound weighs."""
 STEPS_MAX: Final = 60_000
 """Pieces × states that one search may spend on sharing pieces out."""
 
@@ -667,11 +671,11 @@ class _Search:
         """Return what all promotions but these come to, whether or not they refuse each other."""
         claims: list[_Claim] = []
         after = [line.amount_minor for line in self._lines]
-        saved = 0
+        gains: list[int] = []
         by_rank: dict[int, list[_Claim]] = {}
         for number, component in enumerate(self._components):
             gain, found = self._component(number, component.ranks - off)
-            saved += gain
+            gains.append(gain)
             for claim in found:
                 by_rank.setdefault(claim.rank, []).append(claim)
         promoted = set()
@@ -690,25 +694,54 @@ class _Search:
                     claims.append(taken)
                     for place, share in taken.shares:
                         due[place] -= share
-        return _Outcome(sum(due), self._bound(off, saved), tuple(claims))
+        return _Outcome(sum(due), self._bound(off, gains), tuple(claims))
 
-    def _bound(self, off: frozenset[int], saved: int) -> int:
-        """Return a total that no smaller set of promotions undercuts.
+    def _bound(self, off: frozenset[int], gains: Sequence[int]) -> int:
+        """Return a total that no smaller set of promotions undercuts; `gains` are the most each component can save.
 
-        Goods promotions save at most what they save together; a basket promotion gives at most what it would give
-        on prices without them, and one for the whole basket takes its part of what is left of the total. Each of
+        Every way in which the basket promotions may reach their thresholds is tried: where one is reached, goods
+        promotions in its scope have left so much, and saved at most the rest. A basket promotion gives at most what
+        it would give on prices without them, and one for the whole basket takes its part of what is left. Each of
         these steps falls or stays when the amount before it falls, so they may be chained.
         """
         promotable = sum(self._lines[place].amount_minor for place in self._all)
-        rest = promotable - saved
-        for offer in self._basket:
-            if offer.rank in off:
+        offers = [offer for offer in self._basket if offer.rank not in off]
+        listed = [sum(self._lines[place].amount_minor for place in offer.lines) for offer in offers]
+        inside = [
+            sum(gain for part, gain in zip(self._components, gains, strict=True) if offer.lines.issuperset(part.lines))
+            for offer in offers
+        ]
+        levels = [self._levels(offer, most, sum(gains)) for offer, most in zip(offers, listed, strict=True)]
+        while prod(len(each) for each in levels) > LEVELS_MAX:
+            longest = max(range(len(levels)), key=lambda n: (len(levels[n]), n))
+            levels[longest] = [(0, levels[longest][-1][1])]  # All of it, for nothing: a weaker bound, still a bound.
+        best: int = promotable
+        for chosen in cartesian(*levels):
+            saved = sum(gains)
+            for (reached, _), most, within in zip(chosen, listed, inside, strict=True):
+                saved = min(saved, sum(gains) - within + min(within, most - reached))
+            taken = [offer.rank for offer, (_, times) in zip(offers, chosen, strict=True) if times]
+            if len(taken) > 1 and self._conflict(taken) is not None:
                 continue
-            listed = sum(self._lines[place].amount_minor for place in offer.lines)
-            is_whole = offer.lines == self._all and not offer.promotion.skips_promoted
-            discount = _basket_discount(offer.promotion, listed, rest if is_whole else listed)[0]
-            rest -= min(rest, discount)
-        return rest + sum(line.amount_minor for line in self._lines) - promotable
+            rest = promotable - saved
+            for offer, (_, times), most in zip(offers, chosen, listed, strict=True):
+                is_whole = offer.lines == self._all and not offer.promotion.skips_promoted
+                base = rest if is_whole else most
+                if offer.promotion.kind is PromotionKind.PERCENT_OFF:
+                    rest -= min(rest, scale(base, offer.promotion.percent_ppm, PPM) if times else 0)
+                else:
+                    rest -= min(rest, offer.promotion.amount_minor * times)
+            best = min(best, rest)
+        return best + sum(line.amount_minor for line in self._lines) - promotable
+
+    def _levels(self, offer: _Offer, listed: int, saved: int) -> list[tuple[int, int]]:
+        """Return the (amount reached, times given) that are possible, from never to as often as prices allow."""
+        most = _basket_discount(offer.promotion, listed, listed)[1]
+        threshold = offer.promotion.threshold_minor
+        sure = 0 if offer.promotion.skips_promoted else _basket_discount(offer.promotion, listed - saved, listed)[1]
+        is_refused = any(not may_combine(offer.promotion, other.promotion) for other in self._basket if other != offer)
+        never = [(0, 0)] if is_refused or not sure else []
+        return never + [(threshold * times, times) for times in range(max(sure, 1), most + 1)]
 
     def _conflict(self, used: Sequence[int]) -> tuple[int, int] | None:
         for index, one in enumerate(used):

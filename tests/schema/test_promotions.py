@@ -596,6 +596,6 @@ def ordinary() -> tuple[list[BasketLine], list[Promotion], LocalMoment]:
         promotion(KIND.AMOUNT_OFF, "F2", threshold_minor=50_000, amount_minor=6000, not_with=("f",), groups=("f",)),
         promotion(KIND.AMOUNT_OFF, "F3", threshold_minor=30_000, amount_minor=3000, not_with=("f",), groups=("f",)),
         promotion(KIND.PERCENT_OFF, "G1", percent_ppm=20_000, tiers=("gold",)),
-        promotion(KIND.PERCENT_OFF, "G2", percent_ppm=30_000, skips_promoted=True),
+        promotion(KIND.PERCENT_OFF, "G2", percent_ppm=30_000, except_categories=("c5",)),
     ]  # fmt: skip
     return basket, promotions, NOON
