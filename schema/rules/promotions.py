@@ -716,6 +716,7 @@ class _Search:
             longest = max(range(len(levels)), key=lambda n: (len(levels[n]), n))
             levels[longest] = [(0, levels[longest][-1][1])]  # All of it, for nothing: a weaker bound, still a bound.
         best: int = promotable
+        base: int
         for chosen in cartesian(*levels):
             saved = sum(gains)
             for (reached, _), most, within in zip(chosen, listed, inside, strict=True):
@@ -724,9 +725,13 @@ class _Search:
             if len(taken) > 1 and self._conflict(taken) is not None:
                 continue
             rest = promotable - saved
-            for offer, (_, times), most in zip(offers, chosen, listed, strict=True):
-                is_whole = offer.lines == self._all and not offer.promotion.skips_promoted
-                base = rest if is_whole else most
+            for offer, (_, times), most, within in zip(offers, chosen, listed, inside, strict=True):
+                if offer.promotion.skips_promoted:
+                    base = most
+                elif offer.lines == self._all:
+                    base = rest
+                else:  # What was saved beyond all that can be saved elsewhere was saved in its scope.
+                    base = most - max(0, saved - (sum(gains) - within))
                 if offer.promotion.kind is PromotionKind.PERCENT_OFF:
                     rest -= min(rest, scale(base, offer.promotion.percent_ppm, PPM) if times else 0)
                 else:
