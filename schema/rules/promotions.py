@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import combinations
 from itertools import product as cartesian
 from math import prod
 from typing import Final, NamedTuple
@@ -335,10 +336,9 @@ class _Claim(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What an enabled set of promotions comes to; `bound` is what no subset of it can undercut."""
+    """What an enabled set of promotions comes to."""
 
     total: int
-    bound: int
     claims: tuple[_Claim, ...]
 
     @property
@@ -380,6 +380,18 @@ class _Search:
         self._goods = [offer for offer in self._offers if not offer.promotion.is_for_basket]
         self._basket = [offer for offer in self._offers if offer.promotion.is_for_basket]
         self._components = self._split()
+        self._listed = [sum(lines[place].amount_minor for place in offer.lines) for offer in self._offers]
+        self._promotable = sum(lines[place].amount_minor for place in self._all)
+        self._fixed = sum(line.amount_minor for line in lines) - self._promotable
+        self._inside = {
+            offer.rank: [n for n, part in enumerate(self._components) if offer.lines.issuperset(part.lines)]
+            for offer in self._basket
+        }
+        self._refused = {
+            (one.rank, other.rank)
+            for one, other in combinations(self._offers, 2)
+            if (one.promotion.not_with or other.promotion.not_with) and not may_combine(one.promotion, other.promotion)
+        }
         self._known: dict[tuple[int, frozenset[int]], tuple[int, tuple[_Claim, ...]]] = {}
         self._steps = 0
         self._is_exact = True
@@ -671,12 +683,9 @@ class _Search:
         """Return what all promotions but these come to, whether or not they refuse each other."""
         claims: list[_Claim] = []
         after = [line.amount_minor for line in self._lines]
-        gains: list[int] = []
         by_rank: dict[int, list[_Claim]] = {}
         for number, component in enumerate(self._components):
-            gain, found = self._component(number, component.ranks - off)
-            gains.append(gain)
-            for claim in found:
+            for claim in self._component(number, component.ranks - off)[1]:
                 by_rank.setdefault(claim.rank, []).append(claim)
         promoted = set()
         for rank, parts in sorted(by_rank.items()):
@@ -694,66 +703,71 @@ class _Search:
                     claims.append(taken)
                     for place, share in taken.shares:
                         due[place] -= share
-        return _Outcome(sum(due), self._bound(off, gains), tuple(claims))
+        return _Outcome(sum(due), tuple(claims))
 
-    def _bound(self, off: frozenset[int], gains: Sequence[int]) -> int:
-        """Return a total that no smaller set of promotions undercuts; `gains` are the most each component can save.
+    def _bound(self, off: frozenset[int]) -> int:
+        """Return a total that no set of the promotions that are left on undercuts.
 
         Every way in which the basket promotions may reach their thresholds is tried: where one is reached, goods
         promotions in its scope have left so much, and saved at most the rest. A basket promotion gives at most what
         it would give on prices without them, and one for the whole basket takes its part of what is left. Each of
         these steps falls or stays when the amount before it falls, so they may be chained.
         """
-        promotable = sum(self._lines[place].amount_minor for place in self._all)
+        gains = [self._component(n, component.ranks - off)[0] for n, component in enumerate(self._components)]
+        most_saved = sum(gains)
         offers = [offer for offer in self._basket if offer.rank not in off]
-        listed = [sum(self._lines[place].amount_minor for place in offer.lines) for offer in offers]
-        inside = [
-            sum(gain for part, gain in zip(self._components, gains, strict=True) if offer.lines.issuperset(part.lines))
-            for offer in offers
-        ]
-        levels = [self._levels(offer, most, sum(gains)) for offer, most in zip(offers, listed, strict=True)]
+        listed = [self._listed[offer.rank] for offer in offers]
+        inside = [sum(gains[n] for n in self._inside[offer.rank]) for offer in offers]
+        levels = [self._levels(offer, most_saved) for offer in offers]
         while prod(len(each) for each in levels) > LEVELS_MAX:
             longest = max(range(len(levels)), key=lambda n: (len(levels[n]), n))
-            levels[longest] = [(0, levels[longest][-1][1])]  # All of it, for nothing: a weaker bound, still a bound.
-        best: int = promotable
+            levels[longest] = [(-1, levels[longest][-1][1])]  # All of it, for nothing: a weaker bound, still one.
+        best: int = self._promotable
         base: int
         for chosen in cartesian(*levels):
-            saved = sum(gains)
+            saved = most_saved
             for (reached, _), most, within in zip(chosen, listed, inside, strict=True):
-                saved = min(saved, sum(gains) - within + min(within, most - reached))
-            taken = [offer.rank for offer, (_, times) in zip(offers, chosen, strict=True) if times]
+                saved = min(saved, most_saved - within + min(within, most - reached))
+            taken = [
+                offer.rank for offer, (reached, times) in zip(offers, chosen, strict=True) if times and reached >= 0
+            ]
             if len(taken) > 1 and self._conflict(taken) is not None:
                 continue
-            rest = promotable - saved
+            rest = self._promotable - saved
             for offer, (_, times), most, within in zip(offers, chosen, listed, inside, strict=True):
                 if offer.promotion.skips_promoted:
                     base = most
                 elif offer.lines == self._all:
                     base = rest
                 else:  # What was saved beyond all that can be saved elsewhere was saved in its scope.
-                    base = most - max(0, saved - (sum(gains) - within))
+                    base = most - max(0, saved - (most_saved - within))
                 if offer.promotion.kind is PromotionKind.PERCENT_OFF:
                     rest -= min(rest, scale(base, offer.promotion.percent_ppm, PPM) if times else 0)
                 else:
                     rest -= min(rest, offer.promotion.amount_minor * times)
             best = min(best, rest)
-        return best + sum(line.amount_minor for line in self._lines) - promotable
+        return best + self._fixed
 
-    def _levels(self, offer: _Offer, listed: int, saved: int) -> list[tuple[int, int]]:
-        """Return the (amount reached, times given) that are possible, from never to as often as prices allow."""
+    def _levels(self, offer: _Offer, saved: int) -> list[tuple[int, int]]:
+        """Return the (amount reached, times given) that are possible, from never to as often as prices allow.
+
+        Where there are too many, one stands for all, with −1 as what need be reached.
+        """
+        listed = self._listed[offer.rank]
         most = _basket_discount(offer.promotion, listed, listed)[1]
         threshold = offer.promotion.threshold_minor
         sure = 0 if offer.promotion.skips_promoted else _basket_discount(offer.promotion, listed - saved, listed)[1]
-        is_refused = any(not may_combine(offer.promotion, other.promotion) for other in self._basket if other != offer)
+        if most - sure > LEVELS_MAX:
+            return [(-1, most)]
+        is_refused = any(offer.rank in pair for pair in self._refused)
         never = [(0, 0)] if is_refused or not sure else []
         return never + [(threshold * times, times) for times in range(max(sure, 1), most + 1)]
 
     def _conflict(self, used: Sequence[int]) -> tuple[int, int] | None:
-        for index, one in enumerate(used):
-            for other in used[index + 1 :]:
-                if not may_combine(self._offers[one].promotion, self._offers[other].promotion):
-                    return one, other
-        return None
+        """Return the first two of some promotions, in rising order, that refuse each other."""
+        if not self._refused:
+            return None
+        return next((pair for pair in combinations(used, 2) if pair in self._refused), None)
 
     def _first_guess(self, outcome: _Outcome) -> frozenset[int]:
         """Return what to switch off so that the promotions that give most stay, each that fits the ones before."""
@@ -774,16 +788,17 @@ class _Search:
             guess = self._evaluate(self._first_guess(root))
             if self._conflict(guess.used) is None:
                 best = min(best, guess, key=_preference)
-        queue: list[tuple[int, int, frozenset[int], _Outcome]] = [(root.bound, 0, none_off, root)]
+        queue = [(self._bound(none_off), 0, none_off)]
         seen = {none_off}
         while queue:
-            bound, _, off, outcome = heapq.heappop(queue)
+            bound, _, off = heapq.heappop(queue)
+            if bound >= best.total:
+                break
+            outcome = self._evaluate(off)
             conflict = self._conflict(outcome.used)
             if conflict is None:
                 best = min(best, outcome, key=_preference)
-            if bound >= best.total:
-                break
-            for rank in conflict or outcome.used:
+            for rank in conflict or outcome.used if bound < best.total else ():
                 fewer = off | {rank}
                 if fewer in seen:
                     continue
@@ -791,9 +806,9 @@ class _Search:
                     self._is_exact = False
                     break
                 seen.add(fewer)
-                child = self._evaluate(fewer)
-                if child.bound < best.total:
-                    heapq.heappush(queue, (child.bound, len(seen), fewer, child))
+                least = self._bound(fewer)
+                if least < best.total:
+                    heapq.heappush(queue, (least, len(seen), fewer))
         return best, self._is_exact
 
     def reasons(self, outcome: _Outcome) -> tuple[tuple[Reason, ...], tuple[str, ...]]:

@@ -566,6 +566,15 @@ def test_a_search_that_meets_its_bound_is_legal_repeatable_and_says_so() -> None
     assert all(may_combine(one, other) for one, other in combinations(used, 2))
 
 
+def test_a_small_amount_off_for_each_yuan_is_counted_and_not_listed() -> None:
+    each = promotion(KIND.AMOUNT_OFF, "A", threshold_minor=1, amount_minor=1, is_each=True, not_with=("g",))
+    other = promotion(KIND.AMOUNT_OFF, "B", threshold_minor=1, amount_minor=400, groups=("g",), not_with=("g",))
+    special = promotion(KIND.SPECIAL_PRICE, "C", products=("a",), amount_minor=300)
+    applied = priced([line("a", 500), line("rice", 10**9)], each, other, special)
+    assert (applied.total_minor, applied.is_exact) == (0, True)
+    assert priced([line("a", 500)], msgspec.structs.replace(each, limit=100), other, special).total_minor == 0
+
+
 def test_an_ordinary_basket_is_searched_exactly() -> None:
     applied = best_combination(*ordinary())
     assert applied.is_exact
