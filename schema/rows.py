@@ -101,7 +101,7 @@ class PromotionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A promotion for products, for categories, or for the whole basket where both are empty.
 
     `amount_minor` is the special price, the price of a set or what is taken off; `percent_ppm` what is taken off
-    (8 折 is 200,000). `schema.rules.promotions.Promotion` adds the terms that a table's columns cannot hold.
+    (8 折 is 200,000). `schema.rules.promotion_terms.Promotion` adds the terms that a table's columns cannot hold.
     """
 
     code: str

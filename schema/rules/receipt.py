@@ -17,7 +17,7 @@ import msgspec
 
 from schema.amounts import format_money, format_quantity
 from schema.kinds.trading import Refund, RefundLine, Sale, SaleLine, Tender
-from schema.rules.promotions import Language
+from schema.rules.promotion_terms import Language
 from schema.rules.tax import included_tax
 
 ROUNDING_REASON: Final = "rounding"

@@ -14,20 +14,19 @@ from schema.amounts import Milli, Minor
 from schema.identity import ProductId
 from schema.kinds.trading import LineDiscount
 from schema.rows import PromotionKind, PromotionRow
-from schema.rules.promotions import (
+from schema.rules.promotion_terms import (
     EVERYTHING,
-    Applied,
     BasketLine,
     Language,
     LocalMoment,
     Promotion,
-    best_combination,
     is_open,
     may_combine,
     read_terms,
     reason_sentence,
     write_terms,
 )
+from schema.rules.promotions import Applied, best_combination
 from schema.rules.rounding import PricePer
 
 NOON = LocalMoment(1_000_000, 3, 12 * 60)

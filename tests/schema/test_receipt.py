@@ -13,14 +13,8 @@ from schema.amounts import Milli, Minor
 from schema.identity import ProductId
 from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLine, Tender
 from schema.rows import PromotionKind
-from schema.rules.promotions import (
-    BasketLine,
-    Language,
-    LocalMoment,
-    Promotion,
-    best_combination,
-    reason_sentence,
-)
+from schema.rules.promotion_terms import BasketLine, Language, LocalMoment, Promotion, reason_sentence
+from schema.rules.promotions import best_combination
 from schema.rules.receipt import (
     _WORDS,
     TEMPLATE_NAMES,
