@@ -47,7 +47,7 @@ STATES_MAX: Final = 2048
 """Partly filled sets that are kept side by side while pieces are shared out."""
 LEVELS_MAX: Final = 64
 """Ways to reach the thresholds that one bound weighs."""
-STEPS_MAX: Final = 60_000
+STEPS_MAX: Final = 30_000
 """Pieces × states that one search may spend on sharing pieces out."""
 
 
@@ -118,7 +118,7 @@ class _Outcome(NamedTuple):
 
 
 class _Component(NamedTuple):
-    """Lines that compete for the same sets, with all goods promotions that touch them."""
+    """Lines that compete for the same sets, in the order of sharing out, with all goods promotions that touch them."""
 
     lines: tuple[int, ...]
     ranks: frozenset[int]
@@ -276,8 +276,36 @@ class _Search:
         for places in members.values():
             ranks = frozenset(offer.rank for offer in self._goods if not offer.lines.isdisjoint(places))
             if ranks:
-                components.append(_Component(tuple(places), ranks))
+                components.append(_Component(self._order(places), ranks))
         return components
+
+    def _order(self, places: Sequence[int]) -> tuple[int, ...]:
+        """Order lines so that few sets are open at once, and by falling price where the cheapest piece is free.
+
+        It depends on no choice of promotions: paths through it compare whatever is switched on.
+        """
+        rest = sorted(places, key=lambda place: (-self._prices[place], place))
+        shared = [offer for offer in self._goods if not offer.is_simple and not offer.lines.isdisjoint(places)]
+        if len(shared) < 2:
+            return tuple(rest)
+        touched = {place: frozenset(offer.rank for offer in shared if place in offer.lines) for place in rest}
+        queues = [
+            [place for place in rest if place in offer.lines][::-1]
+            for offer in shared
+            if len(offer.slots) == 1 and offer.slots[0].free_from
+        ]
+        opened: frozenset[int] = frozenset()
+        order: list[int] = []
+        while rest:
+            barred = {place for queue in queues for place in queue[:-1]}
+            chosen = min((p for p in rest if p not in barred), key=lambda p: len(touched[p] - opened))
+            rest.remove(chosen)
+            order.append(chosen)
+            opened |= touched[chosen]
+            for queue in queues:
+                if queue and queue[-1] == chosen:
+                    queue.pop()
+        return tuple(order)
 
     # Goods: share the pieces of one component out over its promotions.
 
@@ -335,11 +363,10 @@ class _Search:
     ) -> list[tuple[int, int, int]]:
         """Choose for every piece the set that it joins: the largest saving, then the first path in a fixed order.
 
-        Pieces go by falling price, so that of a buy-N-get-M set the cheapest are free and sets are filled as the
-        customer would group them. A state is how far each promotion's open set is filled, and how often a limited
+        Pieces that the cheapest of is free go by falling price, so that sets are filled as the customer would group
+        them. A state is how far each promotion's open set is filled, and how often a limited
         one was used; a path is a number whose digits are the choices, which makes every tie total.
         """
-        order = sorted(places, key=lambda place: (-self._prices[place], place))
         offsets: list[int] = []
         width = 0
         caps: list[int] = []
@@ -352,7 +379,7 @@ class _Search:
             caps.append(min(sets, offer.promotion.limit or sets))
         states: dict[tuple[int, ...], tuple[int, int]] = {(0,) * width: (0, 0)}
         pieces: list[int] = []
-        for place in order:
+        for number, place in enumerate(places):
             price, plain = self._prices[place], alone.get(place, (0, 0))[0]
             joins = self._joins(place, shared, offsets, caps)
             for _ in range(self._counts[place]):
@@ -371,6 +398,7 @@ class _Search:
                             code = offer.rank * self._width + slot + 2
                             _keep(following, joined[0], gain + joined[1], path + code)
                 states = following if len(following) <= STATES_MAX else self._narrow(following, shared, offsets)
+            states = self._completable(states, places[number + 1 :], joins)
         path = min((-gain, path) for state, (gain, path) in states.items() if _is_closed(state, shared, offsets))[1]
         choices: list[int] = []
         for _ in pieces:
@@ -378,6 +406,24 @@ class _Search:
             choices.append(choice)
         choices.reverse()
         return self._gains_of(pieces, choices)
+
+    def _completable(
+        self, states: dict[tuple[int, ...], tuple[int, int]], left: Sequence[int],
+        joins: Sequence[tuple[_Offer, int, int, int]],
+    ) -> dict[tuple[int, ...], tuple[int, int]]:  # fmt: skip
+        """Drop the states with an open set that the lines which are left cannot fill."""
+        for offer, offset in {offer.rank: (offer, offset) for offer, offset, _, _ in joins if offer.slots}.values():
+            sizes = [slot.size for slot in offer.slots]
+            pieces = [sum(self._pieces[place] for place in left if place in slot.lines) for slot in offer.slots]
+            first, end = offset + 1, offset + 1 + len(sizes)
+            kept: dict[tuple[int, ...], tuple[int, int]] = {}
+            for state, found in states.items():
+                fills = state[first:end]
+                sets = max(-(-fill // size) for fill, size in zip(fills, sizes, strict=True))
+                if not sets or all(sets * z - f <= n for z, f, n in zip(sizes, fills, pieces, strict=True)):
+                    kept[state] = found
+            states = kept
+        return states
 
     @staticmethod
     def _joins(
