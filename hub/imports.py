@@ -656,7 +656,8 @@ def _price_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefaults) -
 
 
 _PROMOTION_WORDS = {
-    **{kind.value: kind for kind in PromotionKind},
+    # A mix-and-match set has more parts than a row has columns.
+    **{kind.value: kind for kind in PromotionKind if kind is not PromotionKind.MIX_AND_MATCH},
     "特价": PromotionKind.SPECIAL_PRICE,
     "折扣": PromotionKind.PERCENT_OFF,
     "打折": PromotionKind.PERCENT_OFF,
@@ -664,7 +665,9 @@ _PROMOTION_WORDS = {
     "立减": PromotionKind.AMOUNT_OFF,
     "买赠": PromotionKind.BUY_N_GET_M,
     "买送": PromotionKind.BUY_N_GET_M,
+    "多件价": PromotionKind.N_FOR_PRICE,
 }
+_PROMOTION_KINDS = ", ".join(dict.fromkeys(kind.value for kind in _PROMOTION_WORDS.values()))
 
 
 def _percent_off(sheet: _Sheet, value: str) -> int:
@@ -702,7 +705,7 @@ def _promotion_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefault
         word = _required(sheet, "kind").lower()
         kind = _PROMOTION_WORDS.get(word)
         if kind is None:
-            raise sheet.refuse("promotion.kind", "kind", word, f"a promotion is one of {', '.join(PromotionKind)}")
+            raise sheet.refuse("promotion.kind", "kind", word, f"a promotion is one of {_PROMOTION_KINDS}")
         products = tuple(
             _product_of(sheet, existing, "products", part) for part in _SPLIT.split(sheet.get("products")) if part
         )
@@ -724,6 +727,8 @@ def _promotion_reader(sheet: _Sheet, existing: Existing, defaults: ImportDefault
                 percent = _percent_off(sheet, _required(sheet, "value"))
             case PromotionKind.BUY_N_GET_M:
                 buy, free = _count(sheet, "buy"), _count(sheet, "free")
+            case PromotionKind.N_FOR_PRICE:
+                amount, buy = _money(sheet, "value", _required(sheet, "value")), _count(sheet, "buy")
         if sheet.get("threshold"):
             threshold = _money(sheet, "threshold", sheet.get("threshold"))
         if kind is PromotionKind.AMOUNT_OFF and threshold and amount > threshold:

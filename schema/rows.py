@@ -91,12 +91,17 @@ class PromotionKind(StrEnum):
     AMOUNT_OFF = "amount-off"
     """满减: from a threshold on, an amount less."""
     BUY_N_GET_M = "buy-n-get-m"
+    N_FOR_PRICE = "n-for-price"
+    """`buy_count` pieces for one amount (3 件 10 元)."""
+    MIX_AND_MATCH = "mix-and-match"
+    """A set of pieces from several groups of goods, for one amount or with a percentage off."""
 
 
 class PromotionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A promotion for products, for categories, or for the whole basket where both are empty.
 
-    `amount_minor` is the special price or what is taken off; `percent_ppm` what is taken off (8 折 is 200,000).
+    `amount_minor` is the special price, the price of a set or what is taken off; `percent_ppm` what is taken off
+    (8 折 is 200,000). `schema.rules.promotion_terms.Promotion` adds the terms that a table's columns cannot hold.
     """
 
     code: str
