@@ -239,7 +239,10 @@ def open_store(
     Raises RefusalError for a SQLite that may corrupt its file, and for a database newer than this release.
     """
     if url.startswith("postgresql"):
-        writer = sa.create_engine(url, isolation_level="READ COMMITTED", pool_size=_READERS)
+        try:
+            writer = sa.create_engine(url, isolation_level="READ COMMITTED", pool_size=_READERS)
+        except ModuleNotFoundError:
+            raise RefusalError("driver_missing", "PostgreSQL needs the package psycopg, which is not here") from None
         reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         return SqlStore(writer, reader, organisation, folds)
     if "://" in url:

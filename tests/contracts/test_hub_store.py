@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,7 @@ from hub.own_log import OwnLog
 from hub.sales import SalesFold
 from hub.store import HubStore, open_store
 from schema.errors import EdgetillError, RefusalError
-from schema.identity import ORG, Scope
+from schema.identity import ORG, NodeId, Scope
 from schema.kinds.organisation import LocationDefined, PolicySet
 from sync.organisation import Organisation
 from sync.replica import Replica
@@ -201,3 +202,10 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_nodes_try_again(store: Hu
         raise sqlcipher.OperationalError(text)
     assert raised.value.code == code
     assert "sqlalche" not in raised.value.message
+
+
+def test_a_postgresql_without_its_driver_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(RefusalError) as refused:
+        open_store("postgresql+psycopg://nobody@/none", tmp_path, lambda: Organisation(NodeId("h"), b""), lambda _: ())
+    assert refused.value.code == "driver_missing"
