@@ -330,9 +330,7 @@ class UsbPrinterLink:
         transport: Any = library().Usb
         if not transport.is_usable():
             raise LinkDownError(DeviceFault.ADDRESS, self.name, "USB needs the Python package pyusb and libusb")
-        printer = transport(
-            self._vendor, self._product, timeout=int(WRITE_S * 1000), in_ep=self._in, out_ep=self._out
-        )
+        printer = transport(self._vendor, self._product, timeout=int(WRITE_S * 1000), in_ep=self._in, out_ep=self._out)
         try:
             printer.open()
         except Exception as error:  # the backends of pyusb each raise their own
@@ -473,9 +471,7 @@ def link_from_address(address: str) -> Link:
                 vendor, _, product = rest.partition("?")[0].partition(":")
                 inward, outward = int(options.pop("in", "82"), 16), int(options.pop("out", "01"), 16)
                 if not options:
-                    return UsbPrinterLink(
-                        int(vendor, 16), int(product, 16), in_endpoint=inward, out_endpoint=outward
-                    )
+                    return UsbPrinterLink(int(vendor, 16), int(product, 16), in_endpoint=inward, out_endpoint=outward)
     except ValueError as error:
         raise DeviceError(DeviceFault.ADDRESS, address, str(error)) from error
     raise DeviceError(DeviceFault.ADDRESS, address)
@@ -570,7 +566,7 @@ class LinkReader:
         self._read_s = read_s
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._told: DeviceFault | None | str = "nothing yet"
+        self._told: DeviceFault | str | None = "nothing yet"
 
     def start(self) -> None:
         """Begin to read."""

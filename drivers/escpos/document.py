@@ -232,7 +232,11 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _hangs(token: str) -> bool:
     """Tell whether a wide character may not begin a line: closing brackets and stops."""
-    return len(token) == 1 and not token.isascii() and (unicodedata.category(token) in ("Pe", "Pf") or token in "，。、；：！？％")
+    return (
+        len(token) == 1
+        and not token.isascii()
+        and (unicodedata.category(token) in ("Pe", "Pf") or token in "，。、；：！？％")
+    )
 
 
 def wrap(text: str, width: int) -> list[str]:

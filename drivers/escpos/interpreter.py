@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageDraw
 
-from drivers.escpos.code_page import DOTS_PER_COLUMN, PAPER_80MM, PrinterProfile
+from drivers.escpos.code_page import PAPER_80MM, PrinterProfile
 from drivers.escpos.document import Align, Raster, Symbology, display_width
 from drivers.escpos.picture import CELL_HEIGHT, Typeface, bars_image, default_typeface, image_from_raster, qr_image
 
@@ -137,7 +137,9 @@ class PrintedPaper:
         for block, align in blocks:
             gap = max(self.profile.dots - block.width, 0)
             left = 0 if align is Align.LEFT else gap if align is Align.RIGHT else gap // 2
-            sheet.paste(block.crop((0, 0, min(block.width, self.profile.dots), block.height)), (MARGIN_DOTS + left, top))
+            sheet.paste(
+                block.crop((0, 0, min(block.width, self.profile.dots), block.height)), (MARGIN_DOTS + left, top)
+            )
             top += block.height
         return sheet
 
@@ -540,27 +542,3 @@ def paper_of(data: bytes, profile: PrinterProfile = PAPER_80MM, typeface: Typefa
     interpreter = Interpreter(profile, typeface=typeface)
     interpreter.receive(data)
     return interpreter.paper
-
-
-def join_pictures(marks: list[Mark]) -> list[Image.Image]:
-    """Return the pictures of the paper, those that were sent in bands put together again."""
-    joined: list[Image.Image] = []
-    last: PrintedPicture | None = None
-    for mark in marks:
-        if not isinstance(mark, PrintedPicture):
-            last = None
-            continue
-        if last is not None and not mark.content and not last.content and last.image.width == mark.image.width:
-            whole = Image.new("1", (mark.image.width, joined[-1].height + mark.image.height), 1)
-            whole.paste(joined[-1], (0, 0))
-            whole.paste(mark.image, (0, joined[-1].height))
-            joined[-1] = whole
-        else:
-            joined.append(mark.image)
-        last = mark
-    return joined
-
-
-def same_picture(one: Image.Image, other: Image.Image) -> bool:
-    """Tell whether two pictures have the same dots."""
-    return one.size == other.size and ImageChops.difference(one.convert("L"), other.convert("L")).getbbox() is None

@@ -15,7 +15,7 @@ from typing import Final
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from drivers.escpos.code_page import DOTS_PER_COLUMN, printable
-from drivers.escpos.document import LinearCode, Line, QrCode, Raster, Symbology, display_width
+from drivers.escpos.document import Line, LinearCode, QrCode, Raster, Symbology, display_width
 
 CELL_HEIGHT: Final = 24
 CHINESE_FONTS: Final = (
@@ -154,7 +154,9 @@ def raster_from_image(image: Image.Image, width_max: int) -> Raster:
         flat = flat.resize((width_max, max(round(flat.height * width_max / flat.width), 1)), Image.Resampling.LANCZOS)
     grey = flat.convert("L")
     is_line_art = {colour for _, colour in grey.getcolors(256) or []} <= {0, 255}
-    black = ImageChops.invert(grey.convert("1", dither=Image.Dither.NONE if is_line_art else Image.Dither.FLOYDSTEINBERG))
+    black = ImageChops.invert(
+        grey.convert("1", dither=Image.Dither.NONE if is_line_art else Image.Dither.FLOYDSTEINBERG)
+    )
     return Raster(black.width, black.height, black.tobytes())
 
 
