@@ -110,7 +110,7 @@ class DisplayEncoder:
         return b"\x1bQA" + first + b"\r\x1bQB" + second + b"\r"
 
     def price(self, mode: PriceMode, figure: str, label: str = "") -> bytes:
-        """Show one figure (`12.50`) as a unit price, total, cash received or change; `label` names it on text panels."""
+        """Show one figure (`12.50`) as a price, total, cash received or change; `label` names it on text panels."""
         if not re.fullmatch(r"-?\d{1,8}(\.\d{1,3})?", figure, re.ASCII):
             raise ValueError(f"{figure!r} is no figure for a display")
         if self.kind is DisplayKind.LED8:

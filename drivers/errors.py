@@ -59,7 +59,7 @@ class DeviceError(Exception):
 
 
 class LinkDownError(DeviceError):
-    """Report that the way to a device is closed: reconnect with back-off. Bytes in flight may or may not have arrived."""
+    """Report that the way to a device is closed: reconnect with back-off. Bytes in flight may have arrived or not."""
 
 
 class NoAnswerError(DeviceError):

@@ -1,8 +1,8 @@
-"""Owns the ways to a device: serial port, network socket, device file, USB printer, memory; and how each is found again.
+"""Owns the ways to a device: serial port, network socket, device file, USB printer, memory; and how each comes back.
 
-Everything above a link is a pure framer of bytes, so a link is the only thing that can block, vanish or lie. Four rules
-hold for all of them: `write` hands over everything or raises, `read` returns as soon as anything is there and `b""` when
-time is up, a device that goes away raises `LinkDownError`, and a closed link can be opened again.
+Everything above a link is a pure framer of bytes, so a link is the only thing that can block, vanish or lie. Four
+rules hold for all of them: `write` hands over everything or raises, `read` returns as soon as anything is there and
+`b""` when time is up, a device that goes away raises `LinkDownError`, and a closed link can be opened again.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Toledo8217:
 
     @staticmethod
     def _from_status(status: int) -> Reading:
-        """Read the status byte: 0 motion, 1 over capacity, 2 under zero, 3 outside zero range, 4 centre of zero, 5 net."""
+        """Read the bits: 0 motion, 1 over capacity, 2 under zero, 3 outside zero range, 4 centre of zero, 5 net."""
         is_net = bool(status & 0x20)
         if status & 0x02:
             return Reading(WeighState.OVERLOADED, None, is_net)
@@ -165,7 +165,8 @@ class CasPolled:
 
     ENQ, ACK, DC1 = b"\x05", 0x06, b"\x11"
     _FRAME = re.compile(
-        rb"\x01\x02(?P<body>(?P<state>[SU])(?P<sign>[ \-F])(?P<weight>[ 0-9.]{6})(?P<unit>kg|KG| g| G|lb|LB|oz|OZ))(?P<check>[\x00-\xff])\x03\x04",
+        rb"\x01\x02(?P<body>(?P<state>[SU])(?P<sign>[ \-F])(?P<weight>[ 0-9.]{6})(?P<unit>kg|KG| g| G|lb|LB|oz|OZ))"
+        rb"(?P<check>[\x00-\xff])\x03\x04",
         re.DOTALL,
     )
 

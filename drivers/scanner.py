@@ -6,6 +6,7 @@ AIM prefix (ISO/IEC 15424, e.g. `]E0` EAN-13, `]C1` GS1-128, `]d2` GS1 DataMatri
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections import deque
@@ -173,7 +174,7 @@ class WedgeDetector:
         if not keys and at_s - self._scanned_at_s <= self._pause_s:
             return WedgeVerdict(Wedge.ECHO)
         times = [*(at for _, at in keys), at_s]
-        gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+        gaps = sorted(after - before for before, after in itertools.pairwise(times))
         if is_spoiled or len(keys) < self._length_min or gaps[len(gaps) // 2] > self._burst_s:
             return _TYPED
         scan = scan_of("".join(char for char, _ in keys).strip(" "))

@@ -119,7 +119,7 @@ def _fold(char: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Fold a text to characters that paper can carry; line ends stay, other control characters never reach a printer."""
+    """Fold a text to characters that paper can carry; line ends stay, other controls never reach a printer."""
     composed = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     return "".join(_fold(char) for char in composed)
 

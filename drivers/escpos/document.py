@@ -40,6 +40,7 @@ class Size:
 
 NORMAL: Final = Size()
 DOUBLE: Final = Size(2, 2)
+_STOPS: Final = "，。、；：！？％"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """A picture of black and white dots: rows of `(width + 7) // 8` bytes, the leftmost dot the highest bit, 1 black."""
+    """A picture of dots: rows of `(width + 7) // 8` bytes, the leftmost dot the highest bit, 1 black."""
 
     width: int
     height: int
@@ -146,7 +147,7 @@ class LinearCode:
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
-    """A QR code of UTF-8 text; `module` is the size of a dot in printer dots, `level` the error correction (L M Q H)."""
+    """A QR code of UTF-8 text; `module` is a square's size in dots, `level` the error correction (L M Q H)."""
 
     data: str
     module: int = 5
@@ -230,13 +231,9 @@ def _tokens(text: str) -> Iterator[str]:
         yield word
 
 
-def _hangs(token: str) -> bool:
+def _hangs(part: str) -> bool:
     """Tell whether a wide character may not begin a line: closing brackets and stops."""
-    return (
-        len(token) == 1
-        and not token.isascii()
-        and (unicodedata.category(token) in ("Pe", "Pf") or token in "，。、；：！？％")
-    )
+    return len(part) == 1 and not part.isascii() and (unicodedata.category(part) in ("Pe", "Pf") or part in _STOPS)
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -287,10 +284,20 @@ def pad(text: str, width: int, align: Align) -> str:
             assert_never(align)
 
 
+def _needed(token: str) -> int:
+    return display_width(token.rstrip(" "))
+
+
 def _widths(cells: tuple[Column, ...], columns: int) -> list[int]:
-    """Share the columns: fixed widths first, the rest evenly, leftovers to the first; too much is cut from the widest."""
+    """Share the columns: fixed widths first, the rest evenly; what is too much is cut from the widest."""
     gaps = len(cells) - 1
-    wanted = [cell.width for cell in cells]
+    # A figure that is broken over two lines is misread, so a cell of figures takes what its longest one needs.
+    wanted = [
+        max(cell.width, *map(_needed, _tokens(printable(cell.text))), 0)
+        if cell.width is not None and cell.align is Align.RIGHT
+        else cell.width
+        for cell in cells
+    ]
     open_cells = [place for place, width in enumerate(wanted) if width is None]
     left = max(columns - gaps - sum(width for width in wanted if width is not None), 0)
     widths = [width or 0 for width in wanted]

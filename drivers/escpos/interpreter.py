@@ -6,6 +6,7 @@ can insist on nothing. It takes bytes in any portions. Source: Epson ESC/POS com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,6 +37,9 @@ _GS_LENGTHS: Final = {
     0x49: 1, 0x2F: 1, 0x3A: 0,
 }  # fmt: skip
 _FS_LENGTHS: Final = {0x26: 0, 0x2E: 0, 0x21: 1, 0x2D: 1, 0x43: 1, 0x53: 2, 0x57: 1, 0x70: 2}
+
+
+_QUESTION: Final = re.compile(rb"\x10\x04[\x01-\x04]")
 
 
 class _Incomplete(Exception):  # noqa: N818 - not an error: the rest of a command is still to come
@@ -177,8 +181,9 @@ class PrintedPaper:
 class Interpreter:
     """Reads ESC/POS bytes in any portions onto paper; `receive` returns what the printer answers.
 
-    `answer_status` gives the answer to `DLE EOT n` and `GS r n`; `on_pulse` hears of drawer pulses; `may_print` is asked
-    before each mark on the paper: while it is false the rest waits in the buffer, and only `DLE EOT` is answered.
+    `answer_status` gives the answer to `DLE EOT n` and `GS r n`; `on_pulse` hears of drawer pulses; `may_print` is
+    asked before each command: while it is false the rest waits in the buffer, and only `DLE EOT` is answered.
+    As in real printers, the bytes of a question also go the way of all others, and may end up as dots of a picture.
     """
 
     def __init__(
@@ -222,39 +227,19 @@ class Interpreter:
 
     def receive(self, data: bytes = b"") -> bytes:
         """Take bytes, print what can be printed, and return the answers."""
-        if self._may_print():
-            self._buffer += self._tail + data
-            self._tail = b""
-            self._work()
-        else:
-            self._buffer += self._answer_while_stopped(self._tail + data)
+        # Real-time questions are answered on reception, even in the middle of a picture or without paper.
+        heard = self._tail + data
+        for found in _QUESTION.finditer(heard):
+            self._answers += self._answer_status(found.group())
+        self._tail = next((heard[-size:] for size in (2, 1) if heard[-size:] == b"\x10\x04"[:size]), b"")
+        self._buffer += data
+        self._work()
         answers = bytes(self._answers)
         self._answers.clear()
         return answers
 
-    def _answer_while_stopped(self, data: bytes) -> bytes:
-        """Answer and take out the real-time questions; a started one waits for its end."""
-        kept, place = bytearray(), 0
-        self._tail = b""
-        while place < len(data):
-            head = data[place : place + 3]
-            if head[:2] == b"\x10\x04"[: len(head)] and len(head) < 3:
-                self._tail = head
-                break
-            if head[:2] == b"\x10\x04" and 1 <= head[2] <= 4:
-                self._answers += self._answer_status(head)
-                place += 3
-                continue
-            kept.append(data[place])
-            place += 1
-        return bytes(kept)
-
     def _work(self) -> None:
-        while self._buffer:
-            if not self._may_print():
-                waiting = bytes(self._buffer)
-                self._buffer[:] = self._answer_while_stopped(waiting)
-                return
+        while self._buffer and self._may_print():
             self._place = 0
             try:
                 self._step()
@@ -341,7 +326,7 @@ class Interpreter:
     def _real_time(self) -> None:
         match self._byte():
             case 0x04:
-                self._answers += self._answer_status(b"\x10\x04" + self._take(1))
+                self._take(1)
             case 0x05:
                 self._byte()
             case 0x14:

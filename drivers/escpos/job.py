@@ -34,8 +34,10 @@ from drivers.escpos.document import (
 from drivers.escpos.library import library
 from drivers.escpos.picture import Typeface, code_raster, default_typeface, line_raster
 
-BAND: Final = 128
+BAND: Final = 48
 """Rows of dots in one `GS v 0`: small printers have buffers of a few kilobytes."""
+FLUSH: Final = bytes(4096)
+"""Ends a command that was cut off: longer than any of ours, white as dots, ignored as characters."""
 LINE_GAP: Final = 6
 """White dots below a drawn line, so that it stands like a printed one (30 dots a line)."""
 LINES_TO_TEAR: Final = 4

@@ -18,7 +18,7 @@ from typing import Final
 from drivers.errors import DeviceError, DeviceFault, NoAnswerError
 from drivers.escpos.code_page import PAPER_80MM, PrinterProfile
 from drivers.escpos.document import DrawerPulse, PrintDocument
-from drivers.escpos.job import PrintJob, job_of
+from drivers.escpos.job import FLUSH, PrintJob, job_of
 from drivers.escpos.picture import Typeface
 from drivers.escpos.status import (
     ASK_PRINTER,
@@ -92,6 +92,7 @@ class ReceiptPrinter:
         self._answer_s, self._confirm_s, self._monotonic = answer_s, confirm_s, monotonic
         self._way = Reconnection(link, back_off, monotonic)
         self._turn = threading.Lock()
+        self._was_cut_off = False
 
     @property
     def name(self) -> str:
@@ -159,16 +160,23 @@ class ReceiptPrinter:
 
     def _hand_over(self, job: PrintJob, before: PrinterStatus | None) -> PrintReport:
         after: PrinterStatus | None = None
+        handed_over = False
         try:
             with self._way.opened() as link:
+                if self._was_cut_off:
+                    # The printer may still wait for the rest of a picture and would swallow the beginning of this job.
+                    link.write(FLUSH)
+                    self._was_cut_off = False
                 for place in range(0, len(job.data), CHUNK):
                     link.write(job.data[place : place + CHUNK])
+                handed_over = True
                 if not self.profile.answers_status:
                     return PrintReport(Outcome.HANDED_OVER, lacks_font=job.lacks_font)
                 after = self._confirmed(link) if self.profile.confirms_jobs else self._ask(link)
                 if after.fault is not None:
                     raise DeviceError(after.fault, self.name)
         except DeviceError as error:
+            self._was_cut_off |= not handed_over
             # Even a write that failed at its first byte may have left some of it in a driver's buffer.
             return PrintReport(Outcome.UNCONFIRMED, before, after, error, job.lacks_font)
         return PrintReport(Outcome.PRINTED, before, after, None, job.lacks_font)
