@@ -28,9 +28,12 @@ LONG = document_of([*(Text(f"第 {number} 行") for number in range(40)), Cut()]
 SENSING = PrinterProfile("80 mm with drawer", has_drawer_sensor=True)
 
 
-def printer_on(link: Link, profile: PrinterProfile = PAPER_80MM, **more: float) -> ReceiptPrinter:
-    times = {"answer_s": 0.08, "confirm_s": 0.4, **more}
-    return ReceiptPrinter(link, profile, typeface=NO_FONT, back_off=BackOff(0.01, 0.02), **times)
+def printer_on(
+    link: Link, profile: PrinterProfile = PAPER_80MM, *, answer_s: float = 0.08, confirm_s: float = 0.4
+) -> ReceiptPrinter:
+    return ReceiptPrinter(
+        link, profile, typeface=NO_FONT, back_off=BackOff(0.01, 0.02), answer_s=answer_s, confirm_s=confirm_s
+    )
 
 
 def test_a_receipt_is_printed_and_the_printer_confirms_it() -> None:
@@ -38,7 +41,8 @@ def test_a_receipt_is_printed_and_the_printer_confirms_it() -> None:
     report = printer_on(device.link()).print(chinese_receipt())
     assert report.outcome is Outcome.PRINTED
     assert report.error is None
-    assert report.after == PrinterStatus(True, Paper.ADEQUATE, False, False, None) or report.after is not None
+    assert report.before == PrinterStatus(True, Paper.ADEQUATE, False, False, None)
+    assert report.after == PrinterStatus(True, Paper.ADEQUATE, False, True, None), "its pulse opened the drawer"
     assert device.pulses == [2]
     assert device.unknown == []
     assert "青山村便利店" in device.paper.text()
