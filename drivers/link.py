@@ -28,6 +28,10 @@ WRITE_S: Final = 5.0
 """How long a device may refuse bytes (a printer without paper holds them back) before we stop offering."""
 
 
+FLOWS: Final = ("none", "xonxoff", "rtscts", "dsrdtr")
+"""Who holds the other back on a serial line, and how; receipt printers mostly use `dsrdtr` at their DTR line."""
+
+
 class Link(Protocol):
     """A way to one device."""
 
@@ -69,9 +73,20 @@ class SerialLink:
     """A serial port through pyserial, held exclusively; opening discards what was scanned or weighed before."""
 
     def __init__(
-        self, port: str, baud: int = 9600, *, bits: int = 8, parity: str = "N", stop: int = 1, write_s: float = WRITE_S
+        self,
+        port: str,
+        baud: int = 9600,
+        *,
+        bits: int = 8,
+        parity: str = "N",
+        stop: int = 1,
+        flow: str = "none",
+        write_s: float = WRITE_S,
     ) -> None:
+        if flow not in FLOWS:
+            raise ValueError(f"flow control is one of {', '.join(FLOWS)}, not {flow!r}")
         self._port, self._baud, self._bits, self._parity, self._stop = port, baud, bits, parity, stop
+        self._flow = flow
         self._write_s = write_s
         self._serial: Any = None
 
@@ -98,6 +113,9 @@ class SerialLink:
                 bytesize=self._bits,
                 parity=self._parity,
                 stopbits=self._stop,
+                xonxoff=self._flow == "xonxoff",
+                rtscts=self._flow == "rtscts",
+                dsrdtr=self._flow == "dsrdtr",
                 timeout=READ_S,
                 write_timeout=self._write_s,
                 exclusive=True,
@@ -447,7 +465,7 @@ class MemoryLink:
 def link_from_address(address: str) -> Link:
     """Return the closed link that a setting names; raises `DeviceError` with `device.address`.
 
-    `serial:/dev/ttyUSB0?baud=9600&bits=7&parity=E&stop=1` · `tcp://10.0.0.8:9100` · `file:/dev/usb/lp0` ·
+    `serial:/dev/ttyUSB0?baud=9600&bits=7&parity=E&stop=1&flow=dsrdtr` · `tcp://10.0.0.8:9100` · `file:/dev/usb/lp0` ·
     `usb:04b8:0e15` (vendor and product in hexadecimal; `?in=82&out=01` for other endpoints).
     """
     try:
@@ -459,8 +477,9 @@ def link_from_address(address: str) -> Link:
                 port = unquote(rest.partition("?")[0])
                 baud, bits = int(options.pop("baud", 9600)), int(options.pop("bits", 8))
                 parity, stop = options.pop("parity", "N").upper(), int(options.pop("stop", 1))
+                flow = options.pop("flow", "none")
                 if port and bits in (7, 8) and parity in ("N", "E", "O") and stop in (1, 2) and not options:
-                    return SerialLink(port, baud, bits=bits, parity=parity, stop=stop)
+                    return SerialLink(port, baud, bits=bits, parity=parity, stop=stop, flow=flow)
             case "tcp":
                 if parts.hostname and not options and parts.path in ("", "/"):
                     return NetworkLink(parts.hostname, parts.port or 9100)
@@ -475,6 +494,13 @@ def link_from_address(address: str) -> Link:
     except ValueError as error:
         raise DeviceError(DeviceFault.ADDRESS, address, str(error)) from error
     raise DeviceError(DeviceFault.ADDRESS, address)
+
+
+def drain(link: Link) -> None:
+    """Throw away what is still on its way from before, so that it is not taken for an answer; a babbler is bounded."""
+    for _ in range(64):
+        if not link.read(timeout_s=0):
+            return
 
 
 @dataclass(frozen=True, slots=True)

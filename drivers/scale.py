@@ -23,7 +23,7 @@ from functools import reduce
 from typing import Final, Protocol
 
 from drivers.errors import DeviceError, DeviceFault, NoAnswerError
-from drivers.link import BackOff, Link, Reconnection
+from drivers.link import BackOff, Link, Reconnection, drain
 
 FRAME_MAX: Final = 64
 """No frame of these protocols is longer; what is longer is noise."""
@@ -296,8 +296,7 @@ class Scale:
     def read(self) -> Reading:
         """Ask once and return the newest reading; raises `DeviceError` when the scale is away or silent."""
         with self._turn, self._way.opened() as link:
-            while link.read(timeout_s=0):
-                pass
+            drain(link)
             if question := self._protocol.ask():
                 link.write(question)
             until = self._monotonic() + self._answer_s

@@ -245,6 +245,8 @@ class Interpreter:
                 self._step()
             except _Incomplete:
                 return
+            except Exception:  # a code with impossible contents or sizes: a real printer prints nothing for it
+                self._note_unknown()
             del self._buffer[: self._place]
 
     def _take(self, count: int) -> bytes:

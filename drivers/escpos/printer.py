@@ -30,7 +30,7 @@ from drivers.escpos.status import (
     question,
     status_from,
 )
-from drivers.link import BackOff, Link, Reconnection
+from drivers.link import BackOff, Link, Reconnection, drain
 
 CHUNK: Final = 512
 ANSWER_S: Final = 1.0
@@ -113,9 +113,7 @@ class ReceiptPrinter:
             return self._ask(link) if self.profile.answers_status else PrinterStatus()
 
     def _ask(self, link: Link) -> PrinterStatus:
-        # What is still on its way from before must not be taken for an answer.
-        while link.read(timeout_s=0):
-            pass
+        drain(link)
         answers: dict[int, int] = {}
         for number in QUESTIONS:
             if (byte := self._answer(link, number)) is not None:

@@ -25,7 +25,7 @@ from tests.drivers.fault_links import eventually
 @pytest.mark.parametrize(
     ("address", "kind", "name"),
     [
-        ("serial:/dev/ttyUSB0?baud=9600&bits=7&parity=e", SerialLink, "serial:/dev/ttyUSB0"),
+        ("serial:/dev/ttyUSB0?baud=9600&bits=7&parity=e&flow=rtscts", SerialLink, "serial:/dev/ttyUSB0"),
         ("serial:COM3", SerialLink, "serial:COM3"),
         ("tcp://10.0.0.8:9100", NetworkLink, "tcp://10.0.0.8:9100"),
         ("tcp://printer.shop", NetworkLink, "tcp://printer.shop:9100"),
@@ -42,7 +42,8 @@ def test_an_address_names_its_link(address: str, kind: type, name: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "serial:", "serial:/dev/x?bauds=1", "serial:/dev/x?bits=9", "serial:/dev/x?baud=fast", "tcp://", "file:",
+    ["", "serial:", "serial:/dev/x?bauds=1", "serial:/dev/x?bits=9",
+     "serial:/dev/x?flow=maybe", "serial:/dev/x?baud=fast", "tcp://", "file:",
      "tcp://h:99999", "usb:printer", "usb:04b8", "http://x", "tcp://h/p", "usb:04b8:0e15?speed=2"],
 )  # fmt: skip
 def test_an_address_that_says_nothing_clear_is_refused(address: str) -> None:

@@ -260,12 +260,20 @@ def test_bytes_in_any_portions_make_the_same_paper(portions: list[int]) -> None:
     assert parts.unknown == whole.unknown == []
 
 
-@given(st.binary(max_size=300))
+COMMANDS = st.sampled_from(
+    [b"\x1d(k\x03\x001Q0", b"\x1d(k\x04\x001P0x", b"\x1d(k\x01\x001", b"\x1d(k\x03\x001C\x00", b"\x1dkI\x02{B",
+     b"\x1dkI\x03{B\xff", b"\x1dk\x02abc\x00", b"\x1dw\x00", b"\x1dv0\x00\x00\x00\x01\x00", b"\x1d(L\x02\x000p",
+     b"\x1d!\x77", b"\x1b*\x21\x00\x00", b"\x1bD\x00", b"\x10\x04\x01", b"\x1c.", b"\x1bt\x11", b"\n"]
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(COMMANDS, st.binary(max_size=12)), max_size=12))
 @settings(deadline=None)
-def test_no_bytes_can_upset_the_simulated_printer(data: bytes) -> None:
+def test_no_bytes_can_upset_the_simulated_printer(parts: list[bytes]) -> None:
     reader = Interpreter(typeface=NO_FONT)
-    reader.receive(data)
+    reader.receive(b"".join(parts))
     reader.paper.text()
+    reader.paper.picture(NO_FONT)
 
 
 def test_fonts_are_found_by_name_regular_first(tmp_path: Path) -> None:
