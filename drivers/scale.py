@@ -183,9 +183,10 @@ class CasPolled:
     def feed(self, data: bytes) -> Exchange:
         """Take bytes in any portions; the ACK is replied to with DC1; a block with a wrong check byte is skipped."""
         reply = b""
-        if self._awaits_ack and (place := data.find(self.ACK)) >= 0:
+        if self._awaits_ack and self.ACK in data:
+            # It may as well be a check byte of a late block, so nothing before it is thrown away.
             self._awaits_ack = False
-            reply, data = self.DC1, data[place + 1 :]
+            reply = self.DC1
         self._buffer += data
         readings = []
         end = 0

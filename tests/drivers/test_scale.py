@@ -70,6 +70,14 @@ def test_cas_blocks_are_read_when_their_check_byte_is_right(data: bytes, expecte
     assert readings(CasPolled(), data) == expected
 
 
+def test_a_check_byte_that_looks_like_an_ack_swallows_no_block() -> None:
+    speech = ScaleSpeech("cas")
+    speech.reading = Reading(S.OVERLOADED, 1)
+    block = speech.answer(b"\x11")
+    assert block[-3] == CasPolled.ACK
+    assert readings(CasPolled(), block + CAS) == [Reading(S.OVERLOADED), Reading(S.STABLE, 1234)]
+
+
 def test_cas_is_greeted_before_it_is_asked() -> None:
     protocol = CasPolled()
     assert protocol.ask() == b"\x05"
