@@ -54,6 +54,7 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             typer.echo("the lease has lapsed: sync soon; what is sold meanwhile is marked")
         typer.echo(f"clock error {bound} (epoch {now.clock_epoch})")
         typer.echo(f"{now.entries} entries, {now.own_entries} of them its own; {now.open_conflicts} open conflicts")
+        typer.echo(f"{now.waiting} entries wait for the hub")
         for stream in now.streams:
             own = "  own" if stream.is_own else ""
             typer.echo(f"  {stream.scope}\t{stream.node}\t{stream.last_seq}\t{shown_time(opened, stream.last_ms)}{own}")

@@ -62,6 +62,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     streams: tuple[StreamStatus, ...]
     entries: int
     own_entries: int
+    waiting: int
+    """Own entries that the hub did not have when the last exchange ended."""
     clock_bound_ms: int | None
     clock_offset_ms: int
     clock_epoch: int
@@ -130,6 +132,7 @@ def node_status(node: Node) -> NodeStatus:
             streams=streams,
             entries=sum(stream.entries for stream in streams),
             own_entries=sum(stream.entries for stream in streams if stream.is_own),
+            waiting=max(0, own_total(node) - number("SELECT coalesce(max(acknowledged), 0) FROM node_state")),
             clock_bound_ms=clock.bound_ms(),
             clock_offset_ms=clock.offset_ms,
             clock_epoch=clock.epoch,
@@ -155,6 +158,11 @@ def _scopes(node: Node) -> tuple[ScopeStatus, ...]:
         )
         for scope in (ORG, node.config.scope)
     )
+
+
+def own_total(node: Node) -> int:
+    """Return how many entries this node has written in all, in every scope and incarnation."""
+    return sum(row.head.seq for row in node.replica.rows() if row.stream.node == node.config.node_id)
 
 
 def cache_age(age_ms: int | None, cache_days: int) -> str:

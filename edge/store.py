@@ -47,7 +47,10 @@ class Store:
             raise RefusalError("node_missing", f"there is no node in {path.parent}: use `edgetill join` first")
         self.path = path
         with foreseen(path):
+            is_new = not path.exists()
             self.connection = _connect(path, is_read_only=is_read_only)
+            if is_new:
+                path.chmod(0o600)
             if not is_read_only:
                 with self.transaction():
                     migrate(self.connection, read_migrations("replica", "node"))

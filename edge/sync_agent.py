@@ -11,6 +11,7 @@ import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.node import RELEASE, Node
+from edge.status import own_total
 from schema.codec import encode
 from schema.errors import TransientError
 from schema.identity import ORG, Scope
@@ -122,6 +123,7 @@ def _session(
     with node.store.reading():
         request: Request | None = session.open(node.replica, _clock_report(node, None))
     prepared: tuple[Request, bytes] | None = None
+    acknowledged = 0
     with ThreadPoolExecutor(1) as carrier:
         while request is not None:
             body = prepared[1] if prepared is not None and prepared[0] is request else encode_request(request)
@@ -144,6 +146,7 @@ def _session(
             with node.store.reading():
                 clock = _clock_report(node, round_trip_ms)
                 request = session.next(node.replica, clock, request, response)
+                acknowledged = own_total(node)
             if progress is not None:
                 progress(session.result.entries_sent, session.result.entries_received)
     result = session.result
@@ -153,7 +156,7 @@ def _session(
     report.refusals += result.refusals
     if best is not None:
         report.offset_ms = best.offset_ms
-        _renew_clock(node, best, is_complete=result.is_complete)
+        _renew_clock(node, best, acknowledged, is_complete=result.is_complete)
     return result, theirs
 
 
@@ -164,13 +167,15 @@ def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
     return reply, sent_ms, node.clock_source().wall_ms
 
 
-def _renew_clock(node: Node, measured: ClockMeasurement, *, is_complete: bool) -> None:
+def _renew_clock(node: Node, measured: ClockMeasurement, acknowledged: int, *, is_complete: bool) -> None:
     with node.write() as writing:
         clock = anchored(writing.clock, measured)
         node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
         if is_complete:
             now_ms = clock.wall_ms - clock.offset_ms
-            node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (now_ms,))
+            node.connection.execute(
+                "UPDATE node_state SET last_exchange_ms = ?, acknowledged = ?", (now_ms, acknowledged)
+            )
 
 
 def _settle(node: Node, result: SessionResult, theirs: Mapping[str, VersionVector], report: SyncReport) -> bool:

@@ -77,12 +77,14 @@ Reader = Callable[[Sheet, Existing, ImportDefaults], Callable[[], Row | None]]
 
 
 def read_text_code(sheet: Sheet, field: str, value: str) -> str:
+    """Return a code of 1 to 32 plain characters; refuses the row otherwise."""
     if not is_code(value):
         raise sheet.refuse("code.malformed", field, value, "a code has 1 to 32 letters, digits, dots or dashes")
     return value
 
 
 def read_required(sheet: Sheet, field: str) -> str:
+    """Return a cell that must not be empty; refuses the row otherwise."""
     value = sheet.get(field)
     if not value:
         raise sheet.refuse("cell.empty", field, "", f"{field} is empty")
@@ -94,6 +96,7 @@ NUMBER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|[-+]?\.\d+", re.
 
 
 def read_money(sheet: Sheet, field: str, value: str) -> Minor:
+    """Read an amount in major units into minor units; refuses negative, malformed and too large ones."""
     written = value if value.isascii() else re.sub("[元¥]", "", unicodedata.normalize("NFKC", value)).strip()
     if not NUMBER.fullmatch(written):
         raise sheet.refuse("money.malformed", field, value, "no amount of money")
@@ -133,6 +136,7 @@ def read_moment(sheet: Sheet, field: str, value: str, zone: datetime.tzinfo, *, 
 
 
 def read_period(sheet: Sheet, zone: datetime.tzinfo) -> tuple[int | None, int | None]:
+    """Read from when and until when a row holds, in Unix milliseconds; refuses an end before its start."""
     start = read_moment(sheet, "valid_from", sheet.get("valid_from"), zone)
     end = read_moment(sheet, "valid_until", sheet.get("valid_until"), zone, is_end=True)
     if start is not None and end is not None and end <= start:
@@ -213,6 +217,7 @@ PER_WORDS = {
 
 
 def read_per(sheet: Sheet, unit_word: str, *, is_weighed: bool) -> PricePer:
+    """Return what the price buys: a piece, or a weight where the goods are weighed."""
     word = sheet.get("price_per").lower()
     if not word:
         if not is_weighed:

@@ -6,7 +6,7 @@ CREATE TABLE node_state (
     clock BLOB NOT NULL,
     receipt_next INTEGER NOT NULL,
     last_exchange_ms INTEGER NOT NULL DEFAULT 0,
-    last_prices_ms INTEGER NOT NULL DEFAULT 0,
+    acknowledged INTEGER NOT NULL DEFAULT 0,
     sealed_key BLOB
 ) STRICT;
 
