@@ -96,8 +96,10 @@ class Auditor:
 
     @staticmethod
     def _digests(machine: Machine) -> set[bytes]:
-        """Return the digests that a disk holds, whether in the log or waiting for recovery."""
-        rows = machine.disk.execute("SELECT digest FROM entry UNION SELECT digest FROM diverged").fetchall()
+        """Return the digests that a disk holds: in the log, waiting for recovery, or within a recovered entry."""
+        rows = machine.disk.execute(
+            "SELECT digest FROM entry UNION SELECT digest FROM diverged UNION SELECT digest FROM recovered"
+        ).fetchall()
         return {bytes(d) for (d,) in rows}
 
     # One replica.
