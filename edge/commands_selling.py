@@ -20,7 +20,7 @@ from edge.command_options import (
     parse_goods,
     write_json,
 )
-from schema.amounts import format_money, parse_quantity
+from schema.amounts import format_money, parse_money, parse_quantity
 from schema.errors import RefusalError
 from schema.rehearsal import rehearsal_clock_ms
 from schema.replay import ReplayFormat
@@ -55,6 +55,7 @@ def _print_completed(completed: Completed, as_json: bool, what: str) -> None:
 def sell(
     goods: Annotated[list[str], typer.Argument(help=GOODS_HELP + " @PRICE overrides the price.")],
     node: NodeOption = HERE,
+    discount: Annotated[str, typer.Option(help="Taken off the whole, such as 1.50; spread over the lines.")] = "0",
     operator: OperatorOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -68,7 +69,12 @@ def sell(
     with open_node(node) as opened:
         found = [parse_goods(opened, text) for text in goods]
         requests = [LineRequest(one.product, one.quantity_milli, one.unit, one.price_minor) for one in found]
-        _print_completed(sell_now(opened, requests, operator=operator), as_json, "Sold")
+        try:
+            discount_minor = parse_money(discount)
+        except ValueError as error:
+            raise RefusalError("discount_invalid", str(error)) from None
+        sold = sell_now(opened, requests, operator=operator, discount_minor=discount_minor)
+        _print_completed(sold, as_json, "Sold")
 
 
 def refund(

@@ -165,13 +165,16 @@ def complete_sale(
     return _completed(node, number, entry, total, given - total)
 
 
-def sell(node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "") -> Completed:
-    """Price and complete a sale in one go, paid exactly in cash."""
+def sell(
+    node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "", discount_minor: int = 0
+) -> Completed:
+    """Price and complete a sale in one go, paid exactly in cash; a discount is spread over its lines."""
     moment_ms = node.now_ms()
     date = today(node, moment_ms)
-    return complete_sale(
-        node, [price_line(node, request, moment_ms, date) for request in requests], operator=operator, source=source
-    )
+    lines = [price_line(node, request, moment_ms, date) for request in requests]
+    if not 0 <= discount_minor <= sum(line.amount_minor for line in lines):
+        raise RefusalError("discount_invalid", "a discount is between nothing and what the goods cost")
+    return complete_sale(node, with_basket_discount(lines, discount_minor, "basket"), operator=operator, source=source)
 
 
 def today(node: Node, moment_ms: int) -> str:

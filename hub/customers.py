@@ -7,7 +7,9 @@ import hashlib
 import hmac
 import secrets
 
-from hub.operators import person_key, seal
+import msgspec
+
+from hub.operators import person_key, seal, unseal
 from hub.own_log import OwnLog, read_state, write_state
 from schema.codec import encode
 from schema.database import Connection
@@ -36,6 +38,19 @@ def phone_hash(key: bytes, phone: str) -> bytes:
 def masked(phone: str) -> str:
     """Return a phone number as it is shown: 138****1234."""
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 8 else "****"
+
+
+def known_customers(replica: Replica) -> dict[str, str]:
+    """Return the phone number of each customer by code, for those whose key is here: a forgotten one is not."""
+    connection = replica.connection
+    keys = {person: bytes(key) for person, key in connection.execute("SELECT person, key FROM person_key").fetchall()}
+    found: dict[str, str] = {}
+    for one in replica.organisation.newest_each(connection, CustomerDefined).values():
+        if one.person in keys:
+            profile = base64.b64decode(unseal(keys[one.person], one.person, one.sealed_profile))
+            code, _, phone, *_ = msgspec.msgpack.decode(profile, type=tuple[str, ...])
+            found[code] = phone
+    return found
 
 
 def record_customer(replica: Replica, own_log: OwnLog, row: CustomerRow) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hub.customers import record_customer
+from hub.customers import known_customers, record_customer
 from hub.imports import Existing, Finding, ImportDefaults, Imported, ImportKind, check_import
 from hub.operators import make_verifier, record_operator
 from schema import sample
@@ -19,7 +19,7 @@ from schema.files import read_given
 from schema.identity import ORG, LocationId, OperatorId, ProductId, Scope, Stream, location_scope
 from schema.kinds.balances import BalanceOpened
 from schema.kinds.base import StockMove
-from schema.kinds.organisation import LocationDefined, PolicySet
+from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet
 from schema.kinds.stock import StockOpened
 from schema.rows import (
     BaseUnit,
@@ -35,6 +35,7 @@ from schema.rows import (
 from schema.rules.rounding import PricePer, line_amount
 from schema.tabular import read_table
 from sync.catalogue_edits import CatalogueEdit, edit_document, products_here
+from sync.document_projection import read_document
 from sync.replica import Moment, Replica
 
 if TYPE_CHECKING:
@@ -69,10 +70,15 @@ def read_existing(replica: Replica) -> Existing:
         products[product.code] = BaseUnit(product.unit) if product.unit in set(BaseUnit) else BaseUnit.PIECE
         units[product.code] = frozenset({product.unit, product.unit_name, *(u.unit for u in product.units)})
         barcodes |= dict.fromkeys((code for code, _ in product.barcodes), product.code)
+    customers = known_customers(replica)
     return Existing(
         products=products,
         barcodes=barcodes,
         units=units,
+        customers=frozenset(customers),
+        phones=frozenset(phone for phone in customers.values() if phone),
+        operators=frozenset(o.number for o in organisation.newest_each(connection, OperatorDefined).values()),
+        promotions=frozenset(read_document(connection, PROMOTIONS_DOCUMENT).records()),
         locations=frozenset(organisation.newest_each(connection, LocationDefined)),
     )
 

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -18,7 +19,7 @@ from hub.own_log import OwnLog
 from hub.store import HubStore
 from schema.codec import encode
 from schema.database import Connection
-from schema.errors import RefusalError
+from schema.errors import CorruptionError, RefusalError
 from schema.identity import ORG, LocationId, is_code
 from schema.kinds.organisation import LocationDefined, OperatorDefined
 from sync.elsewhere import OPERATORS_TOPIC, OperatorSecret, OperatorSecrets
@@ -121,6 +122,15 @@ def seal(key: bytes, person: str, text: str) -> bytes:
     """Return a text as ciphertext (nonce first) that only the person's key opens."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + ChaCha20Poly1305(key).encrypt(nonce, text.encode(), person.encode())
+
+
+def unseal(key: bytes, person: str, sealed: bytes) -> str:
+    """Return what was sealed under a person's key; raises CorruptionError where the key does not fit."""
+    try:
+        opened = ChaCha20Poly1305(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], person.encode())
+    except InvalidTag:
+        raise CorruptionError("person_unreadable", f"the key of {person} does not open what is sealed") from None
+    return opened.decode()
 
 
 def operators_statement(replica: Replica, location: LocationId, after_ms: int, signer: SigningKey) -> Statement | None:

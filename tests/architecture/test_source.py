@@ -18,7 +18,7 @@ from tests.processes import ROOT, environment
 
 PACKAGES: Final = ("schema", "sync", "edge", "hub", "drivers", "pos_tui")
 MACHINE_PATH: Final = re.compile(r"(?<![\w.])/(?:work|home|root|Users|opt|mnt|srv)/\w|\b[A-Z]:\\\\?Users\b")
-INDEX: Final = re.compile(r"pypi\.|pythonhosted|(?:extra-)?index-url|find-links|/simple/|--hash=", re.IGNORECASE)
+INDEX: Final = re.compile(r"pypi\.|pythonhosted|(?:extra-)?index[-]url|find[-]links|/simple/|--hash=", re.IGNORECASE)
 LOCK: Final = re.compile(r"(?:^|/)(?:[\w.-]*\.lock|package-lock\.json|pnpm-lock\.yaml|pip\.conf)$")
 
 
