@@ -176,9 +176,9 @@ def exchange(one: Node, other: Node, *scopes: str) -> None:
     carry(other, one, *scopes)
 
 
-def sell_pieces(node: Node, product: str = WATER, pieces: int = 1, operator: str = "") -> Completed:
+def sell_pieces(node: Node, product: str = WATER, pieces: int = 1, operator: str = "", source: str = "") -> Completed:
     """Sell some pieces of a product."""
-    return sell(node, [LineRequest(product, pieces * 1000)], operator=operator)
+    return sell(node, [LineRequest(product, pieces * 1000)], operator=operator, source=source)
 
 
 def figures(node: Node) -> Mapping[str, tuple[int, int, int]]:
