@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sync.count_cases import CountCase, fold_case, read_cases
-from sync.memory_stock_store import MemoryStockStore
 from sync.stock_facts import Fact
 from tests.sync.fleet import arrival_orders
+from tests.sync.memory_stock_store import MemoryStockStore
 
 CONTENT = (Path(__file__).parent / "count_cases.json").read_bytes()
 CASES = {case.id: case for case in read_cases(CONTENT)}

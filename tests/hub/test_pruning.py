@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,6 +19,7 @@ from sync.replica import Replica
 from sync.session import ClientSession, Subscription, reply
 from sync.stock_projection import StockProjection
 from tests.hub.pruned_world import DAY, HUB, SCOPE, Party, World
+from tests.power_cuts import Failing, PowerCutError
 
 THOROUGH = os.environ.get("EDGETILL_THOROUGH") == "1"
 seeds = st.integers(0, 2**32)
@@ -73,32 +72,6 @@ def test_pruned_and_full_replicas_agree_whatever_arrives_afterwards(seed: int) -
         world.everybody_meets()
         assert_alike(world, *world.tills, world.newcomer(on_foundation=True), world.refolded(pruned))
     assert SCOPE in world.hub.replica.log.scopes()
-
-
-class PowerCutError(Exception):
-    """The machine lost its power between two statements."""
-
-
-class Failing:
-    """A connection that loses its power before one of the statements that change something."""
-
-    def __init__(self, connection: Any, after: int) -> None:
-        self._connection = connection
-        self.left = after
-
-    def _count(self, sql: str) -> None:
-        if not sql.lstrip().startswith("SELECT"):
-            self.left -= 1
-            if self.left < 0:
-                raise PowerCutError
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        self._count(sql)
-        return self._connection.execute(sql, parameters)
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
-        self._count(sql)
-        return self._connection.executemany(sql, rows)
 
 
 def cut_world(seed: int) -> tuple[World, Party]:

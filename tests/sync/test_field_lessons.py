@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -17,36 +16,11 @@ from sync.replica import Replica
 from sync.session import BATCH_BYTES_MAX, ClientSession, Subscription, reply
 from sync.stock_projection import core_folds
 from sync.verification import verify_batch
+from tests.power_cuts import Failing, PowerCutError
 from tests.sync.replicas import HOME, HUB, Party, fleet, sync
 
 YEARS_MS = 10 * 365 * 86_400_000
 SUBSCRIPTIONS = (Subscription(ORG), Subscription(HOME))
-
-
-class PowerCutError(Exception):
-    """The machine lost its power between two statements."""
-
-
-class Failing:
-    """A connection whose power fails before the n-th statement that changes something."""
-
-    def __init__(self, connection: Any, left: int) -> None:
-        self._connection = connection
-        self._left = left
-
-    def _count(self, sql: str) -> None:
-        if not sql.lstrip().startswith("SELECT"):
-            self._left -= 1
-            if self._left < 0:
-                raise PowerCutError
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
-        self._count(sql)
-        return self._connection.execute(sql, parameters)
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
-        self._count(sql)
-        return self._connection.executemany(sql, rows)
 
 
 def held(party: Party) -> list[tuple[str, int, int]]:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from sync.conflicts import Conflict
 from sync.fold import OpeningBalance, SetFold, fold_set
-from sync.memory_stock_store import MemoryStockStore
 from sync.opening_balance import Carried, carry
 from sync.stock_facts import (
     Accept,
@@ -30,6 +29,7 @@ from sync.stock_facts import (
 )
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet
+from tests.sync.memory_stock_store import MemoryStockStore
 
 THOROUGH = os.environ.get("EDGETILL_THOROUGH") == "1"
 seeds = st.integers(0, 2**32)

@@ -13,10 +13,10 @@ from sync.conflicts import Conflict
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
 from sync.key_state import KeyState
-from sync.memory_stock_store import MemoryStockStore
 from sync.stock_facts import Fact, Key, Movement, Policy, Rules, Void
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet, arrival_orders
+from tests.sync.memory_stock_store import MemoryStockStore
 
 THOROUGH = os.environ.get("EDGETILL_THOROUGH") == "1"
 seeds = st.integers(0, 2**32)

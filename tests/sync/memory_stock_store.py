@@ -1,4 +1,4 @@
-"""A stock store in memory, for simulations, what-if questions and tests; it holds exactly what a database would."""
+"""A stock store in memory for the rules' own tests; it holds exactly what a database would."""
 
 from __future__ import annotations
 
