@@ -4,12 +4,16 @@ from __future__ import annotations
 
 
 class EdgetillError(Exception):
-    """Any failure that edgetill foresaw; `code` is stable and never translated."""
+    """Any failure that edgetill foresaw; `code` is stable and never translated.
 
-    def __init__(self, code: str, message: str) -> None:
+    `message` is its English sentence; `facts` are what a sentence in another language names (a product, an amount).
+    """
+
+    def __init__(self, code: str, message: str, **facts: object) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.facts = facts
 
 
 class RefusalError(EdgetillError):

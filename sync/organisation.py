@@ -19,6 +19,7 @@ from schema.kinds.organisation import (
     OrganisationFounded,
     PersonForgotten,
     PolicySet,
+    SettingDefined,
 )
 from sync.authority import Authority, derive_authority, public_key_of
 from sync.effective import Effective
@@ -29,6 +30,7 @@ _SUBJECT: Final[dict[type[Payload], str]] = {
     AuthorityGranted: "node",
     AuthorityRevoked: "node",
     PolicySet: "category",
+    SettingDefined: "subject",
     OperatorDefined: "operator",
     CustomerDefined: "person",
     PersonForgotten: "person",

@@ -68,6 +68,19 @@ class PolicySet(Payload, frozen=True):
     step_milli: Count = 1000
 
 
+class SettingDefined(Payload, frozen=True):
+    """A setting of the whole chain, or of one location where named; `value` is JSON that its reader validates."""
+
+    name: Code
+    location: Code
+    value: bytes
+
+    @property
+    def subject(self) -> str:
+        """What a later definition replaces."""
+        return f"{self.name}/{self.location}"
+
+
 class OperatorDefined(Payload, frozen=True):
     """A person who works at tills, by random id; the name is ciphertext under the person's own key."""
 
@@ -136,6 +149,7 @@ KINDS = (
     Kind("authority.granted", AuthorityGranted, Permission.HUB),
     Kind("authority.revoked", AuthorityRevoked, Permission.HUB),
     Kind("policy.set", PolicySet, Permission.HUB),
+    Kind("setting.defined", SettingDefined, Permission.HUB),
     Kind("operator.defined", OperatorDefined, Permission.HUB),
     Kind("customer.defined", CustomerDefined, Permission.HUB),
     Kind("person.forgotten", PersonForgotten, Permission.HUB),

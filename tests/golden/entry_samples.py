@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schema.kinds.balances import BalanceOpened
+from schema.kinds.balances import BalanceMove, BalanceMoved, BalanceOpened, BalancePaid
 from schema.kinds.base import Payload, StockMove
 from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets
 from schema.kinds.counting import (
@@ -30,6 +30,7 @@ from schema.kinds.organisation import (
     PersonForgotten,
     PolicySet,
     ScopeGrant,
+    SettingDefined,
 )
 from schema.kinds.stock import (
     GoodsReceived,
@@ -39,6 +40,15 @@ from schema.kinds.stock import (
     TransferDispatched,
     TransferNoticed,
     TransferReceived,
+)
+from schema.kinds.tills import (
+    BasketParked,
+    BasketTaken,
+    DrawerOpened,
+    LineVoided,
+    ProductDrafted,
+    SignInRecorded,
+    TenderSettled,
 )
 from schema.kinds.trading import (
     CashMoved,
@@ -114,4 +124,18 @@ SAMPLES: Mapping[str, Payload] = {
         ChangeStamp(1, 2, 3, "abcdefghijkl.1", 4),
     ),
     "balance.opened": BalanceOpened("member-points", "M0001", 1200, "o1", "旧系统"),
+    "setting.defined": SettingDefined("cash", "A", b'{"step_minor":10}'),
+    "balance.moved": BalanceMoved((BalanceMove("member-points", "p1", 12),), "earned", "A1-1-000007", "o1012"),
+    "balance.paid": BalancePaid(
+        "A1-1-000008", "2026-03-02", "A1-2026-03-02-01", "o1012", "top_up",
+        (BalanceMove("member-balance", "p1", 10_000), BalanceMove("member-bonus", "p1", 1_000)),
+        (Tender("cash", 10_000, 10_000),), 10_000, "o1", "p1", "储值",
+    ),
+    "sign_in.recorded": SignInRecorded("o1012", "wrong"),
+    "basket.parked": BasketParked("b1", "o1012", "穿红衣的客人", 1990, b"\x91\x01"),
+    "basket.taken": BasketTaken("b1", "o1012", "recalled"),
+    "drawer.opened": DrawerOpened("A1-2026-03-02-01", "o1012", "change", "o1"),
+    "product.drafted": ProductDrafted("6900000000009", "新品", 990, "o1012", "A1-1-000007"),
+    "tender.settled": TenderSettled("loc/A:abcdefghijkl.1:9", 0, "confirmed", "o1012", "4200001234"),
+    "line.voided": LineVoided("void", "o1012", "11001", 1000, 200, "o1"),
 }  # fmt: skip

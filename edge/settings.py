@@ -1,0 +1,17 @@
+"""Reads the settings that the hub gives to this location: its own value where there is one, else the chain's."""
+
+from __future__ import annotations
+
+from edge.node import Node
+from schema.kinds.organisation import SettingDefined
+from schema.settings import NAME_OF, SettingT, read_setting
+
+
+def setting(node: Node, kind: type[SettingT]) -> SettingT:
+    """Return a setting as it holds at this node's location."""
+    name = NAME_OF[kind]
+    for location in (node.config.location, ""):
+        found = node.organisation.newest(node.connection, SettingDefined, f"{name}/{location}")
+        if found is not None:
+            return read_setting(kind, found.value)
+    return kind()

@@ -1,0 +1,188 @@
+"""Owns the settings that the hub gives to tills: typed, with defaults, read from the JSON of `setting.defined`.
+
+Each setting is one value per chain, or per location where one is defined there. A value that cannot be read counts as
+absent, so that no edit at the hub can stop a till; the hub refuses to define one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from schema.errors import RefusalError
+from schema.rows import StaffRole
+from schema.rules.barcode_layouts import DEFAULT_LAYOUTS, BarcodeLayout, BarcodeLayouts
+from schema.rules.receipt import ReceiptTemplate
+from schema.rules.rounding import Rounding
+
+UNLIMITED: Final = 1_000_000_000_000
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every setting: all fields have defaults, amounts are minor units, shares parts per million."""
+
+
+class Limits(Setting, frozen=True, kw_only=True):
+    """What one role may do without a second person; zero means never."""
+
+    discount_ppm: int = 0
+    """The share of a line or basket that may be given away by hand."""
+    rounding_minor: int = 0
+    """抹零: the most that may be dropped of a basket."""
+    override_ppm: int = 0
+    """How far below the list price a keyed price may be."""
+    gift_minor: int = 0
+    refund_minor: int = 0
+    """The most that may be refunded against a receipt."""
+    unreceipted_refund_minor: int = 0
+    void_minor: int = UNLIMITED
+    """The greatest line that may be taken out of a basket."""
+    opens_drawer: bool = False
+    pays_out_minor: int = 0
+    sees_cost: bool = False
+    adjusts_minor: int = 0
+    """The value of stock that may be adjusted."""
+    approves: bool = False
+    """May allow others, with a PIN of their own, what their limits do not."""
+
+
+_CLERK: Final = Limits(discount_ppm=0, rounding_minor=99, override_ppm=0, refund_minor=20_000)
+_SENIOR: Final = Limits(
+    discount_ppm=300_000, rounding_minor=999, override_ppm=300_000, gift_minor=10_000, refund_minor=200_000,
+    unreceipted_refund_minor=50_000, opens_drawer=True, pays_out_minor=50_000, sees_cost=True, adjusts_minor=100_000,
+    approves=True,
+)  # fmt: skip
+_ALL: Final = Limits(
+    discount_ppm=1_000_000, rounding_minor=UNLIMITED, override_ppm=1_000_000, gift_minor=UNLIMITED,
+    refund_minor=UNLIMITED, unreceipted_refund_minor=UNLIMITED, opens_drawer=True, pays_out_minor=UNLIMITED,
+    sees_cost=True, adjusts_minor=UNLIMITED, approves=True,
+)  # fmt: skip
+
+
+_ROLES: Final[Mapping[StaffRole, Limits]] = {
+    StaffRole.CASHIER: _CLERK,
+    StaffRole.DRIVER: _CLERK,
+    StaffRole.STOCK_KEEPER: _CLERK,
+    StaffRole.AUDITOR: Limits(),
+    StaffRole.SUPERVISOR: _SENIOR,
+    StaffRole.SHOP_MANAGER: _ALL,
+    StaffRole.ADMINISTRATOR: _ALL,
+    StaffRole.OWNER: _ALL,
+}
+
+
+class RoleLimits(Setting, frozen=True, kw_only=True):
+    """The limits of every role."""
+
+    roles: Mapping[StaffRole, Limits] = msgspec.field(default_factory=lambda: _ROLES)
+
+    def of(self, role: str) -> Limits:
+        """Return the limits of a role; a role that is not listed may do nothing special."""
+        return self.roles.get(StaffRole(role), Limits()) if role in set(StaffRole) else Limits()
+
+
+class CashRules(Setting, frozen=True, kw_only=True):
+    """How cash is taken: the step that a cash total is rounded to (1: none), and which way; the steps of 抹零."""
+
+    step_minor: int = 1
+    rounding: Rounding = Rounding.HALF_UP
+    drop_steps_minor: tuple[int, ...] = (10, 100)
+
+
+class TillRules(Setting, frozen=True, kw_only=True):
+    """How a till behaves: scans, keys, and what it offers. `keys` renames actions' keys (action to key)."""
+
+    same_scan_guard_ms: int = 0
+    """A second scan of one code within this time is asked about; zero: never."""
+    expiry_warning_days: int = 3
+    means: tuple[str, ...] = ("cash", "wechat", "alipay", "card", "account", "stored", "points")
+    wrong_pins_max: int = 5
+    lockout_minutes: int = 15
+    lock_after_minutes: int = 10
+    prints_receipts: bool = True
+    opens_drawer_for_cash: bool = True
+    keys: Mapping[str, str] = {}
+    layouts: tuple[BarcodeLayout, ...] = DEFAULT_LAYOUTS
+
+    def __post_init__(self) -> None:
+        BarcodeLayouts(self.layouts)
+
+
+class LoyaltyRules(Setting, frozen=True, kw_only=True):
+    """Points and stored value: what earns, what a point is worth, and how much may be spent while offline.
+
+    `earn_minor` is the amount that earns one point (zero: none); `point_minor` what one point pays. `bonuses` are
+    (top-up from, bonus) in minor units: the highest that is reached counts.
+    """
+
+    earn_minor: int = 100
+    point_minor: int = 1
+    bonuses: tuple[tuple[int, int], ...] = ()
+    offline_stored_minor_max: int = 20_000
+    """Spending of stored value with a balance older than `balance_fresh_minutes`."""
+    offline_points_max: int = 2_000
+    credit_limit_minor: int = 0
+    """What a customer may owe where the customer has no limit of their own."""
+    balance_fresh_minutes: int = 60
+
+
+class ShopCard(Setting, frozen=True, kw_only=True):
+    """What stands on paper beside the location's name; `invoice_url` is the address of 开票, empty where unused."""
+
+    name: str = ""
+    phone: str = ""
+    address: str = ""
+    invoice_url: str = ""
+
+
+class ReceiptForm(Setting, frozen=True, kw_only=True):
+    """The shop's receipt."""
+
+    template: ReceiptTemplate = ReceiptTemplate()
+
+
+SETTINGS: Final[Mapping[str, type[Setting]]] = {
+    "limits": RoleLimits,
+    "cash": CashRules,
+    "till": TillRules,
+    "loyalty": LoyaltyRules,
+    "shop": ShopCard,
+    "receipt": ReceiptForm,
+}
+NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
+SettingT = TypeVar("SettingT", bound=Setting)
+
+
+class Written(NamedTuple):
+    """A setting as an entry holds it."""
+
+    name: str
+    value: bytes
+
+
+def write_setting(setting: Setting) -> Written:
+    """Write a setting as its entry's name and value."""
+    return Written(NAME_OF[type(setting)], msgspec.json.encode(setting))
+
+
+def read_setting(kind: type[SettingT], value: bytes | None) -> SettingT:
+    """Read a setting's value; its defaults where there is none that can be read."""
+    if value is None:
+        return kind()
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.MsgspecError, ValueError):
+        return kind()
+
+
+def check_setting(name: str, value: bytes) -> Setting:
+    """Read what an administrator defines; raises RefusalError `setting_unknown` or `setting_invalid`."""
+    kind = SETTINGS.get(name)
+    if kind is None:
+        raise RefusalError("setting_unknown", f"{name!r} is no setting: {', '.join(SETTINGS)}")
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RefusalError("setting_invalid", f"setting {name}: {error}", reason=str(error)) from None
