@@ -58,8 +58,8 @@ class Completed(msgspec.Struct, frozen=True):
 
     @property
     def code_text(self) -> str:
-        """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
-        return base64.b32encode(self.code).decode().rstrip("=")
+        """The receipt's code as it is printed."""
+        return code_text(self.code)
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -193,11 +193,20 @@ def shift_of(node: Node, business_date: str) -> str:
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
 
-def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
+def receipt_code(node: Node, entry: Entry, total_minor: int) -> bytes:
+    """Return the signed code of one of this node's own receipts; the same bytes whenever it is asked for."""
     stream, seq = entry.stream, entry.body.seq
-    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total))
-    content = encode((stream.scope, stream.writer, seq, entry.digest, total, signature))
-    return Completed(number, str(entry.id), entry.digest, total, change, content)
+    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total_minor))
+    return encode((stream.scope, stream.writer, seq, entry.digest, total_minor, signature))
+
+
+def code_text(code: bytes) -> str:
+    """Write a receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
+    return base64.b32encode(code).decode().rstrip("=")
+
+
+def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
+    return Completed(number, str(entry.id), entry.digest, total, change, receipt_code(node, entry, total))
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
