@@ -63,4 +63,8 @@ How to add a page
 
 7.  Texts: `hub/locale/{zh,en}.po`; ids are short names, both languages have each: `tests/hub/test_desk_texts.py`.
     Navigation: append to `hub/pages/navigation.py`.
+
+8.  Tests: `tests/hub/desk.py` has `make_account(hub, login, role, locations)` and `at_the_desk(url, login)`, a client
+    that signs in and carries CSRF tokens; `tests/hub/browsers.py` opens a real Chromium (`opened_page`), fails on any
+    console message, and asks axe-core (`serious_findings`).
 """

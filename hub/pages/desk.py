@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +21,7 @@ from litestar import HttpMethod, Request, Response, get, route
 from litestar.datastructures import Cookie, UploadFile
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import PathParameter
 
 from hub.accounts import Account, Right, Session
 from hub.pages.every import every_route
@@ -134,7 +135,7 @@ class Desk:
             try:
                 answer = await self.workers.run(lambda: self._answer(request, one, form, uploads))
             except TransientError as error:
-                answer = self._failed(request, error)
+                answer = self._failed(_language(request, None), error)
             return _response(request, answer)
 
         return handle
@@ -142,6 +143,7 @@ class Desk:
     def _answer(
         self, request: AnyRequest, one: Route, form: Mapping[str, Sequence[str]], uploads: Mapping[str, Upload]
     ) -> Answer:
+        language = _language(request, None)
         try:
             switched = _language_switch(request)
             if switched is not None:
@@ -149,7 +151,8 @@ class Desk:
             token = session_token(request)
             is_poll = one.is_poll or request.headers.get("x-poll") == "1"
             session = self.hub.accounts.session(token, is_poll=is_poll) if token else None
-            visit = self._visit(request, session, form, uploads)
+            language = _language(request, session.account if session else None)
+            visit = self._visit(request, session, language, form, uploads)
             if one.right is not None and session is None:
                 return self._to_sign_in(request, visit)
             if one.method == "POST":
@@ -160,20 +163,21 @@ class Desk:
             if session is None and request.cookies.get(FORM_COOKIE) != visit.csrf:
                 answer = _with_cookie(answer, FORM_COOKIE, visit.csrf, None)
         except EdgetillError as error:
-            answer = self._failed(request, error)
+            answer = self._failed(language, error)
         except Exception as error:
             _log.error("a page failed in a way that was not foreseen", exc_info=error)
-            answer = self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, "")
+            answer = self._error(language, HTTPStatus.INTERNAL_SERVER_ERROR, "")
         return answer
 
     def _visit(
         self,
         request: AnyRequest,
         session: Session | None,
+        language: Language,
         form: Mapping[str, Sequence[str]],
         uploads: Mapping[str, Upload],
     ) -> Visit:
-        rendering = self.rendering(_language(request, session.account if session else None))
+        rendering = self.rendering(language)
         query: dict[str, list[str]] = {}
         for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), max_num_fields=200):
             query.setdefault(name, []).append(value)
@@ -206,18 +210,18 @@ class Desk:
         here = request.url.path + (f"?{query}" if query else "")
         return visit.redirect(f"/sign-in?{urlencode({'next': here})}" if here != "/" else "/sign-in")
 
-    def _failed(self, request: AnyRequest, error: EdgetillError) -> Answer:
-        texts = self.rendering(_language(request, None)).texts
+    def _failed(self, language: Language, error: EdgetillError) -> Answer:
+        texts = self.rendering(language).texts
         if isinstance(error, TransientError):
-            return self._error(request, HTTPStatus.SERVICE_UNAVAILABLE, texts.refusal(error))
+            return self._error(language, HTTPStatus.SERVICE_UNAVAILABLE, texts.refusal(error))
         if isinstance(error, CorruptionError):
             _log.critical("the hub must stop: %s [%s]", error.message, error.code)
-            return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, texts("refusal.store_corrupt"))
+            return self._error(language, HTTPStatus.INTERNAL_SERVER_ERROR, texts("refusal.store_corrupt"))
         usual = HTTPStatus.NOT_FOUND if error.code.endswith("_unknown") else HTTPStatus.UNPROCESSABLE_ENTITY
-        return self._error(request, _STATUS.get(error.code, usual), texts.refusal(error))
+        return self._error(language, _STATUS.get(error.code, usual), texts.refusal(error))
 
-    def _error(self, request: AnyRequest, status: int, sentence: str) -> Answer:
-        rendering = self.rendering(_language(request, None))
+    def _error(self, language: Language, status: int, sentence: str) -> Answer:
+        rendering = self.rendering(language)
         if not sentence:
             known = f"error.{status}"
             sentence = rendering.texts(known if rendering.texts.has(known) else "error.500")
@@ -226,7 +230,7 @@ class Desk:
 
     def error_page(self, request: AnyRequest, status: int) -> Response[bytes]:
         """Return the page for what no route answers."""
-        return _response(request, self._error(request, status, ""))
+        return _response(request, self._error(_language(request, None), status, ""))
 
 
 def wants_page(request: AnyRequest) -> bool:
@@ -238,7 +242,7 @@ def _assets_handler() -> HTTPRouteHandler:
     content = {name: (files("hub") / "assets" / name).read_bytes() for name in _ASSETS}
 
     @get("/assets/{name:str}", include_in_schema=False, name="desk assets")
-    async def assets(name: str) -> Response[bytes]:
+    async def assets(name: Annotated[str, PathParameter()]) -> Response[bytes]:
         if name not in content:
             return Response(b"", status_code=HTTPStatus.NOT_FOUND, media_type="text/plain")
         headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "X-Content-Type-Options": "nosniff"}
