@@ -18,7 +18,9 @@ from typing import Any, Final, NamedTuple
 import uvicorn
 
 from hub.accounts import Accounts
+from hub.activity import ActivityFold
 from hub.contacts import Contacts
+from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
 from hub.identity import (
     APPENDED_FILE,
@@ -29,6 +31,7 @@ from hub.identity import (
     found_directory,
     load_identity,
 )
+from hub.inbox_fold import InboxFold
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
@@ -62,7 +65,9 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold(), ReissueProjection())
+    inbox = InboxFold(wall_clock_ms)
+    documents, stock = core_folds(organisation, on_fold=[inbox.follow])
+    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -190,6 +195,7 @@ def open_hub(
         threads=threads,
         waiting_max=waiting_max,
     )
+    fill_desk_tables(hub.store, now_ms)
     with hub.store.snapshot() as replica:
         is_behind = hub.own_log.is_behind(replica.connection)
     if is_behind:

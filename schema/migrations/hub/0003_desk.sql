@@ -87,7 +87,8 @@ CREATE TABLE location_summary (
 ) STRICT, WITHOUT ROWID;
 
 -- The inbox: conflicts of stock as they stand or stood, with what a page filters by. `state` is the conflict's
--- status, or DONE once it is gone; money at stake is an estimate at the price of the moment.
+-- status, or DONE once it is gone, by the entry of a person's decision where one took it away; money at stake is an
+-- estimate at the price of the moment.
 CREATE TABLE inbox (
     scope_no INTEGER NOT NULL,
     conflict TEXT NOT NULL,
@@ -100,6 +101,8 @@ CREATE TABLE inbox (
     raised_ms INTEGER NOT NULL,
     changed_ms INTEGER NOT NULL,
     is_reopened INTEGER NOT NULL,
+    settled_stream_no INTEGER,
+    settled_seq INTEGER,
     content BLOB NOT NULL,
     PRIMARY KEY (scope_no, conflict)
 ) STRICT, WITHOUT ROWID;
@@ -119,4 +122,41 @@ CREATE TABLE settlement (
     role TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (scope_no, product, stream_no, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Movements of a product summed up by stream, hour (UTC, by the writer's clock) and reason, up to a place in each
+-- stream: made when somebody asks about a product that moves much, brought up to date whenever somebody asks again.
+CREATE TABLE movement_hour (
+    scope_no INTEGER NOT NULL,
+    key_no INTEGER NOT NULL,
+    stream_no INTEGER NOT NULL,
+    hour_no INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    movements INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, key_no, stream_no, hour_no, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE movement_hour_upto (
+    scope_no INTEGER NOT NULL,
+    stream_no INTEGER NOT NULL,
+    key_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, stream_no, key_no)
+) STRICT, WITHOUT ROWID;
+
+-- Rule replays on their way: any process of the hub shows how far one is.
+CREATE TABLE replay (
+    replay TEXT NOT NULL PRIMARY KEY,
+    operator TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    started_ms INTEGER NOT NULL,
+    beat_ms INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    outcome TEXT
 ) STRICT, WITHOUT ROWID;
