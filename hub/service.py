@@ -30,6 +30,7 @@ from hub.identity import (
 )
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
+from hub.product_index import index_products
 from hub.pruning import Pruning
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
@@ -59,7 +60,7 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold(), ReissueProjection())
+    return (*core_folds(organisation, index_products), SalesFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
