@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import uvicorn
 
+from hub.accounts import Accounts
 from hub.contacts import Contacts
 from hub.enrolment import Enrolment
 from hub.identity import (
@@ -30,14 +31,16 @@ from hub.identity import (
 )
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
+from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning
-from hub.reports import Reports, StockReader, create_token
+from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
+from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
 from schema.errors import RefusalError
 from schema.identity import ORG
@@ -115,7 +118,10 @@ class Hub:
             lambda: self.workers.busy_ms,
         )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
-        self.reports = Reports(store, stock or TableStockReader())
+        self.tokens = Tokens(store, now_ms)
+        self.reports = Reports(store, self.tokens, stock or TableStockReader())
+        self.accounts = Accounts(store, now_ms)
+        self.desk = Desk(self)
         self._told = after_ingest
 
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
@@ -158,6 +164,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.desk.workers.close()
         self.workers.close()
         self.contacts.flush()
         self.store.close()
@@ -238,7 +245,7 @@ def init_hub(
                 currency=currency,
                 time_zone=time_zone,
             )
-            token = create_token(replica.connection, FIRST_TOKEN, now_ms())
+            token = create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
     finally:
         store.close()
     return Founded(identity.node, token)
