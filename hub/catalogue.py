@@ -40,6 +40,8 @@ from sync.replica import Moment, Replica
 NAME_CHARS_MAX: Final = 200
 PRICE_MINOR_MAX: Final = 100_000_000
 _FISCAL_CODE: Final = re.compile(r"\d{19}")
+_UNIT: Final = re.compile(r"\S{1,20}")
+"""A selling unit is called as people call it: 箱, case."""
 _PERS: Final = frozenset(member.milli for member in PricePer)
 EXTRA_FIELDS: Final[Mapping[str, type]] = {
     "fiscal": str, "supplier": str, "minimum": int, "brand": str, "origin": str, "shelf_days": int,
@@ -98,6 +100,30 @@ def view_product(connection: Connection, code: str) -> ProductView:
         raise RefusalError("product_unknown", f"{code} is not in the catalogue", product=code)
     conflicts = tuple(each for each in document_conflicts(connection) if each.record == code)
     return ProductView(product, extras, tuple(prices), conflicts, version_of(fields))
+
+
+def current_prices(
+    connection: Connection, codes: Sequence[str], moment_ms: int, price_list: str = DEFAULT_LIST
+) -> dict[str, PriceStep]:
+    """Return what one base unit of some products costs everyone at a moment, where it has a price."""
+    marks = ", ".join("?" * len(codes))
+    rows = connection.execute(
+        f"SELECT record, document, fields FROM record WHERE record IN ({marks})", list(codes)
+    ).fetchall() if codes else []  # fmt: skip
+    units: dict[str, str] = {}
+    timelines: dict[str, dict[str, Scalar]] = {}
+    for record, document, encoded in rows:
+        fields = decode_fields(bytes(encoded))
+        if category_of(str(document)) is not None:
+            units[str(record)] = str(fields.get("unit") or "pc")
+        elif str(document).startswith(f"prices/{price_list}/"):
+            timelines.setdefault(str(record), {}).update(fields)
+    found: dict[str, PriceStep] = {}
+    for code, unit in units.items():
+        step = UnitPrices(price_list, unit, decode_timeline(timelines.get(code, {}).get(unit))).current(moment_ms)
+        if step is not None:
+            found[code] = step
+    return found
 
 
 def version_of(fields: Mapping[str, Scalar]) -> str:
@@ -258,7 +284,7 @@ def check_product(product: Product, extras: Mapping[str, Scalar]) -> None:
     if product.tax_class not in set(TaxClass):
         raise RefusalError("tax_class_unknown", f"the tax classes are {', '.join(TaxClass)}")
     names = [product.unit, *(each.unit for each in product.units)]
-    if len(set(names)) != len(names) or not all(is_code(name) for name in names):
+    if len(set(names)) != len(names) or not all(_UNIT.fullmatch(name) for name in names):
         raise RefusalError("units_invalid", "every unit has a code of its own")
     if any(each.factor_milli <= 0 for each in product.units):
         raise RefusalError("factor_invalid", "a unit holds more than nothing of the base unit")

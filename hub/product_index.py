@@ -25,6 +25,7 @@ class ProductListed(msgspec.Struct, frozen=True):
     category: str
     name: str
     is_active: bool
+    spec: str = ""
 
 
 class CategoryListed(msgspec.Struct, frozen=True):
@@ -51,8 +52,9 @@ def index_products(connection: Connection, document: str, changed: Mapping[str, 
     connection.executemany("DELETE FROM product_barcode WHERE product = ? AND document = ?", names)
     products = [Product.from_fields(name, category, fields) for name, fields in changed.items() if fields]
     connection.executemany(
-        "INSERT INTO product_index (product, document, category, name, is_active, haystack) VALUES (?, ?, ?, ?, ?, ?)",
-        [(p.code, document, category, p.name, int(p.is_active), haystack(p)) for p in products],
+        "INSERT INTO product_index (product, document, category, name, spec, is_active, haystack)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(p.code, document, category, p.name, p.spec, int(p.is_active), haystack(p)) for p in products],
     )
     connection.executemany(
         "INSERT INTO product_barcode (barcode, product, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -80,6 +82,7 @@ def find_products(
     category: str = "",
     with_inactive: bool = False,
     after: str = "",
+    offset: int = 0,
     limit: int = 50,
 ) -> list[ProductListed]:
     """List products by code, from the one after `after` on; every word of the text must be found somewhere."""
@@ -93,12 +96,12 @@ def find_products(
         where.append("haystack LIKE ? ESCAPE '!'")
         parameters.append(f"%{_literal(word)}%")
     rows = connection.execute(
-        "SELECT product, category, name, is_active FROM product_index WHERE "
+        "SELECT product, category, name, is_active, spec FROM product_index WHERE "
         + " AND ".join(where)
-        + " ORDER BY product, document LIMIT ?",
-        (*parameters, min(limit, PAGE_MAX)),
+        + " ORDER BY product, document LIMIT ? OFFSET ?",
+        (*parameters, min(limit, PAGE_MAX), offset),
     ).fetchall()
-    return [ProductListed(str(r[0]), str(r[1]), str(r[2]), bool(r[3])) for r in rows]
+    return [ProductListed(str(r[0]), str(r[1]), str(r[2]), bool(r[3]), str(r[4])) for r in rows]
 
 
 def _literal(word: str) -> str:

@@ -4,6 +4,7 @@ CREATE TABLE product_index (
     document TEXT NOT NULL,
     category TEXT NOT NULL,
     name TEXT NOT NULL,
+    spec TEXT NOT NULL,
     is_active INTEGER NOT NULL,
     haystack TEXT NOT NULL,
     PRIMARY KEY (product, document)
