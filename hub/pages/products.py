@@ -33,6 +33,7 @@ _FIELD_OF = {
     "price_window": "until", "price_per": "per", "price_list_invalid": "list",
 }  # fmt: skip
 """Beside which field a refusal stands."""
+_PERS = (("1000", "piece"), ("500", "jin"), ("100", "hectogram"))
 _STAY_MS = 60_000
 
 
@@ -74,7 +75,7 @@ def _product_page(visit: Visit, form: Form, status: int) -> Answer:
     units = [(view.product.unit, view.product.unit_name), *((u.unit, u.unit) for u in view.product.units)]
     return visit.render(
         "product.html", status=status, view=view, form=form, lists=[(name, name) for name in lists], units=units,
-        pers=[("1000", visit.t("per.piece")), ("500", visit.t("per.jin")), ("100", visit.t("per.hectogram"))], timeline=_timeline(view, visit.now_ms),
+        pers=[(milli, visit.t(f"per.{name}")) for milli, name in _PERS], timeline=_timeline(view, visit.now_ms),
     )  # fmt: skip
 
 
