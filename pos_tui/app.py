@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import App
 
+from edge.clock_source import local_time
 from edge.wedge import Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
 from pos_tui.messages import CodeScanned, DevicesChanged
 from pos_tui.screens.base import TillScreen
+from pos_tui.widgets.painting import Span
+from pos_tui.widgets.status_line import StatusLine
 from pos_tui.themes import THEMES
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 BURST_S = 0.030
 """Keys closer together than this come from a scanner, not from fingers."""
+
+
+STATUS_S = 1.0
 
 
 class TillApp(App[None]):
@@ -51,6 +57,7 @@ class TillApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[self._theme_name].name
         self.push_screen(SignInScreen())
+        self.set_interval(STATUS_S, self.refresh_status)
 
     # Keys, from the terminal to the screen on top
 
@@ -104,6 +111,22 @@ class TillApp(App[None]):
             self.pop_screen()
         else:
             self.switch_screen(SaleScreen())
+
+    # The top line
+
+    def status(self) -> tuple[list[Span], list[Span]]:
+        """Return what stands left and right in the top line."""
+        till = self.till
+        name = "" if till.operator is None else f" · {till.operator.name}"
+        now = local_time(till.node.now_ms(), till.node.config.time_zone).strftime("%H:%M")
+        return [Span(f"{till.node.config.till}{name}", "bar")], [Span(now, "bar-muted")]
+
+    def refresh_status(self) -> None:
+        """State the top line of the screen that has one."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, TillScreen) and screen.query(StatusLine):
+                screen.show_status()
+                return
 
     # Language and lock
 

@@ -27,6 +27,14 @@ class KeyBarPressed(Message):
         self.act = act
 
 
+class QuickAmountPressed(Message):
+    """The mouse pressed one of the quick amounts."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
+
+
 class CodeScanned(Message):
     """A scanner on a port of its own read a code."""
 

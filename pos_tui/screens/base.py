@@ -14,7 +14,7 @@ from pos_tui.messages import KeyBarPressed, RowPointedAt
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import BarKey, KeyBar
 from pos_tui.widgets.listing import Listing
-from pos_tui.widgets.status_line import MessageLine
+from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import CorruptionError, EdgetillError
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class TillScreen(Screen[ResultT]):
         self.show_keys()
         if self._is_shown:
             self.show()
+
+    def show_status(self) -> None:
+        """State the top line."""
+        for line in self.query(StatusLine):
+            line.show(*self.till_app.status())
 
     def label_of(self, one: Act) -> str:
         """Return the short label of an act."""

@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pos_tui.screens.money import money
 from pos_tui.widgets.listing import Column, Row
 from pos_tui.widgets.total_panel import Fact, TotalFigures
-from schema.amounts import format_money, format_quantity
+from schema.amounts import format_quantity
 
 if TYPE_CHECKING:
     from edge.basket import BasketLine, PricedBasket, PricedLine
+    from pos_tui.till import Done
     from schema.texts import Texts
 
 PER_WORDS = {500: "per.jin", 100: "per.hectogram"}
 
 
-def money(amount_minor: int) -> str:
-    """Write an amount with thousands apart, as people read it."""
-    text = format_money(abs(amount_minor))
-    whole, _, decimals = text.partition(".")
-    return f"{'-' if amount_minor < 0 else ''}{int(whole):,}.{decimals}"
-
-
 def quantity(line: BasketLine) -> str:
     """Write a line's quantity with its unit where that is not a plain piece."""
-    return f"{format_quantity(line.quantity_milli)}{line.unit_name}" if line.is_weighed or line.unit else format_quantity(
-        line.quantity_milli
-    )
+    return format_quantity(line.quantity_milli) + (line.unit_name if line.is_weighed or line.unit else "")
 
 
 def columns(t: Texts) -> tuple[Column, ...]:
@@ -96,3 +89,15 @@ def basket_figures(priced: PricedBasket, t: Texts, facts: Sequence[Fact], notes:
         own += [Fact(t("sale.list_total"), money(priced.list_total_minor)),
                 Fact(t("sale.saved"), f"-{money(priced.discount_minor)}", "good")]  # fmt: skip
     return TotalFigures(t("sale.due"), money(priced.total_minor), "big", (*own, *facts), tuple(notes))
+
+
+def done_figures(done: Done, t: Texts) -> TotalFigures:
+    """Return the panel after a sale: the change large, then how it was paid."""
+    facts = [Fact(t("sale.due"), money(done.total_minor))]
+    facts += [Fact(t(f"means.{one.means}"), money(one.given_minor or one.amount_minor)) for one in done.payments]
+    if done.dropped_minor:
+        facts.append(Fact(t("tender.dropped"), f"-{money(done.dropped_minor)}", "good"))
+    facts.append(Fact(t("done.receipt"), done.receipt_number))
+    if done.change_minor or any(one.means == "cash" for one in done.payments):
+        return TotalFigures(t("done.change"), money(done.change_minor), "big", tuple(facts))
+    return TotalFigures(t("done.paid"), money(done.total_minor), "big", tuple(facts))
