@@ -225,7 +225,8 @@ def set_price(basket: Basket, place: int, price_minor: int, *, approver: str = "
     return _with_line(
         basket, place,
         msgspec.structs.replace(
-            line, override_minor=price_minor, label_amount_minor=None, gift_reason="", approver=approver or line.approver
+            line, override_minor=price_minor, label_amount_minor=None, gift_reason="",
+            approver=approver or line.approver,
         ),
     )  # fmt: skip
 
@@ -310,7 +311,7 @@ def approve(basket: Basket, approver: str) -> Basket:
 def price_basket(
     node: Node, basket: Basket, moment_ms: int | None = None, language: Language = Language.ZH
 ) -> PricedBasket:
-    """Price a basket at a moment (now where none is given): prices, gifts, promotions, discounts by hand, in this order.
+    """Price a basket at a moment (now where none is given): prices, gifts, promotions, discounts by hand.
 
     It refuses nothing: a line without a price is marked, and a discount gives at most what there is.
     """

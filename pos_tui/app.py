@@ -46,16 +46,15 @@ class TillApp(App[None]):
         self.renamed_keys = dict(till.rules.keys if renamed_keys is None else renamed_keys)
         self._wedge = WedgeDetector()
         self._last_key_s = float("-inf")
-        self._theme_name = theme
+        for one in THEMES.values():
+            self.register_theme(one)
+        self.theme = THEMES[theme].name
         self.animation_level = "none"
 
     def on_mount(self) -> None:
         """Show the sign-in."""
         from pos_tui.screens.sign_in import SignInScreen
 
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = THEMES[self._theme_name].name
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self.refresh_status)
 

@@ -65,7 +65,7 @@ class TillScreen(Screen[ResultT]):
         """What the screens share."""
         return self.till_app.till
 
-    def t(self, name: str, **facts: object) -> str:
+    def t(self, name: str, /, **facts: object) -> str:
         """Return a text in the language of the moment."""
         return self.till_app.texts(name, **facts)
 

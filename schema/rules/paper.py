@@ -121,15 +121,20 @@ class Paper(NamedTuple):
         """Return a word of paper; its name where there is none."""
         return word_of(name, self.language)
 
-    def text(self, text: str, *, is_centred: bool = False, is_double: bool = False) -> list[ReceiptRow]:
-        """Break a text into rows."""
+    def text(
+        self, text: str, *, is_centred: bool = False, is_double: bool = False, indent: int = 0
+    ) -> list[ReceiptRow]:
+        """Break a text into rows, `indent` columns from the left edge."""
         width = self.columns // 2 if is_double else self.columns
-        return [ReceiptRow(left=row, is_centred=is_centred, is_double=is_double) for row in wrap(text, width)]
+        return [
+            ReceiptRow(left=" " * indent + row, is_centred=is_centred, is_double=is_double)
+            for row in wrap(text, width - indent)
+        ]
 
-    def pair(self, left: str, right: str, *, is_double: bool = False) -> list[ReceiptRow]:
+    def pair(self, left: str, right: str, *, is_double: bool = False, indent: int = 0) -> list[ReceiptRow]:
         """Put two texts at the two edges; where they do not fit side by side the right one has its own row."""
         width = self.columns // 2 if is_double else self.columns
-        lefts, rights = wrap(left, width), wrap(right, width)
+        lefts, rights = [" " * indent + row for row in wrap(left, width - indent)], wrap(right, width)
         rows = [ReceiptRow(left=row, is_double=is_double) for row in lefts]
         if len(rights) == 1 and display_width(lefts[-1]) + 1 + display_width(rights[0]) <= width:
             rows[-1] = ReceiptRow(left=lefts[-1], right=rights[0], is_double=is_double)
@@ -137,13 +142,21 @@ class Paper(NamedTuple):
         return rows + [ReceiptRow(right=row, is_double=is_double) for row in rights]
 
     def columns_of(self, texts: Sequence[str]) -> list[ReceiptRow]:
-        """Put figures side by side under their headings; where one is too long, each pair of edges in its own row."""
+        """Put figures side by side under their headings, the first at the left edge, the others ending where theirs do.
+
+        Where they leave no blank between them, all but the last share a row, and the last stands at the right edge.
+        """
         texts = [harmless(text) for text in texts]
         width = self.columns // len(texts)
-        widths = [width] * (len(texts) - 1) + [self.columns - width * (len(texts) - 1)]
-        if all(display_width(text) < size for text, size in zip(texts, widths, strict=True)):
+        ends = [*(width * (place + 1) for place in range(len(texts) - 1)), self.columns]
+        starts = [0, *(end - display_width(text) for text, end in zip(texts[1:], ends[1:], strict=True))]
+        taken = [display_width(texts[0]), *ends[1:]]
+        if all(before < start for before, start in zip(taken, starts[1:], strict=False)):
+            ends[0] = min(ends[0], starts[1]) if display_width(texts[0]) < ends[0] else starts[1]
+            begins = [0, *ends[:-1]]
             cells = tuple(
-                Cell(text, size, place > 0) for place, (text, size) in enumerate(zip(texts, widths, strict=True))
+                Cell(text, end - begin, place > 0)
+                for place, (text, begin, end) in enumerate(zip(texts, begins, ends, strict=True))
             )
             return [ReceiptRow(kind=RowKind.COLUMNS, cells=cells)]
         return self.pair("  ".join(texts[:-1]), texts[-1])
@@ -151,6 +164,31 @@ class Paper(NamedTuple):
     def fact(self, word: str, value: str) -> list[ReceiptRow]:
         """Say one fact after its name."""
         return self.text(f"{self.word(word)}{'：' if self.language is Language.ZH else ': '}{value}")
+
+    def facts(self, facts: Sequence[tuple[str, str]]) -> list[ReceiptRow]:
+        """Say facts after their names, two in a row on wide paper where both fit; empty ones are left out."""
+        rows: list[ReceiptRow] = []
+        for word, value in facts:
+            found = self.fact(word, value) if value else []
+            last = rows[-1] if rows else None
+            if (
+                self.columns >= COLUMNS_80_MM
+                and len(found) == 1
+                and last is not None
+                and not last.right
+                and display_width(last.left) + 2 + display_width(found[0].left) <= self.columns
+            ):
+                rows[-1] = ReceiptRow(left=last.left, right=found[0].left)
+            else:
+                rows += found
+        return rows
+
+    def title(self, text: str) -> list[ReceiptRow]:
+        """Write a heading of double size; a shop's name that is too long is broken before its branch."""
+        parts = [text]
+        if display_width(text) > self.columns // 2 and "·" in text:
+            parts = [part.strip() for part in text.split("·")]
+        return [row for part in parts for row in self.text(part, is_centred=True, is_double=True)]
 
     def rule(self) -> list[ReceiptRow]:
         """Draw a line across."""

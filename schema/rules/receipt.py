@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -123,6 +124,20 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
+def invoice_address(url: str, sale: Sale) -> str:
+    """Return the address behind the code for 开票: the shop's own, which may name the receipt in double braces.
+
+    Without any names the receipt's number is added as `receipt`; an empty address stays empty.
+    """
+    values = {
+        "receipt.number": sale.receipt_number, "receipt.total": format_money(sale.total_minor),
+        "receipt.date": sale.business_date,
+    }  # fmt: skip
+    if not url or _PLACE.search(url):
+        return fill(url, {name: quote(value, safe="") for name, value in values.items()})
+    return f"{url}{'&' if '?' in url else '?'}receipt={quote(sale.receipt_number, safe='')}"
+
+
 # Rows.
 
 
@@ -204,7 +219,7 @@ def shop_rows(
         if filled.strip() or not text.strip():  # A line whose names are all empty is left out; a blank one is meant.
             if text.strip() == "{{ shop.phone }}":
                 filled = f"{paper.word('phone')} {filled}"
-            rows += paper.text(filled, is_centred=True, is_double=is_title and not rows)
+            rows += paper.title(filled) if is_title and not rows else paper.text(filled, is_centred=True)
     return rows
 
 
@@ -218,7 +233,7 @@ def _details(paper: Paper, document: Sale | Refund, template: ReceiptTemplate, n
         Detail.BUSINESS_DATE: document.business_date,
         Detail.SHIFT: document.shift,
     }
-    return [row for detail in template.details if values[detail] for row in paper.fact(detail.value, values[detail])]
+    return paper.facts([(detail.value, values[detail]) for detail in template.details])
 
 
 def _quantity(quantity_milli: int, unit: str) -> str:
@@ -246,12 +261,12 @@ def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[Receip
     quantity = _quantity(line.quantity_milli, line.unit or names.units.get(line.product, ""))
     rows += paper.columns_of([quantity, price, format_money(_before_discounts(line))])
     if line.list_price_minor != line.price_minor:
-        rows += paper.text(f"{paper.word('list-price')} {format_money(line.list_price_minor)}{per}")
+        rows += paper.text(f"{paper.word('list-price')} {format_money(line.list_price_minor)}{per}", indent=2)
     for discount in line.discounts:
         if discount.reason == ROUNDING_REASON or not discount.share_minor:
             continue
         why = names.promotions.get(discount.reference, "") or paper.word(discount.reason)
-        rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor))
+        rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor), indent=2)
     return rows
 
 
@@ -300,7 +315,7 @@ def member_rows(paper: Paper, names: ReceiptNames) -> list[ReceiptRow]:
     if not names.member:
         return []
     rows = paper.pair(paper.word("member"), names.member)
-    for word, points in (("points-earned", names.points_earned), ("points", names.points)):
+    for word, points in (("points-earned", names.points_earned), ("points-balance", names.points)):
         if points is not None:
             rows += paper.pair(paper.word(word), str(points))
     if names.balance_minor is not None:
