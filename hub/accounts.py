@@ -18,7 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from hub.operators import person_key, seal, unseal
+from hub.operators import person_key, seal
 from hub.own_log import OwnLog
 from hub.store import HubStore
 from schema.database import Connection
@@ -27,6 +27,7 @@ from schema.identity import ORG, is_code
 from schema.kinds.base import Rank
 from schema.kinds.organisation import LocationDefined, OperatorDefined
 from schema.rules.promotion_terms import Language
+from sync.people import unseal
 from sync.replica import Replica
 
 PASSWORD_CHARACTERS_MIN: Final = 10
