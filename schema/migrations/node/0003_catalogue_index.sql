@@ -17,7 +17,6 @@ CREATE TABLE product_index (
     initials TEXT NOT NULL,
     pinyin TEXT NOT NULL
 ) STRICT;
-CREATE INDEX barcode_by_product ON barcode (product);
 CREATE INDEX product_by_article ON product_index (article) WHERE article <> '';
 
 CREATE VIRTUAL TABLE product_text USING fts5 (
