@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from edge.till_projections import SignInProjection
+from edge.till_projections import BalanceProjection, SignInProjection
 from schema.catalogue import Scalar, category_of
 from schema.codec import encode
 from schema.database import Connection
@@ -238,7 +238,7 @@ def _cash(tenders: Sequence[Tender]) -> int:
 
 def own_folds() -> tuple[Fold, ...]:
     """Return the folds that a node keeps beside those of every replica, in their order."""
-    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection())
+    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection(), BalanceProjection())
 
 
 def index_barcodes(connection: Connection, document: str, records: Mapping[str, Mapping[str, Scalar]]) -> None:
