@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from edge.cache import lease_flags, receipt_is_older
 from edge.catalog import find_product, price_at, tax_bp
 from edge.node import Node, Writing
-from schema.codec import encode
+from edge.receipt_codes import code_text, write_receipt_code
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
 from schema.kinds.base import StockMove
@@ -19,7 +18,6 @@ from schema.rules.allocation import allocate
 from schema.rules.pricing import PriceSource, SoldLine, refund_as_sold
 from schema.rules.rounding import PricePer, line_amount
 from sync.entry import Entry
-from sync.signing import receipt_message
 
 _PER = {1000: PricePer.PIECE, 500: PricePer.JIN, 100: PricePer.HECTOGRAM}
 
@@ -59,7 +57,7 @@ class Completed(msgspec.Struct, frozen=True):
     @property
     def code_text(self) -> str:
         """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
-        return base64.b32encode(self.code).decode().rstrip("=")
+        return code_text(self.code)
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -194,10 +192,8 @@ def shift_of(node: Node, business_date: str) -> str:
 
 
 def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
-    stream, seq = entry.stream, entry.body.seq
-    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total))
-    content = encode((stream.scope, stream.writer, seq, entry.digest, total, signature))
-    return Completed(number, str(entry.id), entry.digest, total, change, content)
+    code = write_receipt_code(node, entry.id, entry.digest, total)
+    return Completed(number, str(entry.id), entry.digest, total, change, code)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
