@@ -298,6 +298,8 @@ class PrintQueue:
         """What is still being printed was cut off when its process died: nobody knows what of it is on paper."""
         assert self._store is not None
         cut_off = jobs(self._store.connection, JobState.PRINTING)
+        if cut_off:
+            self.printer.expect_rest()
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE print_job SET state = ?, fault = ? WHERE state = ?",
