@@ -35,6 +35,7 @@ from hub.inbox_fold import InboxFold
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
+from hub.product_index import index_products
 from hub.pruning import Pruning
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
@@ -66,7 +67,7 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
-    documents, stock = core_folds(organisation, on_fold=[inbox.follow])
+    documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
     return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
 
 

@@ -32,6 +32,14 @@ NAVIGATION: Final = (
         ),
     ),
     NavigationGroup(
+        "menu.catalogue",
+        (
+            NavigationLink("/products", "menu.products", Right.READ),
+            NavigationLink("/promotions", "menu.promotions", Right.READ),
+            NavigationLink("/imports", "menu.imports", Right.CATALOGUE),
+        ),
+    ),
+    NavigationGroup(
         "menu.organisation",
         (
             NavigationLink("/nodes", "menu.nodes", Right.READ),
