@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import uvicorn
 
+from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.enrolment import Enrolment
 from hub.identity import (
@@ -34,6 +35,7 @@ from hub.pruning import Pruning
 from hub.reports import Reports, StockReader, create_token
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
@@ -59,7 +61,7 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold(), ReissueProjection())
+    return (*core_folds(organisation), SalesFold(), BalanceFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -102,6 +104,7 @@ class Hub:
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms)
+        self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -110,6 +113,7 @@ class Hub:
             self.release,
             self.contacts,
             self.pruning,
+            self.statements,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )
