@@ -57,6 +57,11 @@ class Writing:
         self.moment = Moment(clock.wall_ms, clock.bound_ms(), clock.epoch)
 
     @property
+    def connection(self) -> Connection:
+        """The open transaction, for what belongs to it beside entries."""
+        return self._connection
+
+    @property
     def business_date(self) -> str:
         """The trading day of this moment in the location's zone."""
         config = self._node.config
