@@ -76,6 +76,7 @@ OWN_VIEWS: Final = (
         "SELECT balance, subject, scope_no, stream_no, seq, part, amount FROM balance_move WHERE {scopes}"
         " ORDER BY balance, subject, scope_no, stream_no, seq, part",
     ),
+    TableView("member", "SELECT phone_hash, person FROM member ORDER BY phone_hash, person", False),
     TableView("barcode", "SELECT barcode, product, unit FROM barcode ORDER BY barcode, product, unit", False),
     TableView(
         "product_index", "SELECT product, article, words, initials, pinyin FROM product_index ORDER BY product", False
@@ -93,7 +94,7 @@ _MEANING: Final = {
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
     "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
-    "sign_in": "sign-ins", "balance_move": "changes of balances",
+    "sign_in": "sign-ins", "balance_move": "changes of balances", "member": "members by number",
     "product_index": "the search index",
 }  # fmt: skip
 
