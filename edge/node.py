@@ -13,6 +13,7 @@ import msgspec
 
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
+from edge.encryption import data_key
 from edge.projections import index_barcodes, own_folds
 from edge.store import Store, foreseen
 from schema.codec import encode
@@ -94,7 +95,7 @@ class Node:
             raise RefusalError("key_foreign", f"the key in {directory} belongs to another node")
         self.clock_source = clock
         self._entropy = entropy
-        self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only)
+        self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only, key=data_key(directory))
         self.organisation = Organisation(self.config.root, self.config.root_public_key)
         self.documents, self.stock = core_folds(self.organisation, index_barcodes)
         self.replica = Replica(
