@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
 from sync.branches import must_renew
+from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
 from sync.entry import chain, genesis
 from sync.messages import Batch, Refusal, Statement
 from sync.signing import is_signed, statement_message
@@ -120,12 +123,12 @@ def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
 
 
 def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
-    """Keep digests of elsewhere that the hub signed and that are newer than those here; others are ignored."""
+    """Keep digests of elsewhere that the hub signed, for this location, and that are newer than those here."""
     key = node.config.root_public_key
     signed = [
         (s.topic, s.content, s.signature, s.as_of_ms)
         for s in statements
-        if is_signed(key, s.signature, statement_message(s.topic, s.content))
+        if is_signed(key, s.signature, statement_message(s.topic, s.content)) and _is_for(node, s)
     ]
     if signed:
         with node.write():
@@ -135,3 +138,14 @@ def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
                 " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
                 signed,
             )
+
+
+def _is_for(node: Node, statement: Statement) -> bool:
+    """Tell whether a statement is meant for this location: one of another's operators is signed as well."""
+    if statement.topic != OPERATORS_TOPIC:
+        return True
+    try:
+        told = msgspec.msgpack.decode(statement.content, type=OperatorSecrets)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return told.location == node.config.location and told.as_of_ms == statement.as_of_ms
