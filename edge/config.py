@@ -74,12 +74,18 @@ def read_config(directory: Path) -> NodeConfig:
     """Read a node's settings; raises RefusalError with what is wrong and where."""
     path = directory / CONFIG_FILE
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-        return msgspec.convert(values, NodeConfig)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise RefusalError(
             "node_missing", f"there is no node in {directory}: use `edgetill join ADDRESS CODE` first"
         ) from None
+    return decode_config(content, str(path))
+
+
+def decode_config(content: bytes, path: str = CONFIG_FILE) -> NodeConfig:
+    """Read settings from their bytes; raises RefusalError `config_invalid`."""
+    try:
+        return msgspec.convert(tomllib.loads(content.decode("utf-8")), NodeConfig)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise RefusalError("config_invalid", f"{path}: {error}") from None
 
