@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.hub_report import hub_report
 from edge.node import RELEASE, Node
 from edge.status import own_total
 from schema.codec import encode
@@ -122,7 +123,7 @@ def _session(
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        opening = session.open(node.replica, _clock_report(node, None))
+        opening = session.open(node.replica, _clock_report(node, None), hub_report(node))
         request: Request | None = msgspec.structs.replace(opening, topics=_topics(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0

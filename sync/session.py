@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope, Stream
 from sync.log_tables import ZERO_DIGEST
@@ -100,9 +102,10 @@ class ClientSession:
         self._expected: Mapping[str, VersionVector] = {}
         self.result = SessionResult()
 
-    def open(self, replica: Replica, clock: ClockReport) -> Request:
-        """Return the first request: one digest per scope."""
-        return self._sending(self._request(replica, clock, {}, ()), {})
+    def open(self, replica: Replica, clock: ClockReport, status: tuple[tuple[str, str], ...] = ()) -> Request:
+        """Return the first request: one digest per scope, and what the node tells of itself."""
+        request = self._request(replica, clock, {}, ())
+        return self._sending(msgspec.structs.replace(request, status=status) if status else request, {})
 
     def _sending(self, request: Request, theirs: Mapping[str, VersionVector]) -> Request:
         """Note what goes on its way, and what the other side holds before it."""

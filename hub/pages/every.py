@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hub.pages import first_run, overview, signing_in
+from hub.pages import first_run, inbox, overview, signing_in
 from hub.pages.visits import Route
 
-MODULES = (first_run, signing_in, overview)
+MODULES = (first_run, signing_in, overview, inbox)
 
 
 def every_route() -> list[Route]:
