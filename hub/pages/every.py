@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hub.pages import first_run, overview, products, signing_in
+from hub.pages import first_run, overview, products, promotions, signing_in
 from hub.pages.visits import Route
 
-MODULES = (first_run, signing_in, overview, products)
+MODULES = (first_run, signing_in, overview, products, promotions)
 
 
 def every_route() -> list[Route]:
