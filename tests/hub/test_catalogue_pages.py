@@ -10,7 +10,9 @@ import pytest
 from hub.catalogue import view_product
 from hub.promotions import all_promotions
 from hub.service import Hub
+from hub.setting_desk import view_setting
 from schema.errors import RefusalError
+from schema.settings import CashRules, ReceiptForm
 from tests.hub.desk import DeskClient, at_the_desk, make_account, text_of
 
 CSV = "code,name,category,unit,price,barcode\nX1,水,drinks,pc,2.00,6901234567892\nX2,茶,drinks,pc,3.50,\n"
@@ -121,6 +123,38 @@ def test_a_promotion_is_tried_on_a_basket_and_cannot_be_nonsense(desk: DeskClien
     assert missing.status_code == 422
     with hub.store.snapshot() as replica:
         assert [p.code for p in all_promotions(replica.connection)] == ["P1"]
+
+
+def test_a_receipt_is_previewed_and_what_it_cannot_fill_in_is_refused(desk: DeskClient, hub: Hub) -> None:
+    desk.get("/settings/receipt")
+    form = {"columns": "48", "language": "zh", "header": "{{ shop.name }}", "footer": "谢谢光临",
+            "sections": ["header", "lines", "totals", "footer"], "cut": "1", "at": ""}  # fmt: skip
+    assert "谢谢光临" in text_of(desk.post("/settings/receipt", {**form, "act": "preview"}))
+    wrong = desk.post("/settings/receipt", {**form, "header": "{{ shop.boss }}", "act": "save"})
+    assert wrong.status_code == 422
+    assert "shop.boss is no name" in text_of(wrong)
+    assert desk.post("/settings/receipt", {**form, "act": "save"}).status_code == 303
+    with hub.store.snapshot() as replica:
+        view = view_setting(replica.organisation, replica.connection, "receipt", "A")
+    assert isinstance(view.setting, ReceiptForm)
+    assert (view.setting.template.columns, view.setting.template.footer) == (48, ("谢谢光临",))
+    assert not view.is_own
+
+
+def test_a_location_has_its_own_cash_rules_and_follows_the_chain_again(desk: DeskClient, hub: Hub) -> None:
+    def step(location: str) -> int:
+        with hub.store.snapshot() as replica:
+            found = view_setting(replica.organisation, replica.connection, "cash", location).setting
+        assert isinstance(found, CashRules)
+        return found.step_minor
+
+    desk.get("/settings/cash")
+    form = {"step_minor": "0.10", "rounding": "down", "drop_steps_minor": "10 100", "at": "A"}
+    assert desk.post("/settings/cash", form).status_code == 303
+    assert (step("A"), step("B"), step("")) == (10, 1, 1)
+    assert desk.post("/settings/cash", {**form, "act": "inherit"}).status_code == 303
+    assert step("A") == 1
+    assert desk.post("/settings/cash", {**form, "at": "Z"}).status_code >= 400
 
 
 def test_a_name_cannot_bring_a_script_into_a_page(desk: DeskClient) -> None:
