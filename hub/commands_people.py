@@ -31,6 +31,7 @@ def setting(
     hub: HubOption = HERE,
 ) -> None:
     """Define a setting, or show it as it holds when no value is given; what tills could not read is refused."""
+    from hub.findings import judge_credit_anew, settle_findings
     from hub.settings import define_setting, list_settings
     from schema.files import read_given
     from schema.settings import SETTINGS
@@ -41,6 +42,9 @@ def setting(
     with opened(hub) as at:
         if content is not None:
             define_setting(at.store, at.own_log, name, content, location)
+            if name == "loyalty":
+                judge_credit_anew(at.store)
+                settle_findings(at.store, at.now_ms())
             typer.echo(f"{name} is defined for {location or 'the chain'}; tills have it with their next sync")
             return
         with at.store.snapshot() as replica:
