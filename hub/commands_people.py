@@ -28,11 +28,11 @@ def setting(
     value: Annotated[str | None, typer.Option(help='The whole setting as JSON, such as {"step_minor": 10}.')] = None,
     file: Annotated[Path | None, typer.Option(help="A file that holds the JSON.")] = None,
     location: Annotated[str, typer.Option(help="Only for this location; else for the whole chain.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Let the location follow the chain again.")] = False,
     hub: HubOption = HERE,
 ) -> None:
     """Define a setting, or show it as it holds when no value is given; what tills could not read is refused."""
-    from hub.findings import judge_credit_anew, settle_findings
-    from hub.settings import define_setting, list_settings
+    from hub.settings import define_setting, let_follow, list_settings
     from schema.files import read_given
     from schema.settings import SETTINGS
 
@@ -40,11 +40,12 @@ def setting(
         raise RefusalError("setting_unknown", f"{name!r} is no setting: {', '.join(SETTINGS)}")
     content = read_given(file) if file is not None else None if value is None else value.encode()
     with opened(hub) as at:
+        if follow:
+            let_follow(at.store, at.own_log, name, location)
+            typer.echo(f"{name} of {location} follows the chain with its tills' next sync")
+            return
         if content is not None:
             define_setting(at.store, at.own_log, name, content, location)
-            if name == "loyalty":
-                judge_credit_anew(at.store)
-                settle_findings(at.store, at.now_ms())
             typer.echo(f"{name} is defined for {location or 'the chain'}; tills have it with their next sync")
             return
         with at.store.snapshot() as replica:

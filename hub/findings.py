@@ -164,17 +164,16 @@ def settle_findings(store: HubStore, now_ms: int) -> int:
             return judged
 
 
-def judge_credit_anew(store: HubStore) -> None:
-    """Have all credit judged again: the limit was changed."""
-    with store.transaction(None) as replica:
-        rows = replica.connection.execute(
-            "SELECT DISTINCT subject FROM balance WHERE balance = ?", (BalanceKind.CUSTOMER_CREDIT.value,)
-        ).fetchall()
-        replica.connection.executemany(
-            "INSERT INTO finding_due (scope_no, stream_no, seq, turn, subject) VALUES (0, 0, 0, 0, ?)"
-            " ON CONFLICT DO NOTHING",
-            [(_balance_subject(BalanceKind.CUSTOMER_CREDIT.value, subject),) for (subject,) in sorted(rows)],
-        )
+def note_credit_due(connection: Connection) -> None:
+    """Have all credit judged again, in the transaction that changes the limit."""
+    rows = connection.execute(
+        "SELECT DISTINCT subject FROM balance WHERE balance = ?", (BalanceKind.CUSTOMER_CREDIT.value,)
+    ).fetchall()
+    turn = secrets.randbelow(1 << 52)
+    connection.executemany(
+        "INSERT INTO finding_due (scope_no, stream_no, seq, turn, subject) VALUES (0, 0, 0, ?, ?)",
+        [(turn, _balance_subject(BalanceKind.CUSTOMER_CREDIT.value, subject)) for (subject,) in sorted(rows)],
+    )
 
 
 def _is_due(connection: Connection) -> bool:

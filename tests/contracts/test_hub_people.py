@@ -12,7 +12,7 @@ import pytest
 
 from hub.balances import BalanceFold, balances_of
 from hub.customers import find_person, forget_person, people_by_hash, record_customer
-from hub.findings import FindingKind, FindingsFold, judge_credit_anew, list_findings, settle_findings
+from hub.findings import FindingKind, FindingsFold, list_findings, note_credit_due, settle_findings
 from hub.own_log import OwnLog
 from hub.product_index import index_products
 from hub.sales import SalesFold
@@ -185,7 +185,8 @@ def test_findings_drafts_and_tenders_are_derived_alike(store: HubStore) -> None:
     (tender,) = sale("R1").tenders
     unknown = msgspec.structs.replace(sale("R1"), tenders=(msgspec.structs.replace(tender, state="unknown"),))
     entry = append(store, A, unknown)
-    judge_credit_anew(store)
+    with store.transaction(ORG) as replica:
+        note_credit_due(replica.connection)
     assert settle_findings(store, NOW) > 0
     assert settle_findings(store, NOW) == 0
     with store.snapshot() as replica:

@@ -226,7 +226,7 @@ def test_a_finding_goes_when_its_till_loses_its_authority_and_comes_back_with_it
 
 
 def test_the_limit_that_is_in_force_decides_when_it_changes_later() -> None:
-    from hub.findings import judge_credit_anew
+    from hub.findings import note_credit_due
 
     world = World()
     world.moved("a", CREDIT, "p1", 40_000)
@@ -235,7 +235,7 @@ def test_the_limit_that_is_in_force_decides_when_it_changes_later() -> None:
     name, value = write_setting(LoyaltyRules(credit_limit_minor=10_000))
     entry = world.hub(SettingDefined(name, "", value))
     hub.store(Stream(ORG, HUB.node, 1), [entry])
-    judge_credit_anew(hub)  # type: ignore[arg-type]
+    note_credit_due(hub.connection)
     hub.settle()
     assert [one.amount for one in hub.findings()] == [30_000]
 
