@@ -249,12 +249,29 @@ def _lines(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[R
             quantity = _quantity(back.quantity_milli, back.unit or names.units.get(back.product, ""))
             rows += paper.columns_of([quantity, "", format_money(-back.amount_minor)])
         return rows
+    spread = _spread(document)
     for line in document.lines:
-        rows += _sale_line(paper, line, names)
+        rows += _sale_line(paper, line, names, spread)
     return rows
 
 
-def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[ReceiptRow]:
+def _spread(sale: Sale) -> dict[tuple[str, str], int]:
+    """Return the discounts that lie on several lines, with their sums: the totals state each of them once."""
+    shares: dict[tuple[str, str], list[int]] = {}
+    for line in sale.lines:
+        for discount in line.discounts:
+            if discount.reason != ROUNDING_REASON and discount.share_minor:
+                shares.setdefault((discount.reason, discount.reference), []).append(discount.share_minor)
+    return {key: sum(found) for key, found in shares.items() if len(found) > 1}
+
+
+def _why(paper: Paper, reason: str, reference: str, names: ReceiptNames) -> str:
+    return names.promotions.get(reference, "") or paper.word(reason)
+
+
+def _sale_line(
+    paper: Paper, line: SaleLine, names: ReceiptNames, spread: Mapping[tuple[str, str], int]
+) -> list[ReceiptRow]:
     rows = paper.text(line.name or names.products.get(line.product, line.product))
     per = {500: "/500g", 100: "/100g"}.get(line.per_milli, "")
     price = f"{format_money(line.price_minor)}{per}"
@@ -265,7 +282,9 @@ def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[Receip
     for discount in line.discounts:
         if discount.reason == ROUNDING_REASON or not discount.share_minor:
             continue
-        why = names.promotions.get(discount.reference, "") or paper.word(discount.reason)
+        if (discount.reason, discount.reference) in spread:
+            continue
+        why = _why(paper, discount.reason, discount.reference, names)
         rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor), indent=2)
     return rows
 
@@ -289,6 +308,8 @@ def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[
         rows += paper.pair(paper.word("sum"), format_money(listed))
     if discount:
         rows += paper.pair(paper.word("discount"), format_money(-discount))
+        for (reason, reference), share in _spread(document).items():
+            rows += paper.pair(_why(paper, reason, reference, names), format_money(-share), indent=2)
     if document.rounding_minor:
         rows += paper.pair(paper.word("rounding"), format_money(-document.rounding_minor))
     return rows + paper.pair(paper.word("due"), _due(document.total_minor, names), is_double=True)
