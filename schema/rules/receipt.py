@@ -245,8 +245,11 @@ def _lines(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[R
     rows += paper.rule()
     if isinstance(document, Refund):
         for back in document.lines:
-            rows += paper.text(names.products.get(back.product, back.product))
             quantity = _quantity(back.quantity_milli, back.unit or names.units.get(back.product, ""))
+            if not back.amount_minor:
+                rows += _part(paper, names.products.get(back.product, back.product), quantity)
+                continue
+            rows += paper.text(names.products.get(back.product, back.product))
             rows += paper.columns_of([quantity, "", format_money(-back.amount_minor)])
         return rows
     spread = _spread(document)
@@ -272,7 +275,10 @@ def _why(paper: Paper, reason: str, reference: str, names: ReceiptNames) -> str:
 def _sale_line(
     paper: Paper, line: SaleLine, names: ReceiptNames, spread: Mapping[tuple[str, str], int]
 ) -> list[ReceiptRow]:
-    rows = paper.text(line.name or names.products.get(line.product, line.product))
+    name = line.name or names.products.get(line.product, line.product)
+    if line.kit_parent is not None:
+        return _part(paper, name, _quantity(line.quantity_milli, line.unit or names.units.get(line.product, "")))
+    rows = paper.text(name)
     per = {500: "/500g", 100: "/100g"}.get(line.per_milli, "")
     price = f"{format_money(line.price_minor)}{per}"
     quantity = _quantity(line.quantity_milli, line.unit or names.units.get(line.product, ""))
@@ -289,13 +295,22 @@ def _sale_line(
     return rows
 
 
+def _part(paper: Paper, name: str, quantity: str) -> list[ReceiptRow]:
+    """Name what came without a price of its own, such as a part of a kit."""
+    return paper.text(f"· {name} {quantity}", indent=2)
+
+
 def _before_discounts(line: SaleLine) -> int:
     return line.amount_minor + sum(discount.share_minor for discount in line.discounts)
 
 
 def _pieces(lines: Sequence[SaleLine] | Sequence[RefundLine]) -> int:
-    """Count pieces as people do: a weighed package is one."""
-    return sum(max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1 for line in lines)
+    """Count pieces as people do: a weighed package is one, and a kit is what it is, not its parts."""
+    return sum(
+        max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1
+        for line in lines
+        if (line.kit_parent is None if isinstance(line, SaleLine) else line.amount_minor)
+    )
 
 
 def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[ReceiptRow]:
