@@ -128,11 +128,12 @@ def simulate(
 
     Type what happens at the counter: scan CODE, weigh GRAMS, paper out, unplug scanner …
     """
-    from edge.devices_config import DEVICES_FILE, toml_of, write_devices
-    from edge.simulated_counter import SimulatedCounter
+    import signal
 
-    if node is not None and (node / DEVICES_FILE).exists():
-        raise RefusalError("devices_present", f"{node / DEVICES_FILE} stands already: move it away first")
+    from edge.devices_config import toml_of
+    from edge.simulated_counter import SimulatedCounter, lent_to
+
+    signal.signal(signal.SIGTERM, _interrupt)
     counter = SimulatedCounter(
         directory, profile=profile, protocol=protocol, port=port,
         on_paper=lambda path: typer.echo(f"paper: {path}"),
@@ -142,11 +143,12 @@ def simulate(
         typer.echo(toml_of(counter.config()))
         if not counter.has_font:
             typer.echo("No Chinese font is here (fonts-noto-cjk): hanzi on pictures are shown by their code.", err=True)
-        if node is not None:
-            write_devices(node, counter.config())
-        _obey(counter.obey, seconds)
-    if node is not None and (node / DEVICES_FILE).read_text("utf-8") == toml_of(counter.config()):
-        (node / DEVICES_FILE).unlink()
+        with lent_to(node, counter.config()):
+            _obey(counter.obey, seconds)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _obey(obey: Callable[[str], str], seconds: float | None) -> None:
