@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -254,25 +254,17 @@ def print_(
 def jobs(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
     """List the paper that waits, needs an answer or failed, and what was printed last."""
     from edge.print_jobs import jobs as read_jobs
+    from edge.receipts import paper_name
 
     with open_node(node) as opened:
         found = read_jobs(opened.connection)
         for job in found[-50:]:
-            number = _number(opened, job.entry)
+            number = paper_name(opened, job.entry) or "report"
             if as_json:
                 write_json({**job._asdict(), "content": None, "receipt": number})
             else:
                 copy = " copy" if job.is_copy else ""
                 typer.echo(f"{job.job:>6} {job.state.value:<9} {number}{copy} {job.fault}".rstrip())
-
-
-def _number(node: Any, entry: str) -> str:
-    from edge.receipts import stored_entry
-
-    try:
-        return str(getattr(stored_entry(node, entry).payload, "receipt_number", entry)) if entry else "report"
-    except RefusalError:
-        return entry
 
 
 def answer(
