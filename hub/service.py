@@ -22,6 +22,7 @@ from hub.activity import ActivityFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
+from hub.history import HistoryFold
 from hub.identity import (
     APPENDED_FILE,
     DEFAULT_ADDRESS,
@@ -68,7 +69,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, SalesFold(), ActivityFold(), HistoryFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
