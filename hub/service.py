@@ -19,6 +19,7 @@ import uvicorn
 
 from hub.accounts import Accounts
 from hub.activity import ActivityFold
+from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
@@ -36,10 +37,12 @@ from hub.inbox_fold import InboxFold
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
+from hub.product_index import index_products
 from hub.pruning import Pruning
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
@@ -68,8 +71,8 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
-    documents, stock = core_folds(organisation, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), ActivityFold(), HistoryFold(), ReissueProjection())
+    documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
+    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), HistoryFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -112,6 +115,7 @@ class Hub:
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms)
+        self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -120,6 +124,7 @@ class Hub:
             self.release,
             self.contacts,
             self.pruning,
+            self.statements,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )

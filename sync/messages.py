@@ -27,8 +27,10 @@ PATIENT_LEVEL: Final = 12
 """For a node's requests: it packs the next part of a backlog while the hub works on this one."""
 _MAGIC: Final = b"ETS1"
 _HEADER: Final = struct.Struct(">4sII")
+FRAME_HEADER_BYTES: Final = _HEADER.size
 _SCOPES_MAX: Final = 5_000
 _STREAMS_MAX: Final = 20_000
+_TOPICS_MAX: Final = 100_000
 _ENTRIES_MAX: Final = 50_000
 _PLAIN_BYTES: Final = 200
 
@@ -148,7 +150,12 @@ class Request(Message, frozen=True):
     batches: tuple[Batch, ...] = ()
     bytes_max: Count = 262_144
     probes: tuple[ForkProbe, ...] = ()
-    topics: tuple[tuple[Code, Millis], ...] = ()
+    topics: Annotated[tuple[tuple[Code, ShortDigest], ...], msgspec.Meta(max_length=_TOPICS_MAX)] = ()
+    """Statements of elsewhere that the speaker holds.
+
+    In the session's first request one digest over all families, under the empty name; later each family that differs
+    (its name and a slash, no digest), and its topics with theirs.
+    """
     status: tuple[tuple[Code, Code], ...] = ()
 
 
@@ -176,6 +183,10 @@ class Response(Message, frozen=True):
     branches: tuple[tuple[Code, Count], ...] = ()
     statements: tuple[Statement, ...] = ()
     busy_ms: Count = 0
+    families: tuple[tuple[Code, ShortDigest], ...] = ()
+    """The families of statements that the asking side ought to hold, where its digest over all of them is another."""
+    ages_ms: tuple[tuple[Code, Count], ...] = ()
+    """How long ago what the statements say of balances and stock still held, where that is not now."""
 
 
 _request_decoder = msgspec.msgpack.Decoder(Request)
@@ -205,19 +216,29 @@ def unframe_all(data: bytes) -> Iterator[bytes]:
     """Yield the contents of consecutive frames (a bundle); raises RefusalError at the first that is not whole."""
     offset = 0
     while offset < len(data):
-        if len(data) - offset < _HEADER.size:
-            raise RefusalError("frame_truncated", "the frame ends before its header does")
-        magic, length, packed_length = _HEADER.unpack_from(data, offset)
-        if magic != _MAGIC:
-            raise RefusalError("frame_malformed", "these bytes are no edgetill frame")
-        if length > FRAME_BYTES_MAX or packed_length > length:
-            raise RefusalError("frame_too_large", "the frame declares more than a receiver takes")
+        length, packed_length = _lengths(data, offset)
         offset += _HEADER.size
         packed = data[offset : offset + packed_length]
         if len(packed) < packed_length:
             raise RefusalError("frame_truncated", "the frame is shorter than it declares")
         offset += packed_length
         yield packed if packed_length == length else _decompress(packed, length)
+
+
+def frame_length(header: bytes) -> int:
+    """Return how many bytes follow a frame's header; raises RefusalError before anything of it is read."""
+    return _lengths(header, 0)[1]
+
+
+def _lengths(data: bytes, offset: int) -> tuple[int, int]:
+    if len(data) - offset < _HEADER.size:
+        raise RefusalError("frame_truncated", "the frame ends before its header does")
+    magic, length, packed_length = _HEADER.unpack_from(data, offset)
+    if magic != _MAGIC:
+        raise RefusalError("frame_malformed", "these bytes are no edgetill frame")
+    if length > FRAME_BYTES_MAX or packed_length > length:
+        raise RefusalError("frame_too_large", "the frame declares more than a receiver takes")
+    return length, packed_length
 
 
 def _decompress(packed: bytes, length: int) -> bytes:

@@ -32,8 +32,17 @@ NAVIGATION: Final = (
         ),
     ),
     NavigationGroup(
+        "menu.catalogue",
+        (
+            NavigationLink("/products", "menu.products", Right.READ),
+            NavigationLink("/promotions", "menu.promotions", Right.READ),
+            NavigationLink("/imports", "menu.imports", Right.CATALOGUE),
+        ),
+    ),
+    NavigationGroup(
         "menu.organisation",
         (
+            NavigationLink("/settings", "menu.settings", Right.READ_ALL),
             NavigationLink("/nodes", "menu.nodes", Right.READ),
             NavigationLink("/policies", "menu.policies", Right.READ_ALL),
             NavigationLink("/accounts", "menu.accounts", Right.ACCOUNTS),

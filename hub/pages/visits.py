@@ -243,6 +243,10 @@ class Visit:
 
     # Answering.
 
+    def input_moment(self, ms: int | None) -> str:
+        """Write a moment as a browser's date and time field wants it."""
+        return self._rendering.input_moment(ms)
+
     def paging(self, size: int = PAGE_SIZE) -> Paging:
         """Return which page of a list the query asks for."""
         kept = [(name, value) for name, value in self.query.pairs() if name not in {"page", "done"}]
