@@ -39,6 +39,7 @@ from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning
+from hub.replays import Replays
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
@@ -132,6 +133,7 @@ class Hub:
         self.tokens = Tokens(store, now_ms)
         self.reports = Reports(store, self.tokens, stock or TableStockReader())
         self.accounts = Accounts(store, now_ms)
+        self.replays = Replays(store, now_ms)
         self.desk = Desk(self)
         self._told = after_ingest
 
@@ -182,6 +184,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.replays.close()
         self.desk.workers.close()
         self.workers.close()
         self.contacts.flush()
