@@ -232,6 +232,10 @@ class Visit:
         """Return values with their words (`prefix` + value), for a choice."""
         return [(value, self.t(f"{prefix}{value}")) for value in values]
 
+    def explained(self, prefix: str, values: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Return values with their words and a sentence (`prefix` + value + `.hint`), for a choice of one."""
+        return [(value, self.t(f"{prefix}{value}"), self.t(f"{prefix}{value}.hint")) for value in values]
+
     @staticmethod
     def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
         """Return values that are their own words, for a choice."""
@@ -245,7 +249,7 @@ class Visit:
 
     def input_moment(self, ms: int | None) -> str:
         """Write a moment as a browser's date and time field wants it."""
-        return self._rendering.input_moment(ms)
+        return self.rendering.input_moment(ms)
 
     def paging(self, size: int = PAGE_SIZE) -> Paging:
         """Return which page of a list the query asks for."""
