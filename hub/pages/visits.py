@@ -245,7 +245,7 @@ class Visit:
 
     def input_moment(self, ms: int | None) -> str:
         """Write a moment as a browser's date and time field wants it."""
-        return self._rendering.input_moment(ms)
+        return self.rendering.input_moment(ms)
 
     def paging(self, size: int = PAGE_SIZE) -> Paging:
         """Return which page of a list the query asks for."""
