@@ -133,7 +133,7 @@ def test_a_receipt_is_previewed_and_what_it_cannot_fill_in_is_refused(desk: Desk
     assert "谢谢光临" in text_of(desk.post("/settings/receipt", {**form, "act": "preview"}))
     wrong = desk.post("/settings/receipt", {**form, "header": "{{ shop.boss }}", "act": "save"})
     assert wrong.status_code == 422
-    assert "shop.boss is no name" in text_of(wrong)
+    assert "shop.boss" in text_of(wrong)
     assert desk.post("/settings/receipt", {**form, "act": "save"}).status_code == 303
     with hub.store.snapshot() as replica:
         view = view_setting(replica.organisation, replica.connection, "receipt", "A")
