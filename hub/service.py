@@ -46,6 +46,7 @@ from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.takings import TakingsFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
 from schema.errors import RefusalError
@@ -71,7 +72,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, SalesFold(), TakingsFold(), BalanceFold(), ActivityFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:

@@ -29,6 +29,7 @@ NAVIGATION: Final = (
             NavigationLink("/", "menu.overview", Right.READ),
             NavigationLink("/inbox", "menu.inbox", Right.READ),
             NavigationLink("/stock", "menu.stock", Right.READ),
+            NavigationLink("/reports", "menu.reports", Right.READ),
         ),
     ),
     NavigationGroup(
