@@ -49,6 +49,7 @@ from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.takings import TakingsFold
 from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
@@ -79,7 +80,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
 
 
 def _till_folds() -> tuple[Fold, ...]:
-    return (SalesFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
 
 
 def wall_clock_ms() -> int:
