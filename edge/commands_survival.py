@@ -82,9 +82,9 @@ def backup_run(node: NodeOption = HERE) -> None:
         if not opened.config.backup:
             raise RefusalError("backup_off", "this node has no backup: set one with `edgetill backup set`")
         try:
-            with watching(opened, lambda text: typer.echo(text, err=True), with_neighbours=False):
-                while True:
-                    time.sleep(3600)
+            with watching(opened, lambda text: typer.echo(text, err=True), with_neighbours=False) as is_over:
+                while not is_over.wait(1.0):
+                    pass
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
 
@@ -140,7 +140,7 @@ def backup_copy(
     from edge.encrypted_copy import EncryptedCopier
 
     with EncryptedCopier(node, clock_from_environment()) as copier:
-        version = -1
+        version: tuple[int, int] | None = None
         while True:
             found = copier.version()
             if found != version:
