@@ -235,6 +235,11 @@ def _from_terminal(prompt: str) -> str:
     return getpass.getpass(prompt)
 
 
+def ask_passphrase(prompt: str) -> str:
+    """Ask a person for a passphrase, or take it from where a service manager put it."""
+    return _from_credential() or _from_descriptor(PASSPHRASE_FD) or _from_terminal(prompt)
+
+
 def ask_new_passphrase() -> str:
     """Ask a person twice for a new passphrase, or take it from the descriptor that the environment names."""
     given = _from_credential() or _from_descriptor(PASSPHRASE_FD)
