@@ -8,6 +8,7 @@ from edge import (
     cache_commands,
     commands_care,
     commands_demo,
+    commands_devices,
     commands_selling,
     commands_stock,
     commands_survival,
@@ -19,6 +20,7 @@ def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
     for module in (
         commands_selling,
+        commands_devices,
         commands_stock,
         commands_care,
         cache_commands,

@@ -18,7 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from hub.operators import person_key, seal
+from hub.operators import seal_for
 from hub.own_log import OwnLog
 from hub.store import HubStore
 from schema.database import Connection
@@ -338,7 +338,7 @@ def record_account(
         if role in BOUND_ROLES and not locations:
             raise RefusalError("location_missing", "a shop manager needs a location")
         operator = f"o{secrets.token_hex(8)}"
-        sealed = seal(person_key(connection, operator), operator, name.strip())
+        sealed = seal_for(connection, operator, name.strip())
         number = login if is_code(login) else operator
         taken = {one.number for one in organisation.newest_each(connection, OperatorDefined).values()}
         number = operator if number in taken else number

@@ -19,6 +19,7 @@ import uvicorn
 
 from hub.accounts import Accounts
 from hub.activity import ActivityFold
+from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
@@ -40,8 +41,10 @@ from hub.pruning import Pruning
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
+from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
@@ -68,7 +71,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -111,6 +114,7 @@ class Hub:
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms)
+        self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -119,6 +123,7 @@ class Hub:
             self.release,
             self.contacts,
             self.pruning,
+            self.statements,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )
@@ -158,13 +163,20 @@ class Hub:
                 with contextlib.suppress(Exception):
                     await asyncio.to_thread(self.contacts.flush)
 
+        async def sum_up() -> None:
+            while True:
+                with contextlib.suppress(Exception):
+                    await asyncio.to_thread(refresh_summaries, self.store, self.now_ms())
+                await asyncio.sleep(REFRESH_SECONDS)
+
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
-        task = asyncio.create_task(flush_contacts())
+        tasks = [asyncio.create_task(flush_contacts()), asyncio.create_task(sum_up())]
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.to_thread(self.contacts.flush)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from textual.containers import Container
 
 from edge import basket as baskets
+from edge.members import find_member
 from edge.scanning import (
     Candidates,
     CouponFound,
@@ -24,16 +25,15 @@ from edge.scanning import (
     split_multiplier,
 )
 from edge.search import SearchHit, search
-from pos_tui.keys import act, shown_key
+from pos_tui.keys import act
 from pos_tui.screens import sale_view
-from pos_tui.screens.sale_acts import SaleActs
-from pos_tui.screens.dialogs import Choice, ChooseScreen
+from pos_tui.screens.dialogs import ConfirmScreen
+from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
 from pos_tui.widgets.status_line import MessageLine, StatusLine
-from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
-
+from pos_tui.widgets.total_panel import Fact, TotalPanel
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SEARCH_DIGITS_MIN = 3
 DRAFT_AFTER_S = 0.05
 
 
-class SaleScreen(SaleActs):
+class SaleScreen(SaleRoutes):
     """The basket, its total, and one line to scan and type into."""
 
     NAME = "sale"
@@ -58,7 +58,7 @@ class SaleScreen(SaleActs):
         act("refund", "f7"), act("shift", "f10"), act("price", "ctrl+p", on_bar=False),
         act("gift", "ctrl+g", on_bar=False), act("unit", "ctrl+n", on_bar=False),
         act("coupon", "ctrl+o", on_bar=False), act("clear", "ctrl+x", on_bar=False),
-        act("reprint", "ctrl+r", on_bar=False), act("pay_in_account", "ctrl+t", on_bar=False),
+        act("reprint", "ctrl+r", on_bar=False), act("account", "ctrl+t", on_bar=False),
         act("unknown_tenders", "ctrl+k", on_bar=False), act("devices", "ctrl+d", on_bar=False),
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
@@ -72,6 +72,7 @@ class SaleScreen(SaleActs):
         self.entry = EntryLine(id="entry")
         self._hits: list[SearchHit] = []
         self._is_searching = False
+        self._selected_before = -1
 
     def compose(self) -> ComposeResult:
         """Put the screen together."""
@@ -100,7 +101,9 @@ class SaleScreen(SaleActs):
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""
         assert self.listing is not None
-        self._is_searching = False
+        if self._is_searching:
+            self._is_searching = False
+            selected = self._selected_before if selected is None else selected
         t, priced = self.till_app.texts, self.till.priced
         self.listing.show(
             sale_view.columns(t), sale_view.rows(priced, t, self.till.today()), selected=selected,
@@ -121,7 +124,9 @@ class SaleScreen(SaleActs):
         member = self.till.basket.member
         facts = []
         if member is not None:
-            facts.append(Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent"))
+            facts.append(
+                Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent")
+            )
         if self.till.basket.coupons:
             facts.append(Fact(self.t("sale.coupons"), " ".join(self.till.basket.coupons)))
         return facts
@@ -129,7 +134,10 @@ class SaleScreen(SaleActs):
     def _notes(self) -> list[Fact]:
         notes = [Fact("", "")]
         if self.till.priced.reasons:
-            notes += [Fact(self.t("sale.why"), "", "accent"), *(Fact(f"· {text}", "") for text in self.till.priced.reasons)]
+            notes += [
+                Fact(self.t("sale.why"), "", "accent"),
+                *(Fact(f"· {text}", "") for text in self.till.priced.reasons),
+            ]
         notes += [Fact(self.t("sale.coupon_idle", coupon=code), "", "warn") for code in self.till.priced.coupons_idle]
         return notes if len(notes) > 1 else []
 
@@ -166,8 +174,18 @@ class SaleScreen(SaleActs):
         typed = self.entry.take()
         if self._is_searching:
             self.show_basket()
-        quantity_milli = split_multiplier(typed).quantity_milli if typed else None
-        self.take_outcome(interpret(self.till.node, scan.full, quantity_milli=quantity_milli, is_scan=True))
+        keyed = split_multiplier(typed + scan.text)
+        code = scan.full if keyed.rest == scan.text else keyed.rest
+        self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
+
+    def scanned_again(self, scan: Scan) -> None:
+        """Ask whether the same code is meant twice."""
+        self.converse(self._ask_again(scan))
+
+    async def _ask_again(self, scan: Scan) -> None:
+        self.app.bell()
+        if await self.ask(ConfirmScreen(self.t("again.title"), self.t("again.text", code=scan.text))):
+            self.scanned(scan)
 
     def entered(self, text: str) -> None:
         """Take a typed code, a chosen search result, or a quantity for the selected line."""
@@ -217,7 +235,9 @@ class SaleScreen(SaleActs):
             case CouponFound(code, name):
                 self.edit(lambda basket: baskets.add_coupon(basket, code), said=self.t("sale.coupon_added", name=name))
             case PhoneTyped(phone):
-                self.take_phone(phone)
+                card = find_member(self.till.node, phone)
+                self.till.set_member(card)
+                self.change(self.till.basket, said=self.t("sale.member_taken", name=card.name or card.masked))
             case _:
                 assert_never(outcome)
 
@@ -232,14 +252,18 @@ class SaleScreen(SaleActs):
         assert self.entry is not None
         assert self.listing is not None
         rest = _searched(self.entry.text)
-        wants = len(rest) >= SEARCH_DIGITS_MIN or (rest != "" and not rest.isdigit() and not rest.isascii()) or (
-            rest[:1].isalpha()
+        wants = (
+            len(rest) >= SEARCH_DIGITS_MIN
+            or (rest != "" and not rest.isdigit() and not rest.isascii())
+            or (rest[:1].isalpha())
         )
         if not wants:
             if self._is_searching:
                 self.show_basket()
             return
         self._hits = search(self.till.node, rest)
+        if not self._is_searching:
+            self._selected_before = self.listing.selected
         self._is_searching = True
         t = self.till_app.texts
         columns = (
@@ -293,28 +317,15 @@ class SaleScreen(SaleActs):
 
     def _paid(self, completed: object) -> None:
         if completed is not None:
-            self.till.set_basket(baskets.EMPTY)
+            self.till_app.sale_completed()
             self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
+            self.say("")
+        self.came_back()
+
+    def came_back(self) -> None:
+        """Show the sale anew after another screen."""
         self.show_status()
         self.show_basket()
-
-    def act_menu(self) -> None:
-        """Offer everything by number."""
-        self.converse(self._menu())
-
-    async def _menu(self) -> None:
-        first = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
-        second = ("unit", "coupon", "clear", "shift", "reprint", "pay_in_account", "unknown_tenders", "devices", "settings")
-        name = await self.ask(ChooseScreen(self.t("menu.title"), [*self._choices(first), Choice("more", self.t("menu.more"))]))
-        if name == "more":
-            name = await self.ask(ChooseScreen(self.t("menu.title"), self._choices(second)))
-        if name is not None:
-            self.call_next(self.perform, name)
-
-    def _choices(self, names: tuple[str, ...]) -> list[Choice]:
-        found = [(name, self.key_table.act_named(name)) for name in names]
-        return [Choice(name, self.label_of(one), shown_key(one.keys[0]) if one.keys else "")
-                for name, one in found if one is not None]  # fmt: skip
 
 
 def _searched(text: str) -> str:
