@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
 
+SCAN_LENGTH_MIN = 8
+"""No scanned code that matters is shorter; what is, reads as typed, whoever typed it."""
 BURST_S = 0.030
 """Keys closer together than this come from a scanner, not from fingers."""
 
@@ -44,7 +46,7 @@ class TillApp(App[None]):
         self.till = till
         self.texts = Texts("pos_tui", till.language)
         self.renamed_keys = dict(till.rules.keys if renamed_keys is None else renamed_keys)
-        self._wedge = WedgeDetector()
+        self._wedge = WedgeDetector(length_min=SCAN_LENGTH_MIN)
         self._last_key_s = float("-inf")
         for one in THEMES.values():
             self.register_theme(one)

@@ -72,6 +72,7 @@ class SaleScreen(SaleActs):
         self.entry = EntryLine(id="entry")
         self._hits: list[SearchHit] = []
         self._is_searching = False
+        self._selected_before = -1
 
     def compose(self) -> ComposeResult:
         """Put the screen together."""
@@ -100,7 +101,9 @@ class SaleScreen(SaleActs):
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""
         assert self.listing is not None
-        self._is_searching = False
+        if self._is_searching:
+            self._is_searching = False
+            selected = self._selected_before if selected is None else selected
         t, priced = self.till_app.texts, self.till.priced
         self.listing.show(
             sale_view.columns(t), sale_view.rows(priced, t, self.till.today()), selected=selected,
@@ -166,8 +169,9 @@ class SaleScreen(SaleActs):
         typed = self.entry.take()
         if self._is_searching:
             self.show_basket()
-        quantity_milli = split_multiplier(typed).quantity_milli if typed else None
-        self.take_outcome(interpret(self.till.node, scan.full, quantity_milli=quantity_milli, is_scan=True))
+        keyed = split_multiplier(typed + scan.text)
+        code = scan.full if keyed.rest == scan.text else keyed.rest
+        self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
 
     def entered(self, text: str) -> None:
         """Take a typed code, a chosen search result, or a quantity for the selected line."""
@@ -240,6 +244,8 @@ class SaleScreen(SaleActs):
                 self.show_basket()
             return
         self._hits = search(self.till.node, rest)
+        if not self._is_searching:
+            self._selected_before = self.listing.selected
         self._is_searching = True
         t = self.till_app.texts
         columns = (
