@@ -17,13 +17,17 @@ from edge.store import foreseen
 from schema.errors import RefusalError
 from sync.branches import must_renew
 from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
+from sync.entry import chain, genesis
 from sync.messages import Batch, Refusal, Statement
 from sync.signing import is_signed, statement_message
 from sync.verification import VerifiedBatch, verify_batch
+from sync.version_vector import Head
 
 SLICE_MS: Final = 8
 BULK_ENTRIES: Final = 2_000
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
+EVIDENCES_MAX: Final = 1_000
+"""So many refused batches are kept: a peer that sends nothing else cannot fill the disk."""
 _QUARANTINED: Final = frozenset(
     {"fork", "seal_invalid", "chain_broken", "entry_malformed", "entry_float", "entry_not_canonical", "entry_too_large"}
 )
@@ -70,11 +74,21 @@ def _apply(node: Node, batch: Batch, pace: Pace) -> int:
         with node.write() as writing:  # others hold more of my stream than I do: this file is an older copy
             if must_renew(node.config.node_id, writing.state.incarnation, [batch.stream]):
                 node.new_incarnation(writing)
-    with foreseen(node.store.path):
-        admitted = node.replica.admit(batch)
-    if admitted is None:
-        return 0
-    verified = verify_batch(*admitted)
+    stored = 0
+    while True:
+        with foreseen(node.store.path):
+            admitted = node.replica.admit(batch)
+        if admitted is None:
+            return stored
+        verified = verify_batch(*admitted)
+        stored += (done := _store(node, verified, pace))
+        # Hub and neighbours bring the same entries: what another line stored meanwhile is admitted anew.
+        if done == len(verified.entries):
+            return stored
+
+
+def _store(node: Node, verified: VerifiedBatch, pace: Pace) -> int:
+    """Store entries in slices; returns how many, fewer than all where another connection moved the stream's head."""
     entries = verified.entries
     position = 0
     while position < len(entries):
@@ -83,10 +97,14 @@ def _apply(node: Node, batch: Batch, pace: Pace) -> int:
         is_last = position + count == len(entries)
         began = time.perf_counter()
         with node.write():
+            row = node.replica.log.stream(verified.stream)
+            head = Head(0, genesis(verified.stream)) if row is None else row.head
+            if head.seq + 1 != part[0].body.seq or chain(head.digest, part[0].encoded) != part[0].digest:
+                return position
             node.replica.store(VerifiedBatch(verified.stream, part, verified.seal), is_whole=is_last)
         pace.note(count, (time.perf_counter() - began) * 1000)
         position += count
-    return len(entries)
+    return position
 
 
 def _is_news(node: Node, batch: Batch) -> bool:
@@ -97,6 +115,8 @@ def _is_news(node: Node, batch: Batch) -> bool:
 def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
     evidence = b"".join(batch.entries)[:EVIDENCE_BYTES_MAX] + batch.seal
     with node.write() as writing:
+        if node.connection.execute("SELECT count(*) FROM quarantine").fetchone()[0] >= EVIDENCES_MAX:
+            return
         node.replica.log.quarantine(
             str(batch.stream), batch.first_seq, error.code, error.message, evidence, writing.moment.wall_ms
         )

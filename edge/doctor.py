@@ -88,8 +88,8 @@ _MEANING: Final = {
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
     "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
-    "product_index": "the search index",
     "sign_in": "sign-ins",
+    "product_index": "the search index",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.clock_source import ClockSource
-from edge.config import CONFIG_FILE, DATABASE_FILE, KEY_FILE, NodeConfig, read_config, write_config
+from edge.config import CERTIFICATE_FILE, CONFIG_FILE, DATABASE_FILE, KEY_FILE, NodeConfig, read_config, write_config
 from edge.hub_line import HubLine, meet, read_problem
 from edge.node import RELEASE, Node
 from edge.store import Store, foreseen
@@ -76,7 +76,7 @@ def join(
             answer.node, answer.name, answer.location, answer.till, answer.organisation, address, answer.hub,
             answer.root_key.hex(), answer.ca_pem, answer.currency, answer.time_zone, answer.day_cut_hour,
         )  # fmt: skip
-        write_private(directory / "node.crt", answer.certificate_pem.encode())
+        write_private(directory / CERTIFICATE_FILE, answer.certificate_pem.encode())
         passphrase = base64.b32encode(secrets.token_bytes(15)).decode().lower()
         snapshot = _download(directory, line, signer, answer.hub, progress)
         write_config(directory, config)

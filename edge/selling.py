@@ -9,6 +9,7 @@ import msgspec
 from edge.cache import lease_flags, receipt_is_older
 from edge.catalog import find_product, price_at, tax_bp
 from edge.node import Node, Writing
+from edge.print_jobs import queue_receipt
 from edge.receipt_codes import code_text, write_receipt_code
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
@@ -137,8 +138,9 @@ def complete_sale(
     approver: str = "",
     flags: tuple[str, ...] = (),
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
-    """Complete a sale of priced lines; when this returns it is on the disk.
+    """Complete a sale of priced lines; when this returns it is on the disk, and its paper waits where it `prints`.
 
     Without tenders it is paid exactly in cash. Raises RefusalError when the tenders do not cover the total, or
     when the disk cannot take it: then nothing was recorded.
@@ -159,12 +161,20 @@ def complete_sale(
             approver, member, flags, source,
         )  # fmt: skip
         entry = writing.append(sale)
+        if prints:
+            queue_receipt(writing, str(entry.id))
     given = sum(max(tender.given_minor, tender.amount_minor) for tender in paid)
     return _completed(node, number, entry, total, given - total)
 
 
 def sell(
-    node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "", discount_minor: int = 0
+    node: Node,
+    requests: Sequence[LineRequest],
+    *,
+    operator: str = "",
+    source: str = "",
+    discount_minor: int = 0,
+    prints: bool = False,
 ) -> Completed:
     """Price and complete a sale in one go, paid exactly in cash; a discount is spread over its lines."""
     moment_ms = node.now_ms()
@@ -172,7 +182,8 @@ def sell(
     lines = [price_line(node, request, moment_ms, date) for request in requests]
     if not 0 <= discount_minor <= sum(line.amount_minor for line in lines):
         raise RefusalError("discount_invalid", "a discount is between nothing and what the goods cost")
-    return complete_sale(node, with_basket_discount(lines, discount_minor, "basket"), operator=operator, source=source)
+    discounted = with_basket_discount(lines, discount_minor, "basket")
+    return complete_sale(node, discounted, operator=operator, source=source, prints=prints)
 
 
 def today(node: Node, moment_ms: int) -> str:
@@ -236,6 +247,7 @@ def refund(
     operator: str = "",
     approver: str = "",
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
     """Take goods back, priced as they were sold, to the original tender first; all that is left without `returns`.
 
@@ -251,7 +263,7 @@ def refund(
     lines = [_refund_line(original, request) for request in returns]
     if not lines:
         raise RefusalError("refund_empty", "everything of this sale has come back already")
-    return _complete_refund(node, original.entry, lines, original.sale.tenders, operator, approver, source)
+    return _complete_refund(node, original.entry, lines, original.sale.tenders, operator, approver, source, prints)
 
 
 def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
@@ -287,6 +299,7 @@ def refund_without_receipt(
     approver: str = "",
     goods_to: str = "shelf",
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
     """Take goods back without their sale, at today's price or the one given."""
     if not requests:
@@ -301,7 +314,7 @@ def refund_without_receipt(
         )
         for k in lines
     ]
-    return _complete_refund(node, "", returned, (), operator, approver, source)
+    return _complete_refund(node, "", returned, (), operator, approver, source, prints)
 
 
 def _complete_refund(
@@ -312,6 +325,7 @@ def _complete_refund(
     operator: str,
     approver: str,
     source: str,
+    prints: bool,
 ) -> Completed:
     total = sum(line.amount_minor for line in lines)
     moves = tuple(
@@ -322,6 +336,8 @@ def _complete_refund(
     with node.write() as writing:
         number, entry = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
                                        approver, source)  # fmt: skip
+        if prints:
+            queue_receipt(writing, str(entry.id))
     return _completed(node, number, entry, total, 0)
 
 

@@ -100,7 +100,8 @@ def sync_once(
     return report
 
 
-def _clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+def clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+    """Return what a request says of this node's clock, with the round trip that was measured last."""
     clock = node.state().clock
     reading = node.clock_source()
     current = msgspec.structs.replace(clock, wall_ms=max(clock.wall_ms, reading.wall_ms))
@@ -122,7 +123,7 @@ def _session(
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        opening = session.open(node.replica, _clock_report(node, None))
+        opening = session.open(node.replica, clock_report(node, None))
         request: Request | None = msgspec.structs.replace(opening, topics=_topics(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
@@ -146,7 +147,7 @@ def _session(
             keep_statements(node, response.statements)
             theirs |= {v.scope: v.vector for v in response.vectors}
             with node.store.reading():
-                clock = _clock_report(node, round_trip_ms)
+                clock = clock_report(node, round_trip_ms)
                 request = session.next(node.replica, clock, request, response)
                 acknowledged = own_total(node)
             if progress is not None:
