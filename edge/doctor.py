@@ -71,6 +71,11 @@ OWN_VIEWS: Final = (
         "SELECT operator, scope_no, stream_no, seq, outcome, approver, hlc_ms, hlc_counter, writer, wall_ms,"
         " clock_epoch FROM sign_in WHERE {scopes} ORDER BY operator, scope_no, stream_no, seq",
     ),
+    TableView(
+        "balance_move",
+        "SELECT balance, subject, scope_no, stream_no, seq, part, amount FROM balance_move WHERE {scopes}"
+        " ORDER BY balance, subject, scope_no, stream_no, seq, part",
+    ),
     TableView("barcode", "SELECT barcode, product, unit FROM barcode ORDER BY barcode, product, unit", False),
     TableView(
         "product_index", "SELECT product, article, words, initials, pinyin FROM product_index ORDER BY product", False
@@ -88,7 +93,7 @@ _MEANING: Final = {
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
     "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
-    "sign_in": "sign-ins",
+    "sign_in": "sign-ins", "balance_move": "changes of balances",
     "product_index": "the search index",
 }  # fmt: skip
 

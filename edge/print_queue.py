@@ -12,7 +12,7 @@ import fcntl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -26,7 +26,6 @@ from edge.clock_source import ClockSource, machine_clock
 from edge.config import DATABASE_FILE
 from edge.device_events import (
     Condition,
-    DeviceChanged,
     DeviceEvent,
     DeviceRole,
     DeviceState,
@@ -56,7 +55,7 @@ MINUTE_MS: Final = 60_000
 
 
 class PrintQueue:
-    """Prints what waits at one node. `on_event` is called from the queue's thread and must not block."""
+    """Prints what waits at one node. `on_event` and `on_state` (the printer's changes) are called from its thread."""
 
     def __init__(
         self,
@@ -64,6 +63,7 @@ class PrintQueue:
         printer: ReceiptPrinter,
         *,
         on_event: Callable[[DeviceEvent], None] = lambda _: None,
+        on_state: Callable[[DeviceState], None] = lambda _: None,
         clock: ClockSource = machine_clock,
         hold_minutes: int = HOLD_MINUTES,
         logo: Raster | None = None,
@@ -73,7 +73,7 @@ class PrintQueue:
         self.printer = printer
         self.state = DeviceState(DeviceRole.PRINTER, Condition.STARTING, address=printer.name)
         self._directory, self._clock, self._monotonic = directory, clock, monotonic
-        self._on_event = on_event
+        self._on_event, self._on_state = on_event, on_state
         self._hold_ms = hold_minutes * MINUTE_MS
         self._logo, self._is_shared = logo, is_shared
         self._at_once: deque[PrintDocument] = deque()
@@ -269,7 +269,7 @@ class PrintQueue:
         state = DeviceState(DeviceRole.PRINTER, condition, fault, self.printer.name)
         if state != self.state:
             self.state = state
-            self._on_event(DeviceChanged(state))
+            self._on_state(state)
 
     # The file.
 
@@ -298,6 +298,8 @@ class PrintQueue:
         """What is still being printed was cut off when its process died: nobody knows what of it is on paper."""
         assert self._store is not None
         cut_off = jobs(self._store.connection, JobState.PRINTING)
+        if cut_off:
+            self.printer.expect_rest()
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE print_job SET state = ?, fault = ? WHERE state = ?",
@@ -320,13 +322,3 @@ def _paper_left(status: PrinterStatus | None) -> tuple[Condition, str]:
     if status is not None and status.paper is Paper.NEAR_END:
         return Condition.ATTENTION, LITTLE_PAPER
     return Condition.READY, ""
-
-
-@contextlib.contextmanager
-def printing(directory: Path, printer: ReceiptPrinter, **options: object) -> Iterator[PrintQueue]:
-    """Open a queue for a while in the caller's thread, as commands do."""
-    queue = PrintQueue(directory, printer, **options)  # type: ignore[arg-type]
-    try:
-        yield queue
-    finally:
-        queue.stop()

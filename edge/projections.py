@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge.till_projections import SignInProjection
+from edge.till_projections import BalanceProjection, SignInProjection
 from schema.codec import encode
 from schema.database import Connection
 from schema.kinds.counting import CountClosed, CountOpened
@@ -236,4 +236,4 @@ def _cash(tenders: Sequence[Tender]) -> int:
 
 def own_folds() -> tuple[Fold, ...]:
     """Return the folds that a node keeps beside those of every replica, in their order."""
-    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection())
+    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection(), BalanceProjection())

@@ -36,11 +36,12 @@ from edge.clock_source import local_time
 from edge.node import Node
 from edge.receipt_codes import code_text, write_receipt_code
 from edge.settings import setting
+from edge.signing_in import operator_name
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
 from schema.kinds.balances import BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
-from schema.kinds.organisation import CustomerDefined, LocationDefined, OperatorDefined
+from schema.kinds.organisation import CustomerDefined, LocationDefined
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine
 from schema.rules.paper import ReceiptRow, RowKind, to_text
@@ -236,12 +237,6 @@ def _names(
     if isinstance(payload, Refund) and payload.original:
         found["original"] = _original_number(node, payload.original)
     return msgspec.structs.replace(names, **found)
-
-
-def operator_name(node: Node, operator: str) -> str:
-    """Return what paper calls an operator: the number, or the id of one whom this node does not know."""
-    known = node.organisation.newest(node.connection, OperatorDefined, operator) if operator else None
-    return known.number if known is not None else operator
 
 
 def member_name(node: Node, person: str) -> str:

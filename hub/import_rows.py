@@ -433,12 +433,14 @@ def _stock_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) ->
 
 
 _BALANCE_WORDS = {
-    **{kind.value: kind for kind in BalanceKind},
+    **{kind.value: kind for kind in BalanceKind if kind is not BalanceKind.COUPON},
     "积分": BalanceKind.MEMBER_POINTS,
     "会员积分": BalanceKind.MEMBER_POINTS,
     "储值": BalanceKind.MEMBER_BALANCE,
     "会员储值": BalanceKind.MEMBER_BALANCE,
     "余额": BalanceKind.MEMBER_BALANCE,
+    "赠送余额": BalanceKind.MEMBER_BONUS,
+    "储值赠送": BalanceKind.MEMBER_BONUS,
     "购物卡": BalanceKind.GIFT_CARD,
     "礼品卡": BalanceKind.GIFT_CARD,
     "挂账": BalanceKind.CUSTOMER_CREDIT,
@@ -447,6 +449,9 @@ _BALANCE_WORDS = {
     "备用金": BalanceKind.TILL_CASH,
     "现金": BalanceKind.TILL_CASH,
 }
+
+_BALANCE_KINDS = ", ".join(dict.fromkeys(kind.value for kind in _BALANCE_WORDS.values()))
+_OF_MEMBERS = {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE, BalanceKind.MEMBER_BONUS}
 
 
 def _balance_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) -> Callable[[], Row | None]:
@@ -457,9 +462,9 @@ def _balance_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
         word = read_required(sheet, "kind").lower()
         kind = _BALANCE_WORDS.get(word)
         if kind is None:
-            raise sheet.refuse("balance.kind", "kind", word, f"a balance is one of {', '.join(BalanceKind)}")
+            raise sheet.refuse("balance.kind", "kind", word, f"a balance is one of {_BALANCE_KINDS}")
         subject = read_text_code(sheet, "subject", read_required(sheet, "subject"))
-        if kind in {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE} and subject not in existing.customers:
+        if kind in _OF_MEMBERS and subject not in existing.customers:
             raise sheet.refuse("customer.unknown", "subject", subject, "no member has this number")
         text = read_required(sheet, "amount")
         if kind is BalanceKind.MEMBER_POINTS:

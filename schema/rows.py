@@ -169,16 +169,20 @@ class OpeningStockRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceKind(StrEnum):
-    """What an opening balance is of."""
+    """What a balance is of. Of a member or customer the subject is the person's random id, else a code."""
 
     MEMBER_POINTS = "member-points"
     MEMBER_BALANCE = "member-balance"
     """储值: money that the member has paid in."""
+    MEMBER_BONUS = "member-bonus"
+    """What the shop added to money that the member paid in; it is spent, never paid back."""
     GIFT_CARD = "gift-card"
     CUSTOMER_CREDIT = "customer-credit"
     """What a customer owes (挂账)."""
     SUPPLIER_PAYABLE = "supplier-payable"
     TILL_CASH = "till-cash"
+    COUPON = "coupon"
+    """Uses of a single-use coupon, by its code."""
 
 
 class OpeningBalanceRow(msgspec.Struct, frozen=True, kw_only=True):

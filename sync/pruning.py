@@ -36,6 +36,8 @@ PRUNED_KINDS: Final = frozenset(
         "shift.closed",
         "day.closed",
         "sign_in.recorded",
+        "balance.moved",
+        "balance.paid",
         "stock.received",
         "stock.adjusted",
         "stock.repacked",

@@ -117,6 +117,10 @@ class ReceiptPrinter:
         with self._turn:
             self._way.link.close()
 
+    def expect_rest(self) -> None:
+        """Say that another program was cut off in the middle of a job: the printer may still wait for its rest."""
+        self._was_cut_off = True
+
     def status(self, *, at_once: bool = False) -> PrinterStatus:
         """Ask how the printer is; raises `DeviceError` when it cannot be reached or does not answer at all.
 

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from edge.balances import balance
 from edge.cache import LEASE_LAPSED, CacheAge, cache_state, prune_old
 from edge.clock_source import ScriptedClock
 from edge.commands import commands as node_verbs
@@ -27,11 +28,14 @@ from hub.own_log import parse_location
 from hub.service import Hub, init_hub, open_hub, serving
 from schema.errors import RefusalError
 from schema.identity import EntryId
+from schema.kinds.balances import BalanceMove, BalanceMoved
 from schema.kinds.base import StockMove
 from schema.kinds.counting import CountRecorded, Look
 from schema.kinds.organisation import FrontierDeclared, LocationDefined, OpeningBalance
 from schema.kinds.stock import GoodsReceived
+from schema.kinds.tills import SignInRecorded
 from schema.kinds.trading import Sale
+from schema.rows import BalanceKind
 
 DAY = 86_400_000
 START = 1_790_000_000_000
@@ -188,6 +192,25 @@ def test_old_entries_leave_in_slices_and_every_figure_and_total_stays(shop: Shop
     newest = sell(node, [LineRequest("P1", price_minor=500)])
     refund(node, newest.receipt_number)
     shop.sync(node)
+
+
+def test_balances_stand_when_the_entries_that_moved_them_have_left(shop: Shop) -> None:
+    node = shop.till("T1")
+    trade(shop, node)
+    append(node, BalanceMoved((BalanceMove("member-points", "p1", 30),), "earned", "T1-1-000001"))
+    append(node, SignInRecorded("o1", "wrong"))
+    shop.pass_days(40)
+    append(node, BalanceMoved((BalanceMove("member-points", "p1", -10),), "spent", "T1-1-000002"))
+    shop.sync(node)
+    shop.hub.pruning.cut_location("A")
+    shop.sync(node)
+    before, held = balance(node, BalanceKind.MEMBER_POINTS, "p1"), entries(node)
+    assert before.amount == 20
+    prune_old(node)
+    assert held - entries(node) == 34
+    assert balance(node, BalanceKind.MEMBER_POINTS, "p1") == before
+    found = examine(node)
+    assert found.is_healthy, found.findings
 
 
 def test_new_node_of_a_cut_scope_starts_from_the_balance(shop: Shop) -> None:

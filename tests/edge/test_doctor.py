@@ -20,8 +20,10 @@ from edge.selling import refund
 from edge.shifts import close_shift, open_shift, pay_in
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
 from schema.errors import RefusalError
+from schema.kinds.balances import BalanceMove, BalanceMoved
 from schema.kinds.counting import ClockFixed
 from schema.kinds.organisation import AuthorityRevoked
+from schema.kinds.tills import SignInRecorded
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
@@ -175,6 +177,9 @@ def traded(make_node: Make) -> Node:
     close_session(one, open_session(one, ["front"], ["P1001"]).session, confirm_zeros=True)
     open_shift(one)
     sell_pieces(one, source="csv:1")
+    with one.write() as writing:
+        writing.append(SignInRecorded("o1", "wrong"))
+        writing.append(BalanceMoved((BalanceMove("member-points", "p1", 5),), "earned", sale.receipt_number))
     carry(other, one)
     return one
 
@@ -193,6 +198,8 @@ DAMAGES = {
     "shift_event": "DELETE FROM shift_event",
     "count_session": "DELETE FROM count_session WHERE is_opening = 0",
     "barcode": "INSERT INTO barcode (barcode, product, unit) VALUES ('123', 'P0001', 'pc')",
+    "sign_in": "DELETE FROM sign_in",
+    "balance_move": "UPDATE balance_move SET amount = 500",
     "product_index": "UPDATE product_index SET article = '9'",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
