@@ -8,6 +8,7 @@ from edge import (
     cache_commands,
     commands_care,
     commands_demo,
+    commands_devices,
     commands_selling,
     commands_stock,
     commands_sync,
@@ -16,5 +17,6 @@ from edge import (
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    for module in (commands_selling, commands_stock, commands_care, cache_commands, commands_sync, commands_demo):
+    for module in (commands_selling, commands_devices, commands_stock, commands_care, cache_commands, commands_sync,
+                   commands_demo):  # fmt: skip
         module.add_to(app)

@@ -27,7 +27,8 @@ from schema.replay import ReplayFormat
 
 if TYPE_CHECKING:
     from edge.replaying import ReplayedBasket, ReplayReport
-    from edge.selling import Completed, ReturnRequest
+    from edge.returns import ReturnRequest
+    from edge.selling import Completed
 
 
 def add_to(app: typer.Typer) -> None:
@@ -106,7 +107,7 @@ def refund(
 
 
 def _returns(opened: Any, receipt: str, line: list[str] | None, goods_to: str) -> list[ReturnRequest]:
-    from edge.selling import ReturnRequest, find_sale
+    from edge.returns import ReturnRequest, find_sale
 
     original = find_sale(opened, receipt)
     left = {

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PROBE_S: Final = 10.0
 """How often a scale that nobody asks is looked for."""
 AGAIN_S: Final = 1.0
+REFRESH_S: Final = 3.0
+"""How often a display is written to although nothing has changed."""
 Opener = Callable[[str], Link]
 Tell = Callable[[DeviceState], None]
 
@@ -173,7 +175,8 @@ class DisplayDesk:
                 else:
                     on_panel = wanted
                     self._tell(state_of(DeviceRole.DISPLAY, self._address, None))
-            self._changed.wait(None if on_panel is not None else AGAIN_S / 4)
+            if not self._changed.wait(REFRESH_S if on_panel is not None else AGAIN_S / 4):
+                on_panel = None  # a display answers nothing: only another write tells whether it is still there
             self._changed.clear()
 
     def _put(self, wanted: Shown) -> None:

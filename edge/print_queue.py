@@ -37,8 +37,8 @@ from edge.devices_config import HOLD_MINUTES
 from edge.node import Node
 from edge.print_jobs import JobState, PrintJobRow, jobs, tidy
 from edge.receipts import Copy, receipt_document, report_document
-from edge.store import Store
-from schema.errors import EdgetillError
+from edge.store import Store, foreseen
+from schema.errors import EdgetillError, TransientError
 
 LOCK_FILE: Final = "print.lock"
 POLL_S: Final = 1.0
@@ -51,6 +51,7 @@ LITTLE_PAPER: Final = "printer.little_paper"
 ELSEWHERE: Final = "print.elsewhere"
 TOO_LATE: Final = "print.late"
 UNPRINTABLE: Final = "print.unprintable"
+BROKEN: Final = "print.broken"
 MINUTE_MS: Final = 60_000
 
 
@@ -125,11 +126,14 @@ class PrintQueue:
         self._ending.wait(after_s)
         while not self._ending.is_set():
             try:
-                if self.turn():
-                    continue
-                self._watch()
+                with foreseen(self._directory / DATABASE_FILE):
+                    if self.turn():
+                        continue
+                    self._watch()
             except EdgetillError as error:  # the file is busy, the disk is full: paper waits, sales go on
                 self._tell(Condition.FAULT, error.code)
+            except Exception as error:  # whatever it is, the next receipt gets its chance
+                self._tell(Condition.FAULT, f"{BROKEN} {type(error).__name__}")
             self._waking.wait(POLL_S)
             self._waking.clear()
 
@@ -161,9 +165,11 @@ class PrintQueue:
             return False
         try:
             prepared = self._prepare(waiting)
-        except (EdgetillError, ValueError, LookupError) as error:
+        except TransientError:
+            raise
+        except (EdgetillError, ValueError, LookupError, TypeError) as error:
             # One receipt that cannot be laid out holds up no other.
-            fault = error.code if isinstance(error, EdgetillError) and error.code != "file_busy" else UNPRINTABLE
+            fault = error.code if isinstance(error, EdgetillError) else UNPRINTABLE
             self._settle(waiting, JobState.FAILED, fault)
             self._on_event(PaperFailed(waiting.job, waiting.entry, fault))
             return True

@@ -17,7 +17,7 @@ from schema.errors import TransientError
 from schema.identity import ORG, Scope
 from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
-from sync.elsewhere import OPERATORS_TOPIC
+from sync.elsewhere import HeldStatements
 from sync.messages import (
     ClockReport,
     Refusal,
@@ -118,13 +118,13 @@ def _session(
 ) -> tuple[SessionResult, Mapping[str, VersionVector]]:
     with node.write():  # a step of the clock is noticed before the clock is reported
         pass
-    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max)
+    held = HeldStatements(node.connection)
+    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max, held=held)
     best: ClockMeasurement | None = None
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        opening = session.open(node.replica, clock_report(node, None))
-        request: Request | None = msgspec.structs.replace(opening, topics=_topics(node))
+        request: Request | None = session.open(node.replica, clock_report(node, None))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
     with ThreadPoolExecutor(1) as carrier:
@@ -159,14 +159,8 @@ def _session(
     report.refusals += result.refusals
     if best is not None:
         report.offset_ms = best.offset_ms
-        _renew_clock(node, best, acknowledged, is_complete=result.is_complete)
+        _note_exchange(node, best, acknowledged, result)
     return result, theirs
-
-
-def _topics(node: Node) -> tuple[tuple[str, int], ...]:
-    """Return what this node wants to know of elsewhere, each with the age of what it has."""
-    held = dict(node.connection.execute("SELECT topic, as_of_ms FROM elsewhere").fetchall())
-    return ((OPERATORS_TOPIC, int(held.get(OPERATORS_TOPIC, 0))),)
 
 
 def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
@@ -176,11 +170,16 @@ def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
     return reply, sent_ms, node.clock_source().wall_ms
 
 
-def _renew_clock(node: Node, measured: ClockMeasurement, acknowledged: int, *, is_complete: bool) -> None:
+def _note_exchange(node: Node, measured: ClockMeasurement, acknowledged: int, result: SessionResult) -> None:
     with node.write() as writing:
         clock = anchored(writing.clock, measured)
         node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
-        if is_complete:
+        node.connection.executemany(
+            "INSERT INTO elsewhere_confirmed (family, as_of_ms) VALUES (?, ?)"
+            " ON CONFLICT (family) DO UPDATE SET as_of_ms = excluded.as_of_ms",
+            sorted(result.confirmed_ms.items()),
+        )
+        if result.is_complete:
             now_ms = clock.wall_ms - clock.offset_ms
             node.connection.execute(
                 "UPDATE node_state SET last_exchange_ms = ?, acknowledged = ?", (now_ms, acknowledged)

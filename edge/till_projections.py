@@ -1,14 +1,15 @@
-"""The node's read models of people: who tried to sign in, and what moved their balances."""
+"""The node's read models of people: who tried to sign in, who is found by which number, and balances."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from schema.database import Connection
-from schema.kinds.balances import BalanceMove, BalanceMoved, BalanceOpened, BalancePaid
-from schema.kinds.base import Payload
+from schema.kinds.balances import balance_moves
+from schema.kinds.organisation import CustomerDefined, PersonForgotten
 from schema.kinds.tills import SignInRecorded
 from sync.effective import Effective
+from sync.elsewhere import HeldStatements
 
 
 class SignInProjection:
@@ -42,17 +43,6 @@ class SignInProjection:
             )
 
 
-def balance_moves(payload: Payload | None) -> tuple[BalanceMove, ...]:
-    """Return the changes of balances that an entry tells of."""
-    match payload:
-        case BalanceOpened():
-            return (BalanceMove(payload.balance, payload.subject, payload.amount),)
-        case BalanceMoved() | BalancePaid():
-            return payload.moves
-        case _:
-            return ()
-
-
 class BalanceProjection:
     """Changes of balances that this node holds, one row each; `edge.balances` adds them up."""
 
@@ -83,3 +73,27 @@ class BalanceProjection:
                 " AND seq = ?",
                 rows,
             )
+
+
+class MemberProjection:
+    """Members by the keyed hash of their phone number; the key of one who asks to be forgotten goes at once."""
+
+    def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+        """Fold new entries of one stream."""
+        del scope_no
+        defined = [(p.phone_hash, p.person) for e in entries if isinstance(p := e.payload, CustomerDefined)]
+        if defined:
+            connection.executemany(
+                "INSERT INTO member (phone_hash, person) VALUES (?, ?) ON CONFLICT DO NOTHING", defined
+            )
+        forgotten = {e.payload.person for e in entries if isinstance(e.payload, PersonForgotten)}
+        if forgotten:
+            HeldStatements(connection).forget(forgotten)
+
+    def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
+        """Take back entries that lost their authority."""
+        del scope_no
+        connection.executemany(
+            "DELETE FROM member WHERE phone_hash = ? AND person = ?",
+            [(p.phone_hash, p.person) for e in entries if isinstance(p := e.payload, CustomerDefined)],
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hub.customers import known_customers, record_customer
+from hub.customers import known_customers, people_by_code, people_by_hash, record_customer
 from hub.imports import Existing, Finding, ImportDefaults, Imported, ImportKind, check_import
 from hub.operators import make_verifier, record_operator
 from schema import sample
@@ -22,6 +22,7 @@ from schema.kinds.base import StockMove
 from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet
 from schema.kinds.stock import StockOpened
 from schema.rows import (
+    OF_PEOPLE,
     BaseUnit,
     CustomerRow,
     OpeningBalanceRow,
@@ -151,7 +152,8 @@ class _Writer:
                         StockMove(row.product, row.quantity_milli, row.lot, row.expiry)
                     )
                 case OpeningBalanceRow():
-                    payload = BalanceOpened(row.kind.value, row.subject, row.amount, self._operator, row.note)
+                    subject = self._people.get(row.subject, row.subject) if row.kind in OF_PEOPLE else row.subject
+                    payload = BalanceOpened(row.kind.value, subject, row.amount, self._operator, row.note)
                     self._replica.append(self._stream(), payload, self._moment)
                     entries += 1
                 case OperatorRow():
@@ -161,7 +163,7 @@ class _Writer:
                     )  # fmt: skip
                     entries += 1
                 case CustomerRow():
-                    record_customer(self._replica, self._own_log, row)
+                    record_customer(self._replica, self._own_log, row, self._people_by_hash)
                     entries += 1
         entries += len(catalogue.append())
         if promotions:
@@ -215,6 +217,14 @@ class _Writer:
         per = row.price_per if unit == BaseUnit.KILOGRAM.value else PricePer.PIECE
         step = PriceStep(start_ms, row.valid_until_ms, row.price_minor, per.milli, row.tier)
         catalogue.put_price(ProductId(row.product), unit, step)
+
+    @cached_property
+    def _people_by_hash(self) -> dict[bytes, str]:
+        return people_by_hash(self._replica)
+
+    @cached_property
+    def _people(self) -> dict[str, str]:
+        return people_by_code(self._replica)
 
     @cached_property
     def _products(self) -> dict[str, Product]:

@@ -16,18 +16,17 @@ import msgspec
 
 from hub.clock_fixes import ClockFixes
 from hub.contacts import Contact, Contacts
-from hub.operators import operators_statement
 from hub.own_log import OwnLog
 from hub.pruning import Pruning
 from hub.standing import Standing, read_standing
+from hub.statements import Statements
 from hub.store import HubStore
 from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope
 from sync.clock import ClockMeasurement
-from sync.elsewhere import OPERATORS_TOPIC
 from sync.entry import Entry, genesis
-from sync.messages import Batch, Refusal, Request, Response, Statement, decode_request, encode_response
+from sync.messages import Batch, Refusal, Request, Response, decode_request, encode_response
 from sync.replica import Replica
 from sync.session import reply
 from sync.signing import SigningKey
@@ -37,6 +36,7 @@ from sync.version_vector import seqs, vector_digest
 
 BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
 """Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
+REPLY_BYTES_MAX: Final = 2 * 1024 * 1024
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 QUARANTINE_PER_STREAM_MAX: Final = 100
 _NONCES_MAX: Final = 65_536
@@ -65,6 +65,7 @@ class Ingest:
         release: str,
         contacts: Contacts,
         pruning: Pruning,
+        statements: Statements,
         after_ingest: AfterIngest | None = None,
         busy_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -75,6 +76,7 @@ class Ingest:
         self._contacts = contacts
         self._clock_fixes = ClockFixes(pruning)
         self._pruning = pruning
+        self._statements = statements
         self._after_ingest = after_ingest
         self._busy_ms = busy_ms
         self._nonces: OrderedDict[str, None] = OrderedDict()
@@ -118,6 +120,8 @@ class Ingest:
                 raise RefusalError("scope_forbidden", f"the node {standing.node} may not hold the scope {state.scope}")
         stored, refusals = self.take(request.batches, standing, received_ms)
         measurement = self._measure(request, credentials.nonce, received_ms, len(body))
+        if request.topics:
+            self._statements.renew(standing.location, self._own_log.now_ms())
         with self._store.snapshot() as replica:
             response = reply(
                 replica,
@@ -129,9 +133,11 @@ class Ingest:
                 refusals=refusals,
                 may_read=may_read,
             )
-            statements = self._statements(replica, request, standing)
+            room = min(request.bytes_max, REPLY_BYTES_MAX) - sum(len(e) for b in response.batches for e in b.entries)
+            now_ms = self._own_log.now_ms()
+            told = self._statements.answer(replica, standing.location, request.topics, room, now_ms)
             vectors = _stated_vectors(replica, request)
-        response = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
+        response = msgspec.structs.replace(response, **told._asdict(), busy_ms=self._busy_ms())
         return self._answered(request, response, vectors, stored, measurement, received_ms, len(body))
 
     def take(self, batches: Sequence[Batch], standing: Standing, noted_ms: int) -> tuple[int, list[Refusal]]:
@@ -145,13 +151,6 @@ class Ingest:
             except RefusalError as error:
                 refusals.append(self._refuse(batch, error, noted_ms))
         return stored, refusals
-
-    def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
-        after_ms = dict(request.topics).get(OPERATORS_TOPIC)
-        if after_ms is None:
-            return ()
-        statement = operators_statement(replica, standing.location, after_ms, self._signer)
-        return () if statement is None else (statement,)
 
     def _answered(
         self,

@@ -19,6 +19,7 @@ import uvicorn
 
 from hub.accounts import Accounts
 from hub.activity import ActivityFold
+from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
@@ -40,6 +41,7 @@ from hub.pruning import Pruning
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
@@ -68,7 +70,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -111,6 +113,7 @@ class Hub:
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms)
+        self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -119,6 +122,7 @@ class Hub:
             self.release,
             self.contacts,
             self.pruning,
+            self.statements,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App
 
 from edge.clock_source import local_time
-from edge.wedge import Wedge, WedgeDetector
+from edge.device_events import (
+    Condition,
+    DeviceChanged,
+    DrawerMoved,
+    PaperFailed,
+    PaperPrinted,
+    PaperUnknown,
+    PeripheralStatus,
+    Scanned,
+    Weighed,
+    fault_sentence,
+)
+from edge.till_status import till_status
+from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
-from pos_tui.messages import CodeScanned, DevicesChanged
+from pos_tui.messages import DeviceTold
 from pos_tui.screens.base import TillScreen
+from pos_tui.screens.status_view import marks
+from pos_tui.themes import THEMES
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
-from pos_tui.themes import THEMES
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
+    from edge.device_events import FigureKind
+    from edge.peripherals import Peripherals
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
 
@@ -41,8 +58,20 @@ class TillApp(App[None]):
     BINDINGS: ClassVar = []
     TITLE = "edgetill"
 
-    def __init__(self, till: Till, *, theme: str = "dark", renamed_keys: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        till: Till,
+        *,
+        theme: str = "dark",
+        renamed_keys: Mapping[str, str] | None = None,
+        devices: Peripherals | None = None,
+        people: Sequence[str] = (),
+    ) -> None:
         super().__init__()
+        self.devices = devices
+        self._people = tuple(people)
+        self._guard = DuplicateGuard(till.rules.same_scan_guard_ms / 1000)
+        self._touched_s = 0.0
         self.till = till
         self.texts = Texts("pos_tui", till.language)
         self.renamed_keys = dict(till.rules.keys if renamed_keys is None else renamed_keys)
@@ -52,13 +81,6 @@ class TillApp(App[None]):
             self.register_theme(one)
         self.theme = THEMES[theme].name
         self.animation_level = "none"
-
-    def on_mount(self) -> None:
-        """Show the sign-in."""
-        from pos_tui.screens.sign_in import SignInScreen
-
-        self.push_screen(SignInScreen())
-        self.set_interval(STATUS_S, self.refresh_status)
 
     # Keys, from the terminal to the screen on top
 
@@ -78,30 +100,92 @@ class TillApp(App[None]):
         screen = self.screen
         if not isinstance(screen, TillScreen):
             return
+        self._touched_s = monotonic()
         character = event.character if event.is_printable else None
         verdict = self._wedge.key(character or event.key, event.time)
         gap_s, self._last_key_s = event.time - self._last_key_s, event.time
         if verdict.kind is Wedge.ECHO:
             return
         if verdict.kind is Wedge.SCANNED and verdict.scan is not None:
-            screen.take_scan(verdict.scan, verdict.typed_length)
+            is_repeated = self.till.rules.same_scan_guard_ms > 0 and not self._guard.admits(verdict.scan, event.time)
+            self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)
 
-    def on_code_scanned(self, message: CodeScanned) -> None:
-        """Hand a code from a scanner's own port to the screen on top."""
-        if isinstance(self.screen, TillScreen):
-            self.screen.take_scan(message.scan, 0)
+    def _take_scan(self, screen: TillScreen[Any], scan: Scan, typed_length: int, *, is_repeated: bool) -> None:
+        screen.take_scan(scan, typed_length, is_repeated=is_repeated)
 
-    def on_devices_changed(self, _message: DevicesChanged) -> None:
-        """Have the status shown anew."""
+    # Devices: their threads tell, messages bring it here
+
+    def on_mount(self) -> None:
+        """Show the sign-in; devices begin to tell."""
+        from pos_tui.screens.sign_in import SignInScreen
+
+        self.push_screen(SignInScreen())
+        self.set_interval(STATUS_S, self._each_second)
+        if self.devices is not None:
+            self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
+
+    def on_device_told(self, message: DeviceTold) -> None:
+        """Hand what a device said to the screen that it concerns."""
+        screen, event = self.screen, message.event
+        if not isinstance(screen, TillScreen):
+            return
+        match event:
+            case Scanned(text, aim, is_repeated):
+                self._touched_s = monotonic()
+                self._take_scan(screen, Scan(text, aim), 0, is_repeated=is_repeated)
+            case Weighed():
+                screen.weighed(event)
+            case DeviceChanged(state):
+                self.refresh_status()
+                if state.fault:
+                    screen.say(state.sentence(self.texts), "warn")
+            case DrawerMoved(_, fault):
+                if fault:
+                    screen.say(fault_sentence(self.texts, fault, self.texts("device.drawer")), "warn")
+            case PaperUnknown():
+                screen.paper_unknown(event)
+            case PaperFailed(_, _, fault):
+                screen.say(fault_sentence(self.texts, fault, self.texts("device.printer")), "warn")
+            case PaperPrinted():
+                self.refresh_status()
+
+    @property
+    def has_scale(self) -> bool:
+        """Tell whether this till has a scale."""
+        return self.device_status().scale.condition is not Condition.UNSET
+
+    def device_status(self) -> PeripheralStatus:
+        """Return how every device is."""
+        return PeripheralStatus() if self.devices is None else self.devices.status()
+
+    def watch_scale(self, is_on: bool) -> None:
+        """Have the scale tell every change, or stop."""
+        if self.devices is not None:
+            self.devices.watch_scale(is_on)
+
+    def open_drawer(self) -> None:
+        """Open the drawer."""
+        if self.devices is not None:
+            self.devices.open_drawer()
+
+    def paper_queued(self) -> None:
+        """Have the printer look at its list."""
+        if self.devices is not None:
+            self.devices.receipt_queued()
+
+    def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
+        """Show the customer what goes on."""
+        if self.devices is not None:
+            self.devices.show(upper, lower, kind=kind, amount_minor=amount_minor)
 
     # Who works here
 
     def demo_people(self) -> list[str]:
         """Name the people of a demonstration with their PINs; nobody elsewhere."""
-        return []
+        return list(self._people)
 
     def signed_in(self, signed_in: SignedIn, *, was_locked: bool) -> None:
         """Go on where the till was locked, or begin to sell."""
@@ -117,10 +201,19 @@ class TillApp(App[None]):
 
     def status(self) -> tuple[list[Span], list[Span]]:
         """Return what stands left and right in the top line."""
-        till = self.till
-        name = "" if till.operator is None else f" · {till.operator.name}"
-        now = local_time(till.node.now_ms(), till.node.config.time_zone).strftime("%H:%M")
-        return [Span(f"{till.node.config.till}{name}", "bar")], [Span(now, "bar-muted")]
+        till, config = self.till, self.till.node.config
+        clock = local_time(till.node.now_ms(), config.time_zone).strftime("%H:%M")
+        left = [Span(config.till, "bar")]
+        if till.operator is not None:
+            left.append(Span(f" · {till.operator.name}", "bar"))
+        status = till_status(till.node)
+        return left, marks(status, self.device_status(), clock, self.texts, is_training=till.is_training)
+
+    def _each_second(self) -> None:
+        self.refresh_status()
+        minutes = self.till.rules.lock_after_minutes
+        if minutes and monotonic() - self._touched_s > minutes * 60:
+            self.lock()
 
     def refresh_status(self) -> None:
         """State the top line of the screen that has one."""

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge.parking import keep_draft, read_draft
+
 from edge.basket import EMPTY, Basket, PricedBasket, PricedLine, price_basket
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
-from edge.parking import keep_draft, read_draft
 from edge.settings import setting
 from schema.rules.promotion_terms import Language
 from schema.settings import CashRules, TillRules
 
 if TYPE_CHECKING:
+    from edge.tendering import Due, Payment
+
     from edge.node import Node
     from edge.selling import Completed
     from edge.signing_in import SignedIn
-    from edge.tendering import Due, Payment
 
 
 class Done(NamedTuple):

@@ -6,6 +6,7 @@ A row is what a file said after it was read and checked, in edgetill's units; th
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -183,6 +184,12 @@ class BalanceKind(StrEnum):
     TILL_CASH = "till-cash"
     COUPON = "coupon"
     """Uses of a single-use coupon, by its code."""
+
+
+OF_PEOPLE: Final = frozenset(
+    {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE, BalanceKind.MEMBER_BONUS, BalanceKind.CUSTOMER_CREDIT}
+)
+"""Balances whose subject is a person: in files the customer's code, in entries the random id."""
 
 
 class OpeningBalanceRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,6 +128,16 @@ class LoyaltyRules(Setting, frozen=True, kw_only=True):
     balance_fresh_minutes: int = 60
 
 
+class ElsewhereRules(Setting, frozen=True, kw_only=True):
+    """How often tills are told what changed elsewhere, where anything did; of the whole chain.
+
+    With every eight locations the times grow by as much again, so that a till's line carries as much as before.
+    """
+
+    balance_seconds: int = 15
+    stock_minutes: int = 5
+
+
 class ShopCard(Setting, frozen=True, kw_only=True):
     """What stands on paper beside the location's name; `invoice_url` is the address of 开票, empty where unused."""
 
@@ -148,6 +158,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "cash": CashRules,
     "till": TillRules,
     "loyalty": LoyaltyRules,
+    "elsewhere": ElsewhereRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
 }

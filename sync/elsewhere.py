@@ -8,7 +8,7 @@ into buckets by the hash of what it is about, so that each statement stays small
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,6 +23,10 @@ PLACES_TOPIC: Final = "places"
 MEMBERS: Final = "members"
 BALANCES: Final = "balances"
 STOCK: Final = "stock"
+CONFIRMED: Final = (BALANCES, STOCK)
+"""What has an age of its own: a side that says that a statement still holds says since when it has not looked."""
+ALL_FAMILIES: Final = ""
+"""The name under which a session opens with one digest over all families."""
 SLOTS: Final = 256
 """The finest that a family is split; buckets are a power of two up to this."""
 _DIGEST_BYTES: Final = 8
@@ -102,6 +106,11 @@ class Topic(NamedTuple):
 def stock_family(location: str) -> str:
     """Name the family of a location's stock."""
     return f"{STOCK}/{location}"
+
+
+def asking(family: str) -> str:
+    """Return the name by which a side asks for a family; the topics that it holds of it follow with their digests."""
+    return f"{family}/"
 
 
 def slot_of(key: str) -> int:
@@ -187,6 +196,22 @@ class HeldStatements:
             kept += 1
             self._drop_old_split(topic)
         return kept
+
+    def forget(self, people: Collection[str]) -> None:
+        """Delete the keys of people from the statement that is here, before the hub's next one says the same.
+
+        What is left of that statement is no longer what was signed, and is passed on to nobody.
+        """
+        for person in people:
+            row = self._connection.execute(
+                "SELECT e.topic, e.statement FROM elsewhere_topic t JOIN elsewhere e ON e.topic = t.topic"
+                " WHERE t.family = ? AND t.bucket = ? * t.buckets / ?",
+                (MEMBERS, slot_of(person), SLOTS),
+            ).fetchall()
+            for topic, content in row:
+                told = msgspec.msgpack.decode(bytes(content), type=MemberKeys)
+                left = MemberKeys(told.as_of_ms, tuple(one for one in told.keys if one[0] != person))
+                self._connection.execute("UPDATE elsewhere SET statement = ? WHERE topic = ?", (encode(left), topic))
 
     def _drop_old_split(self, topic: Topic) -> None:
         here = self._connection.execute(

@@ -1,4 +1,4 @@
-"""Writes figures as the cashier reads them: money with its thousands apart, quantities with their units, ages in words."""
+"""Writes figures as people read them: money with its thousands apart, quantities with their units, ages in words."""
 
 from __future__ import annotations
 

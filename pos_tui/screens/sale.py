@@ -26,14 +26,13 @@ from edge.scanning import (
 from edge.search import SearchHit, search
 from pos_tui.keys import act, shown_key
 from pos_tui.screens import sale_view
+from pos_tui.screens.dialogs import Choice, ChooseScreen, ConfirmScreen
 from pos_tui.screens.sale_acts import SaleActs
-from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
 from pos_tui.widgets.status_line import MessageLine, StatusLine
-from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
-
+from pos_tui.widgets.total_panel import Fact, TotalPanel
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
@@ -124,7 +123,9 @@ class SaleScreen(SaleActs):
         member = self.till.basket.member
         facts = []
         if member is not None:
-            facts.append(Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent"))
+            facts.append(
+                Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent")
+            )
         if self.till.basket.coupons:
             facts.append(Fact(self.t("sale.coupons"), " ".join(self.till.basket.coupons)))
         return facts
@@ -132,7 +133,10 @@ class SaleScreen(SaleActs):
     def _notes(self) -> list[Fact]:
         notes = [Fact("", "")]
         if self.till.priced.reasons:
-            notes += [Fact(self.t("sale.why"), "", "accent"), *(Fact(f"· {text}", "") for text in self.till.priced.reasons)]
+            notes += [
+                Fact(self.t("sale.why"), "", "accent"),
+                *(Fact(f"· {text}", "") for text in self.till.priced.reasons),
+            ]
         notes += [Fact(self.t("sale.coupon_idle", coupon=code), "", "warn") for code in self.till.priced.coupons_idle]
         return notes if len(notes) > 1 else []
 
@@ -172,6 +176,15 @@ class SaleScreen(SaleActs):
         keyed = split_multiplier(typed + scan.text)
         code = scan.full if keyed.rest == scan.text else keyed.rest
         self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
+
+    def scanned_again(self, scan: Scan) -> None:
+        """Ask whether the same code is meant twice."""
+        self.converse(self._ask_again(scan))
+
+    async def _ask_again(self, scan: Scan) -> None:
+        self.app.bell()
+        if await self.ask(ConfirmScreen(self.t("again.title"), self.t("again.text", code=scan.text))):
+            self.scanned(scan)
 
     def entered(self, text: str) -> None:
         """Take a typed code, a chosen search result, or a quantity for the selected line."""
@@ -236,8 +249,10 @@ class SaleScreen(SaleActs):
         assert self.entry is not None
         assert self.listing is not None
         rest = _searched(self.entry.text)
-        wants = len(rest) >= SEARCH_DIGITS_MIN or (rest != "" and not rest.isdigit() and not rest.isascii()) or (
-            rest[:1].isalpha()
+        wants = (
+            len(rest) >= SEARCH_DIGITS_MIN
+            or (rest != "" and not rest.isdigit() and not rest.isascii())
+            or (rest[:1].isalpha())
         )
         if not wants:
             if self._is_searching:
@@ -310,8 +325,20 @@ class SaleScreen(SaleActs):
 
     async def _menu(self) -> None:
         first = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
-        second = ("unit", "coupon", "clear", "shift", "reprint", "pay_in_account", "unknown_tenders", "devices", "settings")
-        name = await self.ask(ChooseScreen(self.t("menu.title"), [*self._choices(first), Choice("more", self.t("menu.more"))]))
+        second = (
+            "unit",
+            "coupon",
+            "clear",
+            "shift",
+            "reprint",
+            "pay_in_account",
+            "unknown_tenders",
+            "devices",
+            "settings",
+        )
+        name = await self.ask(
+            ChooseScreen(self.t("menu.title"), [*self._choices(first), Choice("more", self.t("menu.more"))])
+        )
         if name == "more":
             name = await self.ask(ChooseScreen(self.t("menu.title"), self._choices(second)))
         if name is not None:

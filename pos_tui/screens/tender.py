@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from edge.tendering import Payment, complete, drop_choices, due, quick_cash
 from textual.containers import Container
 
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
-from edge.tendering import Payment, complete, drop_choices, due, quick_cash
 from pos_tui.keys import act
 from pos_tui.messages import QuickAmountPressed
 from pos_tui.screens.allowing import AllowingScreen
@@ -25,10 +25,9 @@ from pos_tui.widgets.status_line import MessageLine, StatusLine
 from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
 
 if TYPE_CHECKING:
+    from edge.tendering import Due
     from textual.app import ComposeResult
 
-    from edge.selling import Completed
-    from edge.tendering import Due
     from edge.wedge import Scan
 
 EXTERNAL = frozenset({"wechat", "alipay", "card"})
@@ -105,7 +104,9 @@ class TenderScreen(AllowingScreen["Completed"]):
         if now.paid_minor:
             facts.append(Fact(self.t("tender.paid"), money(now.paid_minor)))
         self.total.show(TotalFigures(self.t("tender.left"), money(now.left_minor), "big", tuple(facts)))
-        self.quick_amounts.show(self.t("tender.quick"), [money(one) for one in quick_cash(self.till.node, now.left_minor)], self._quick)
+        self.quick_amounts.show(
+            self.t("tender.quick"), [money(one) for one in quick_cash(self.till.node, now.left_minor)], self._quick
+        )
         self._show_prompt()
 
     def _remark(self, payment: Payment) -> str:
@@ -190,7 +191,9 @@ class TenderScreen(AllowingScreen["Completed"]):
     async def _drop(self) -> None:
         choices = [Choice("0", self.t("drop.nothing"))]
         choices += [
-            Choice(str(one.dropped_minor), self.t("drop.to", total=money(one.total_minor)), f"-{money(one.dropped_minor)}")
+            Choice(
+                str(one.dropped_minor), self.t("drop.to", total=money(one.total_minor)), f"-{money(one.dropped_minor)}"
+            )
             for one in drop_choices(self.till.node, self.till.priced)
         ]
         chosen = await self.ask(ChooseScreen(self.t("drop.title"), choices, selected=min(1, len(choices) - 1)))

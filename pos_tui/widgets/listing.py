@@ -14,7 +14,7 @@ CURSOR = "►"
 
 
 class Column(NamedTuple):
-    """A column: its title, its width (0: what the others leave), its alignment, the list's width from which it shows."""
+    """A column: its title, width (0: what the others leave), alignment, and the list's width from which it shows."""
 
     title: str
     width: int = 0
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 class Listing(LineWidget):
     """A list whose rows are values; setting them paints what changed."""
 
-    def __init__(self, *, id: str | None = None, is_numbered: bool = False, has_cursor: bool = True) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, is_numbered: bool = False, has_cursor: bool = True) -> None:
         super().__init__(id=id)
         self._columns: tuple[Column, ...] = ()
         self._rows: tuple[Row, ...] = ()
@@ -108,7 +108,7 @@ class Listing(LineWidget):
     def _margin(self) -> int:
         return (2 if self._has_cursor else 0) + (2 if self._is_numbered else 0)
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, /) -> list[Line]:
         """State the heads, the rows in view and the sign that there are more."""
         self._select(self.selected)
         widths = self._widths(width)
@@ -131,11 +131,11 @@ class Listing(LineWidget):
             lines = self._with_bar(lines, width, room)
         return lines
 
-    def _line(
-        self, row: Row, index: int, first: int, widths: Sequence[tuple[int, Column, int]], width: int
-    ) -> Line:
+    def _line(self, row: Row, index: int, first: int, widths: Sequence[tuple[int, Column, int]], width: int) -> Line:
         if row.note:
-            return Line((Span(" " * (self._margin + 1) + fit(row.note, width - self._margin - 2), row.style or "muted"),))
+            return Line(
+                (Span(" " * (self._margin + 1) + fit(row.note, width - self._margin - 2), row.style or "muted"),)
+            )
         is_selected = index == self.selected and self._has_cursor
         style = "selected" if is_selected else row.style
         lead = (CURSOR + " " if is_selected else "  ") if self._has_cursor else ""

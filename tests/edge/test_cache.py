@@ -19,7 +19,8 @@ from edge.config import read_config, write_config
 from edge.doctor import examine
 from edge.joining import join
 from edge.node import Node
-from edge.selling import LineRequest, find_sale, refund, sell
+from edge.returns import find_sale
+from edge.selling import LineRequest, refund, sell
 from edge.status import node_status
 from edge.sync_agent import HttpLine, sync_once
 from hub.commands import commands as hub_verbs

@@ -22,7 +22,7 @@ from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive
 from schema.errors import RefusalError
 from schema.kinds.balances import BalanceMove, BalanceMoved
 from schema.kinds.counting import ClockFixed
-from schema.kinds.organisation import AuthorityRevoked
+from schema.kinds.organisation import AuthorityRevoked, CustomerDefined
 from schema.kinds.tills import SignInRecorded
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
@@ -162,7 +162,7 @@ def test_sales_brought_back_after_a_fork_are_the_same_in_a_rebuild(shops: Shops,
 
 
 @pytest.fixture
-def traded(make_node: Make) -> Node:
+def traded(shops: Shops, make_node: Make) -> Node:
     """A till with some of everything in its tables."""
     one, other = make_node("A1"), make_node("A2")
     warehouse = make_node("W1", "W")
@@ -177,6 +177,7 @@ def traded(make_node: Make) -> Node:
     close_session(one, open_session(one, ["front"], ["P1001"]).session, confirm_zeros=True)
     open_shift(one)
     sell_pieces(one, source="csv:1")
+    shops.tell(CustomerDefined("p1", bytes(32), "138****1234", b""))
     with one.write() as writing:
         writing.append(SignInRecorded("o1", "wrong"))
         writing.append(BalanceMoved((BalanceMove("member-points", "p1", 5),), "earned", sale.receipt_number))
@@ -200,7 +201,19 @@ DAMAGES = {
     "barcode": "INSERT INTO barcode (barcode, product, unit) VALUES ('123', 'P0001', 'pc')",
     "sign_in": "DELETE FROM sign_in",
     "balance_move": "UPDATE balance_move SET amount = 500",
+    "member": "DELETE FROM member",
     "product_index": "UPDATE product_index SET article = '9'",
+    "payment": "DELETE FROM payment",
+    "refunded": "DELETE FROM refunded",
+    "purchase": "UPDATE purchase SET total_minor = 1",
+    "unknown_tender": "DELETE FROM unknown_tender",
+    "settled_tender": "UPDATE settled_tender SET outcome = 'failed'",
+    "parked_basket": "UPDATE parked_basket SET label = 'x'",
+    "taken_basket": "DELETE FROM taken_basket",
+    "voided_line": "DELETE FROM voided_line",
+    "drawer_opening": "DELETE FROM drawer_opening",
+    "closed_day": "UPDATE closed_day SET sales_minor = 0",
+    "product_draft": "DELETE FROM product_draft",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",

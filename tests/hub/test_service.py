@@ -27,7 +27,7 @@ from schema.identity import ORG
 from sync.bundle import is_bundle_signed, read_bundle
 from sync.document_projection import read_document
 from sync.documents import edit
-from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
+from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets, asking, content_digest
 from sync.messages import encode_request
 from sync.signing import SigningKey, is_signed, statement_message
 from sync.transport import (
@@ -265,14 +265,15 @@ def test_a_node_receives_the_pin_verifiers_of_its_own_location_alone(
     at_a = define_operator(hub.store, hub.own_log, number="1", name="王芳", role="cashier", locations=["A"], pin="1234")
     define_operator(hub.store, hub.own_log, number="2", name="李雷", role="cashier", locations=["B"], pin="4321")
     node = enrol()
-    response = node.exchange(client, node.request(topics=((OPERATORS_TOPIC, 0),)))
-    (statement,) = response.statements
+    asked = node.request(topics=((asking(OPERATORS_TOPIC), b""),))
+    (statement,) = node.exchange(client, asked).statements
     message = statement_message(OPERATORS_TOPIC, statement.content)
     assert is_signed(hub.identity.signer.public, statement.signature, message)
     content = msgspec.msgpack.decode(statement.content, type=OperatorSecrets)
     assert [o.operator for o in content.operators] == [at_a]
     assert content.operators[0].verifier.startswith("$argon2id$")
-    again = node.request(topics=((OPERATORS_TOPIC, statement.as_of_ms),))
+    held = (OPERATORS_TOPIC, content_digest(statement.content))
+    again = node.request(topics=((asking(OPERATORS_TOPIC), b""), held))
     assert node.exchange(client, again).statements == ()
     again_at_a = define_operator(
         hub.store, hub.own_log, number="1", name="王芳", role="supervisor", locations=["A"], pin="9999"
