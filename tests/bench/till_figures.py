@@ -20,7 +20,7 @@ from edge.devices_config import DEVICES_FILE
 from edge.node import Node
 from edge.search import search
 from schema.rules.pinyin import search_starts
-from tests.bench.cashier import Cashier
+from tests.bench.cashier import PEOPLE_GAP_S, Cashier
 from tests.bench.figure import Figure, percentile
 from tests.bench.large_shop import OTHER_TILL, Priced, copy_of_large_shop, products
 from tests.bench.sync_load import syncing
@@ -95,6 +95,7 @@ def scan_paint_ms(_bench: object) -> Figure:
                     terminal.silence(0.03)
                     terminal.press("-")
                     cashier.sees_total(before)
+                    terminal.silence(PEOPLE_GAP_S)
                 assert arriving.poll() is None, "nothing arrived any more while this was measured"
     p50, p99 = statistics.median(took), percentile(took, 0.99)
     note = f"p50 {p50:.1f}, p99 {p99:.1f}, max {max(took):.0f} ms over {len(took)} scans"
@@ -123,7 +124,7 @@ def search_paint_ms(_bench: object) -> Figure:
                         f"{text[:n]!r} with {codes}",
                     )
                     took.append((painted_ns - sent_ns) * MS)
-                    terminal.silence(0.09)
+                    terminal.silence(PEOPLE_GAP_S)
                 terminal.press("escape")
                 cashier.sees("sale.empty")
                 terminal.silence(0.05)
@@ -151,7 +152,7 @@ def pay_paint_ms(_bench: object) -> Figure:
                     terminal.wait_for(one.product.name)
                 terminal.press("+")
                 cashier.sees("tender.left")
-                terminal.silence(0.09)
+                terminal.silence(PEOPLE_GAP_S)
                 sent_ns = terminal.press("enter")
                 painted_ns = cashier.sees_total(0, cashier.t("done.change"), f"A1-1-{number:06d}")
                 took.append((painted_ns - sent_ns) * MS)
