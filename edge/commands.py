@@ -11,12 +11,21 @@ from edge import (
     commands_devices,
     commands_selling,
     commands_stock,
+    commands_survival,
     commands_sync,
 )
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    for module in (commands_selling, commands_devices, commands_stock, commands_care, cache_commands, commands_sync,
-                   commands_demo):  # fmt: skip
+    for module in (
+        commands_selling,
+        commands_devices,
+        commands_stock,
+        commands_care,
+        cache_commands,
+        commands_sync,
+        commands_survival,
+        commands_demo,
+    ):
         module.add_to(app)

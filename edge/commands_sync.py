@@ -41,14 +41,19 @@ def join(
     address: Annotated[str, typer.Argument(help="The hub's address, https://host:port.")],
     code: Annotated[str, typer.Argument(help="The invitation that the hub's administrator made.")],
     node: NodeOption = HERE,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt all that is kept here under a passphrase; for vans and laptops.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Enrol this machine as a node and load what it needs to trade for 30 days."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     from edge.clock_source import clock_from_environment
+    from edge.encryption import ask_new_passphrase
     from edge.joining import join as join_hub
 
+    passphrase = ask_new_passphrase() if encrypt else None
     with Progress(
         TextColumn("loading the catalogue and the last 30 days"), BarColumn(), DownloadColumn(), disable=as_json,
         transient=True,
@@ -59,6 +64,7 @@ def join(
             address,
             code,
             clock_from_environment(),
+            passphrase=passphrase,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:

@@ -39,15 +39,16 @@ from edge.settings import setting
 from edge.signing_in import operator_name
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
-from schema.kinds.balances import BalanceMoved, BalancePaid
+from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
 from schema.kinds.organisation import CustomerDefined, LocationDefined
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine
+from schema.rows import BalanceKind
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
-from schema.rules.slips import POINTS, ParkedSlip, Report, cash_rows, parked_rows, payment_rows, report_rows
+from schema.rules.slips import ParkedSlip, Report, cash_rows, parked_rows, payment_rows, report_rows
 from schema.settings import ReceiptForm, ShopCard
 from sync.document_projection import decode_fields
 
@@ -61,8 +62,10 @@ QR_DOTS_LONG: Final = 4
 """Half a millimetre a square, which every scanner of QR codes reads, so that a signed code takes 3 cm of paper."""
 CODE_LONG: Final = 100
 CURRENCY_SIGNS: Final = {"CNY": "￥"}
-_NEIGHBOURS: Final = 4
-"""How far from a sale the entries of its own operation can stand in its stream."""
+_NEIGHBOURS: Final = 8
+"""Entries of one operation follow each other in their stream; there are never more than these after a sale."""
+_GAINS: Final = frozenset({"earned", "taken_back"})
+"""The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
 Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked
 
 
@@ -295,19 +298,24 @@ def _reason(promotion: Promotion) -> Reason:
 
 
 def _points_moved(node: Node, entry: Entry, payload: Sale | Refund | BalancePaid) -> int | None:
-    """Return the points that came with a sale or went with a refund: entries of its operation, close by it."""
-    moved: list[int] = []
+    """Return the points that came with a sale, or went back with a refund; None where there were none."""
+    moves: list[BalanceMove] = []
     if isinstance(payload, BalancePaid):
-        moved = [move.amount for move in payload.moves if move.balance == POINTS]
-    elif payload.member:
-        seq = entry.body.seq
-        for near in range(max(1, seq - _NEIGHBOURS), seq + _NEIGHBOURS + 1):
-            other = node.replica.log.entry(entry.stream, near) if near != seq else None
-            if other is not None and isinstance(other.payload, BalanceMoved):
-                told = other.payload
-                if told.document == payload.receipt_number:
-                    moved += [move.amount for move in told.moves if move.balance == POINTS]
-    return sum(moved) if moved else None
+        moves = list(payload.moves)
+    else:
+        for seq in range(entry.body.seq + 1, entry.body.seq + 1 + _NEIGHBOURS):
+            beside = node.replica.log.entry(entry.stream, seq)
+            if beside is None or not beside.body.operation or beside.body.operation != _operation(entry):
+                break
+            told = beside.payload
+            if isinstance(told, BalanceMoved) and told.document == payload.receipt_number and told.reason in _GAINS:
+                moves += told.moves
+    points = [move.amount for move in moves if move.balance == BalanceKind.MEMBER_POINTS]
+    return sum(points) if points else None
+
+
+def _operation(entry: Entry) -> str:
+    return entry.body.operation or str(entry.id)
 
 
 def _original_number(node: Node, original: str) -> str:

@@ -10,10 +10,11 @@ from typing import Final, Protocol
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.line_state import note_line
 from edge.node import RELEASE, Node
 from edge.status import own_total
 from schema.codec import encode
-from schema.errors import TransientError
+from schema.errors import RefusalError, TransientError
 from schema.identity import ORG, Scope
 from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
@@ -84,6 +85,18 @@ def sync_once(
     node: Node, line: Line, *, is_bulk: bool = False, progress: Progress | None = None, bytes_max: int | None = None
 ) -> SyncReport:
     """Exchange with the hub until neither side has more. Raises TransientError or RefusalError for the whole line."""
+    try:
+        report = _exchanged(node, line, is_bulk=is_bulk, progress=progress, bytes_max=bytes_max)
+    except (TransientError, RefusalError) as error:
+        note_line(node, error.code)
+        raise
+    note_line(node, "" if report.is_complete else "exchange_incomplete")
+    return report
+
+
+def _exchanged(
+    node: Node, line: Line, *, is_bulk: bool, progress: Progress | None, bytes_max: int | None
+) -> SyncReport:
     began = perf_counter()
     sent, received = line.bytes_sent, line.bytes_received
     report = SyncReport()

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import FrameType
+from typing import TYPE_CHECKING, Final
 
+from apscheduler.triggers.cron import CronTrigger
+
+from edge.backup import backed_up
 from edge.calendar_jobs import start_calendar
 from edge.lan import among_neighbours
 from edge.node import Node
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+WATCH_LOCK_FILE: Final = "watch.lock"
+PROOF_MINUTE: Final = 17
+"""Of every hour: then a backup is proven by restoring it."""
+
 
 @contextmanager
-def watching(node: Node, tell: Callable[[str], None]) -> Iterator[None]:
-    """Run a node's companions for the time of a block; a request to terminate ends it as an interrupt does."""
+def watching(node: Node, tell: Callable[[str], None], *, with_neighbours: bool = True) -> Iterator[None]:
+    """Run a node's companions for the time of a block; a request to terminate ends it as an interrupt does.
+
+    Two programs that both watch over a node would answer for each other: the second does without companions.
+    """
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGTERM, _interrupt)
             stack.callback(signal.signal, signal.SIGTERM, before)
+        if not _is_alone(node, stack):
+            tell("another program watches over this node: it looks after neighbours and backup")
+            yield
+            return
         calendar = start_calendar(node.directory, node.clock_source, node.config.time_zone, tell)
         stack.callback(calendar.shutdown, wait=False)
-        stack.enter_context(among_neighbours(node, tell))
+        if with_neighbours:
+            stack.enter_context(among_neighbours(node, tell))
+        keeper = stack.enter_context(backed_up(node, tell))
+        if keeper is not None:
+            calendar.add_job(
+                keeper.prove_soon,
+                CronTrigger(minute=PROOF_MINUTE, timezone=node.config.time_zone),
+                id="prove",
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
         yield
+
+
+def _is_alone(node: Node, stack: ExitStack) -> bool:
+    number = os.open(node.directory / WATCH_LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, number)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

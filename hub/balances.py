@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schema.database import Connection
-from schema.kinds.balances import BalanceMoved, BalancePaid, balance_moves
-from schema.kinds.base import Payload
+from schema.kinds.balances import balance_moves
 from sync.effective import Effective
 from sync.elsewhere import slot_of
-
-
-def _document(payload: Payload) -> str:
-    match payload:
-        case BalanceMoved():
-            return payload.document
-        case BalancePaid():
-            return payload.receipt_number
-        case _:
-            return ""
 
 
 class BalanceFold:
@@ -28,7 +17,7 @@ class BalanceFold:
         """Add new changes."""
         rows = [
             (
-                scope_no, e.stream_no, e.seq, part, move.balance, move.subject, move.amount, _document(e.payload),
+                scope_no, e.stream_no, e.seq, part, move.balance, move.subject, move.amount, e.operation,
                 getattr(e.payload, "approver", ""), *e.hlc, e.writer,
             )
             for e in entries
@@ -37,7 +26,7 @@ class BalanceFold:
         if not rows:
             return
         connection.executemany(
-            "INSERT INTO balance_change (scope_no, stream_no, seq, part, balance, subject, amount, document, approver,"
+            "INSERT INTO balance_change (scope_no, stream_no, seq, part, balance, subject, amount, operation, approver,"
             " hlc_ms, hlc_counter, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
@@ -76,3 +65,11 @@ class BalanceFold:
             " seq = CASE WHEN s.seq > excluded.seq THEN s.seq ELSE excluded.seq END",
             [(scope_no, slot, stream_no, seq) for (slot, stream_no), seq in sorted(last.items())],
         )
+
+
+def balances_of(connection: Connection, subject: str) -> dict[str, int]:
+    """Return a subject's balances over all locations, by kind."""
+    rows = connection.execute(
+        "SELECT balance, sum(amount) FROM balance WHERE subject = ? GROUP BY balance ORDER BY balance", (subject,)
+    ).fetchall()
+    return {str(kind): int(amount) for kind, amount in rows}

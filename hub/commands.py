@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
+from hub import commands_people
+from hub.command_options import HERE as _HERE
+from hub.command_options import HubOption, JsonOption
+from hub.command_options import opened as _opened
+from hub.command_options import write_json as _write_json
 from hub.import_commands import add_import
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 
-if TYPE_CHECKING:
-    from hub.service import Hub
-
-HubOption = Annotated[Path, typer.Option("--hub", envvar="EDGETILL_HUB", help="The hub's directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
-_HERE = Path("hub")
 EXIT_INCOMPLETE = 5
 
 
@@ -28,25 +24,6 @@ def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
     app.add_typer(_hub_app(), name="hub")
     add_import(app)
-
-
-def _open(directory: Path) -> Hub:
-    from hub.service import open_hub
-
-    return open_hub(directory)
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[Hub]:
-    hub = _open(directory)
-    try:
-        yield hub
-    finally:
-        hub.close()
-
-
-def _write_json(value: Any) -> None:
-    typer.echo(msgspec.json.encode(value).decode())
 
 
 def _hub_app() -> typer.Typer:
@@ -65,6 +42,7 @@ def _hub_app() -> typer.Typer:
     operator = typer.Typer(help="The people who work at tills.", no_args_is_help=True)
     operator.command("add")(add_operator)
     app.add_typer(operator, name="operator")
+    commands_people.add_to(app, operator)
     bundle = typer.Typer(help="What nodes bring and take on a USB stick.", no_args_is_help=True)
     bundle.command("import")(import_bundle)
     bundle.command("export")(export_bundle)
@@ -106,11 +84,8 @@ def init(
     if sample:
         from hub.importing import found_sample
 
-        opened = _open(directory)
-        try:
+        with _opened(directory) as opened:
             found_sample(opened)
-        finally:
-            opened.close()
     if as_json:
         _write_json(founded._asdict())
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from hub.operators import person_key, seal_for
 from hub.own_log import OwnLog, read_state, write_state
@@ -45,6 +45,26 @@ def known_customers(replica: Replica) -> dict[str, str]:
 def people_by_code(replica: Replica) -> dict[str, str]:
     """Return the person of each customer code that is known and not forgotten."""
     return {profile.code: person for person, profile in _profiles(replica)}
+
+
+class CustomerKnown(NamedTuple):
+    """A customer as the administrator sees them."""
+
+    person: str
+    code: str
+    name: str
+    phone_masked: str
+    tier: str
+
+
+def read_customer(replica: Replica, person: str) -> CustomerKnown:
+    """Return what is known of a customer; raises RefusalError `person_unknown`."""
+    for one, profile in _profiles(replica):
+        if one == person:
+            defined = replica.organisation.newest(replica.connection, CustomerDefined, person)
+            assert defined is not None
+            return CustomerKnown(person, profile.code, profile.name, defined.phone_masked, defined.price_list)
+    raise RefusalError("person_unknown", f"there is no customer {person}")
 
 
 def _profiles(replica: Replica) -> Iterator[tuple[str, Profile]]:

@@ -40,13 +40,13 @@ from schema.rows import (
     PriceRow,
     ProductRow,
     PromotionKind,
-    PromotionRow,
     Row,
     SellingUnit,
     StaffRole,
     parse_selling_unit,
 )
 from schema.rules.barcodes import read_code
+from schema.rules.promotion_terms import Promotion
 from schema.rules.tax import TaxClass
 
 
@@ -284,7 +284,7 @@ def _promotion_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults
         if code in existing.promotions:
             sheet.warn("promotion.exists", "code", code, "the promotion exists: it is changed to this row")
         start, end = read_period(sheet, defaults.zone)
-        return PromotionRow(
+        promotion = Promotion(
             code=code,
             name=sheet.get("name") or code,
             kind=kind,
@@ -297,9 +297,56 @@ def _promotion_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults
             free_count=free,
             valid_from_ms=start,
             valid_until_ms=end,
+            coupon=_coupon(sheet),
+            is_single_use=_yes(sheet, "single_use"),
+            tiers=tuple(part for part in SPLIT.split(sheet.get("tiers")) if part),
+            limit=_count(sheet, "limit") if sheet.get("limit") else 0,
+            weekdays=_weekdays(sheet),
+            from_minute=_minute(sheet, "from_time"),
+            until_minute=_minute(sheet, "until_time"),
         )
+        if promotion.is_single_use and not promotion.coupon:
+            raise sheet.refuse("coupon.missing", "coupon", "", "only a coupon is good for one use")
+        if promotion.problem:
+            raise sheet.refuse(promotion.problem, "kind", word, "these terms cannot be applied")
+        return promotion
 
     return read
+
+
+_COUPON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,30}\*?")
+
+
+def _coupon(sheet: Sheet) -> str:
+    code = sheet.get("coupon")
+    if code and not _COUPON.fullmatch(code):
+        raise sheet.refuse("coupon.malformed", "coupon", code, "letters and digits; a final * names a series of codes")
+    return code
+
+
+def _yes(sheet: Sheet, field: str) -> bool:
+    word = sheet.get(field).lower()
+    if word not in YES_WORDS and word not in NO_WORDS:
+        raise sheet.refuse("word.unknown", field, word, "yes or no")
+    return word in YES_WORDS
+
+
+def _weekdays(sheet: Sheet) -> tuple[int, ...]:
+    text = sheet.get("weekdays").translate(str.maketrans("一二三四五六日天", "12345677"))
+    days = [char for char in text if char not in " ,;、，；周星期"]
+    if any(char not in "1234567" for char in days):
+        raise sheet.refuse("weekday.malformed", "weekdays", text, "days are 1 (Monday) to 7, such as 1,2,6")
+    return tuple(sorted({int(char) for char in days}))
+
+
+def _minute(sheet: Sheet, field: str) -> int:
+    text = unicodedata.normalize("NFKC", sheet.get(field))
+    if not text:
+        return 0
+    hour, colon, minute = text.partition(":")
+    if not (colon and hour.isdecimal() and minute.isdecimal() and int(hour) <= 24 and int(minute) < 60):
+        raise sheet.refuse("time.malformed", field, text, "a time of day is written 18:30")
+    return int(hour) * 60 + int(minute)
 
 
 _ROLE_WORDS = {

@@ -19,7 +19,7 @@ from schema.files import read_given
 from schema.identity import ORG, LocationId, OperatorId, ProductId, Scope, Stream, location_scope
 from schema.kinds.balances import BalanceOpened
 from schema.kinds.base import StockMove
-from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet
+from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet, SettingDefined
 from schema.kinds.stock import StockOpened
 from schema.rows import (
     OF_PEOPLE,
@@ -34,6 +34,7 @@ from schema.rows import (
     Row,
 )
 from schema.rules.rounding import PricePer, line_amount
+from schema.settings import write_setting
 from schema.tabular import read_table
 from sync.catalogue_edits import CatalogueEdit, edit_document, products_here
 from sync.document_projection import read_document
@@ -240,8 +241,14 @@ def found_sample(hub: Hub) -> int:
     with hub.store.transaction(ORG) as replica:
         for policy in policies:
             hub.own_log.append(replica, ORG, policy)
-    rows: list[Row] = [*sample.catalogue(), *sample.operators(), *sample.customers(), *sample.opening_stock()]
-    return len(policies) + append_rows(hub, rows, document="sample")
+        for location, setting in sample.settings():
+            name, value = write_setting(setting)
+            hub.own_log.append(replica, ORG, SettingDefined(name, location, value))
+    rows: list[Row] = [
+        *sample.catalogue(), *sample.promotions(), *sample.operators(), *sample.customers(),
+        *sample.opening_balances(), *sample.opening_stock(),
+    ]  # fmt: skip
+    return len(policies) + len(sample.settings()) + append_rows(hub, rows, document="sample")
 
 
 def _step(category: str) -> int:

@@ -133,3 +133,18 @@ def operator_secrets(replica: Replica, location: LocationId, phone_key: bytes) -
         if operator in defined and defined[operator].is_active and location in defined[operator].locations
     )
     return OperatorSecrets(location, 0, secrets_here, phone_key)
+
+
+def remove_operator(store: HubStore, own_log: OwnLog, number: str) -> str:
+    """Let an operator work nowhere any more; returns the id. Raises RefusalError `operator_unknown`."""
+    with store.transaction(ORG) as replica:
+        known = replica.organisation.newest_each(replica.connection, OperatorDefined).values()
+        found = next((one for one in known if one.number == number and one.is_active), None)
+        if found is None:
+            raise RefusalError("operator_unknown", f"no operator who works here has the number {number}")
+        own_log.append(
+            replica, ORG,
+            OperatorDefined(found.operator, number, found.role, (), found.sealed_name, is_active=False),
+        )  # fmt: skip
+        replica.connection.execute("DELETE FROM operator_verifier WHERE operator = ?", (found.operator,))
+    return found.operator

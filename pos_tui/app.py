@@ -15,6 +15,7 @@ from edge.device_events import (
     Condition,
     DeviceChanged,
     DrawerMoved,
+    FigureKind,
     PaperFailed,
     PaperPrinted,
     PaperUnknown,
@@ -23,20 +24,22 @@ from edge.device_events import (
     Weighed,
     fault_sentence,
 )
+from edge.signing_in import sign_out
 from edge.till_status import till_status
 from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
 from pos_tui.messages import DeviceTold
+from pos_tui.preferences import Preferences, write_preferences
 from pos_tui.screens.base import TillScreen
+from pos_tui.screens.money import money
 from pos_tui.screens.status_view import marks
-from pos_tui.themes import THEMES
+from pos_tui.themes import DARK, THEMES
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
-    from edge.device_events import FigureKind
     from edge.peripherals import Peripherals
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
@@ -66,9 +69,11 @@ class TillApp(App[None]):
         renamed_keys: Mapping[str, str] | None = None,
         devices: Peripherals | None = None,
         people: Sequence[str] = (),
+        has_hanzi: bool = True,
     ) -> None:
         super().__init__()
         self.devices = devices
+        self.has_hanzi = has_hanzi
         self._people = tuple(people)
         self._guard = DuplicateGuard(till.rules.same_scan_guard_ms / 1000)
         self._touched_s = 0.0
@@ -79,7 +84,7 @@ class TillApp(App[None]):
         self._last_key_s = float("-inf")
         for one in THEMES.values():
             self.register_theme(one)
-        self.theme = THEMES[theme].name
+        self.theme = THEMES.get(theme, DARK).name
         self.animation_level = "none"
 
     # Keys, from the terminal to the screen on top
@@ -176,6 +181,18 @@ class TillApp(App[None]):
         if self.devices is not None:
             self.devices.receipt_queued()
 
+    def sale_completed(self) -> None:
+        """Let the drawer open for cash, the receipt be printed, and the customer see the change."""
+        done = self.till.done
+        if done is None or self.till.is_training:
+            return
+        if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
+            self.open_drawer()
+        self.paper_queued()
+        self.show_customer(
+            self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
+        )
+
     def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
         """Show the customer what goes on."""
         if self.devices is not None:
@@ -222,17 +239,46 @@ class TillApp(App[None]):
                 screen.show_status()
                 return
 
+    def sign_out(self) -> None:
+        """Let somebody else sign in; the basket stays for them."""
+        from pos_tui.screens.sign_in import SignInScreen
+
+        if self.till.operator is not None:
+            sign_out(self.till.node, self.till.operator.operator)
+        self.till.operator = None
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        self.switch_screen(SignInScreen())
+
+    def switch_training(self) -> None:
+        """Begin to train, or stop."""
+
     # Language and lock
 
     def switch_language(self) -> None:
         """Show everything in the other language."""
         other = Language.EN if self.till.language is Language.ZH else Language.ZH
+        if other is Language.ZH and not self.has_hanzi:
+            if isinstance(self.screen, TillScreen):
+                self.screen.say(self.texts("console.no_hanzi"), "warn")
+            return
         self.till.language = other
+        self.remember()
         self.texts = Texts("pos_tui", other)
         self.till.price_again()
         for screen in self.screen_stack:
             if isinstance(screen, TillScreen):
                 screen.retranslate()
+
+    def switch_theme(self) -> None:
+        """Show dark on light, or light on dark."""
+        self.theme = next(one.name for one in THEMES.values() if one.name != self.theme)
+        self.remember()
+
+    def remember(self) -> None:
+        """Keep language and colours for the next start."""
+        theme = next(name for name, one in THEMES.items() if one.name == self.theme)
+        write_preferences(self.till.node.directory, Preferences(self.till.language, theme))
 
     def lock(self) -> None:
         """Ask for a PIN before anything else happens; what is below stays as it is."""

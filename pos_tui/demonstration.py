@@ -60,31 +60,32 @@ def demonstration(directory: Path, tell: Callable[[str], None]) -> Iterator[Demo
         if not (directory / DEMO_FILE).exists():
             tell("founding the sample shop: its hub, 328 products, members, promotions …")
             _found(directory, hub)
-        port = int(json.loads((directory / DEMO_FILE).read_text("utf-8"))["port"])
-        address = stack.enter_context(_serving(hub, port))
+        ports = json.loads((directory / DEMO_FILE).read_text("utf-8"))
+        address = stack.enter_context(_serving(hub, int(ports["hub"])))
         if not (till / "node.toml").exists():
             tell("the till joins …")
             words = ["hub", "invite", "--hub", str(hub), "--location", SHOP, "--name", "文三店一号收银", "--till", TILL]
             issued = json.loads(_run([*words, "--json"]))
             _run(["join", address, issued["invitation"], "--node", str(till), "--json"])
-        stack.enter_context(_counter(directory / "devices", till))
+        stack.enter_context(_counter(directory / "devices", till, int(ports["printer"])))
         yield Demonstration(till, people())
 
 
 def _found(directory: Path, hub: Path) -> None:
-    port = _free_port()
+    port, printer_port = _free_ports()
     _run(["hub", "init", str(hub), "--name", "好邻居便利店", "--sample", "--json", "--address", f"127.0.0.1:{port}"])
     for kind, content in (("promotions", PROMOTIONS), ("opening-balances", BALANCES)):
         path = directory / f"{kind}.csv"
         path.write_text(content, "utf-8")
         _run(["import", kind, str(path), "--hub", str(hub)])
-    (directory / DEMO_FILE).write_text(json.dumps({"port": port}), "utf-8")
+    (directory / DEMO_FILE).write_text(json.dumps({"hub": port, "printer": printer_port}), "utf-8")
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+        other.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:
@@ -132,9 +133,9 @@ def _serving(hub: Path, port: int) -> Iterator[str]:
 
 
 @contextmanager
-def _counter(folder: Path, till: Path) -> Iterator[None]:
+def _counter(folder: Path, till: Path, port: int) -> Iterator[None]:
     """Run the simulated printer, scanner, scale and display; what is printed lies in the folder as pictures."""
     folder.mkdir(exist_ok=True)
-    words = ["devices", "simulate", "--directory", str(folder), "--node", str(till)]
+    words = ["devices", "simulate", "--directory", str(folder), "--node", str(till), "--port", str(port)]
     with _child(words, folder.parent / "devices.log"):
         yield

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import IO, Final, Self
 
 START_AFTER_S: Final = 2.0
 """The till is painted first: on a small machine two programs that start at once keep the cashier waiting."""
@@ -35,6 +36,15 @@ class SyncProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="sync-process", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Start it, and keep it running."""
@@ -68,7 +78,7 @@ class SyncProcess:
                 return
             failures += 1
 
-    def _log(self) -> contextlib.AbstractContextManager[object]:
+    def _log(self) -> IO[bytes]:
         path = self._directory / LOG_FILE
         with contextlib.suppress(OSError):
             if path.stat().st_size > LOG_BYTES_MAX:

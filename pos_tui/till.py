@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge.parking import keep_draft, read_draft
 
-from edge.basket import EMPTY, Basket, PricedBasket, PricedLine, price_basket
+from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
 from edge.settings import setting
+from edge.tendering import complete
 from schema.rules.promotion_terms import Language
 from schema.settings import CashRules, TillRules
 
 if TYPE_CHECKING:
     from edge.tendering import Due, Payment
 
+    from edge.members import MemberCard
     from edge.node import Node
     from edge.selling import Completed
     from edge.signing_in import SignedIn
@@ -52,6 +54,7 @@ class Till:
         self.language = language
         self.operator: SignedIn | None = None
         self.is_training = False
+        self.prints = False
         self.basket = EMPTY
         self.priced = price_basket(node, EMPTY, None, language)
         self.done: Done | None = None
@@ -101,12 +104,24 @@ class Till:
     def record_voids(self, lines: Sequence[PricedLine], *, approver: str) -> None:
         """Note lines that leave the basket."""
 
-    def note_sale(self, completed: Completed, payments: tuple[Payment, ...], now: Due) -> None:
-        """Remember the sale that was just made."""
-        self.done = Done(
-            completed.receipt_number, completed.entry, completed.total_minor, completed.change_minor,
-            now.dropped_minor, payments,
+    def complete(
+        self, payments: tuple[Payment, ...], now: Due, *, attempt: str, dropped_minor: int, approver: str
+    ) -> Completed:
+        """Sell the basket; the sale is durable when this returns, and the screen remembers it."""
+        completed = complete(
+            self.node, self.basket, payments, operator=self.operator_id, attempt=attempt, dropped_minor=dropped_minor,
+            approver=approver, priced=self.priced, prints=self.prints, language=self.language,
         )  # fmt: skip
+        self.done = Done(
+            completed.receipt_number, completed.entry, completed.total_minor, completed.change_minor, now.dropped_minor,
+            payments,
+        )  # fmt: skip
+        self.set_basket(EMPTY)
+        return completed
+
+    def set_member(self, card: MemberCard) -> None:
+        """Take a member into the basket."""
+        self.set_basket(set_member(self.basket, Member(card.person, card.masked, card.name, card.tier)))
 
     def today(self) -> str:
         """Return the date of the location's wall clock."""

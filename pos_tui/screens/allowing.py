@@ -20,7 +20,11 @@ class AllowingScreen(TillScreen[ResultT]):
         except RefusalError as refusal:
             if refusal.code != "approval_needed":
                 raise
-            text = self.t("approve.text", what=self.t(f"limit.{what.value}"), amount=money(amount_minor))
-            approval = await self.ask(ApproveScreen(self.t("approve.title"), text, what, amount_minor, base_minor))
-            return None if approval is None else approval.operator
+            return await self.approval(what, amount_minor, base_minor)
         return ""
+
+    async def approval(self, what: Act, amount_minor: int, base_minor: int = 0) -> str | None:
+        """Ask a second person; returns who allowed it, None where nobody did."""
+        text = self.t("approve.text", what=self.t(f"limit.{what.value}"), amount=money(amount_minor))
+        approval = await self.ask(ApproveScreen(self.t("approve.title"), text, what, amount_minor, base_minor))
+        return None if approval is None else approval.operator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from textual.containers import Container
 
 from edge import basket as baskets
+from edge.members import find_member
 from edge.scanning import (
     Candidates,
     CouponFound,
@@ -24,10 +25,10 @@ from edge.scanning import (
     split_multiplier,
 )
 from edge.search import SearchHit, search
-from pos_tui.keys import act, shown_key
+from pos_tui.keys import act
 from pos_tui.screens import sale_view
-from pos_tui.screens.dialogs import Choice, ChooseScreen, ConfirmScreen
-from pos_tui.screens.sale_acts import SaleActs
+from pos_tui.screens.dialogs import ConfirmScreen
+from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
@@ -47,7 +48,7 @@ SEARCH_DIGITS_MIN = 3
 DRAFT_AFTER_S = 0.05
 
 
-class SaleScreen(SaleActs):
+class SaleScreen(SaleRoutes):
     """The basket, its total, and one line to scan and type into."""
 
     NAME = "sale"
@@ -57,7 +58,7 @@ class SaleScreen(SaleActs):
         act("refund", "f7"), act("shift", "f10"), act("price", "ctrl+p", on_bar=False),
         act("gift", "ctrl+g", on_bar=False), act("unit", "ctrl+n", on_bar=False),
         act("coupon", "ctrl+o", on_bar=False), act("clear", "ctrl+x", on_bar=False),
-        act("reprint", "ctrl+r", on_bar=False), act("pay_in_account", "ctrl+t", on_bar=False),
+        act("reprint", "ctrl+r", on_bar=False), act("account", "ctrl+t", on_bar=False),
         act("unknown_tenders", "ctrl+k", on_bar=False), act("devices", "ctrl+d", on_bar=False),
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
@@ -234,7 +235,9 @@ class SaleScreen(SaleActs):
             case CouponFound(code, name):
                 self.edit(lambda basket: baskets.add_coupon(basket, code), said=self.t("sale.coupon_added", name=name))
             case PhoneTyped(phone):
-                self.take_phone(phone)
+                card = find_member(self.till.node, phone)
+                self.till.set_member(card)
+                self.change(self.till.basket, said=self.t("sale.member_taken", name=card.name or card.masked))
             case _:
                 assert_never(outcome)
 
@@ -314,40 +317,15 @@ class SaleScreen(SaleActs):
 
     def _paid(self, completed: object) -> None:
         if completed is not None:
-            self.till.set_basket(baskets.EMPTY)
+            self.till_app.sale_completed()
             self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
+            self.say("")
+        self.came_back()
+
+    def came_back(self) -> None:
+        """Show the sale anew after another screen."""
         self.show_status()
         self.show_basket()
-
-    def act_menu(self) -> None:
-        """Offer everything by number."""
-        self.converse(self._menu())
-
-    async def _menu(self) -> None:
-        first = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
-        second = (
-            "unit",
-            "coupon",
-            "clear",
-            "shift",
-            "reprint",
-            "pay_in_account",
-            "unknown_tenders",
-            "devices",
-            "settings",
-        )
-        name = await self.ask(
-            ChooseScreen(self.t("menu.title"), [*self._choices(first), Choice("more", self.t("menu.more"))])
-        )
-        if name == "more":
-            name = await self.ask(ChooseScreen(self.t("menu.title"), self._choices(second)))
-        if name is not None:
-            self.call_next(self.perform, name)
-
-    def _choices(self, names: tuple[str, ...]) -> list[Choice]:
-        found = [(name, self.key_table.act_named(name)) for name in names]
-        return [Choice(name, self.label_of(one), shown_key(one.keys[0]) if one.keys else "")
-                for name, one in found if one is not None]  # fmt: skip
 
 
 def _searched(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Vertical
 
 from edge.clock_source import local_time
-from edge.signing_in import sign_in
+from edge.signing_in import operators, sign_in
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import Prose
@@ -59,7 +59,12 @@ class SignInScreen(TillScreen[None]):
             self.welcome.show(self.t("lock.welcome", name=signed_in.name))
         else:
             self.welcome.show(self.t("sign_in.welcome", shop=config.name, till=config.till))
-        hint = "\n".join(self.till_app.demo_people())
+        lines = self.till_app.demo_people()
+        hint = "\n".join([self.t("sign_in.demo"), *lines]) if lines else ""
+        if not self.till_app.has_hanzi:
+            hint = self.t("console.no_hanzi")
+        elif not operators(self.till.node):
+            hint = self.t("sign_in.nobody")
         self.demo.show(hint, "muted")
         self.demo.styles.height = self.demo.rows_for(56) if hint else 0
         self._show_prompt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from edge.tendering import Payment, complete, drop_choices, due, quick_cash
+from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from textual.containers import Container
 
 from edge.keyed import keyed_money
@@ -14,7 +14,7 @@ from edge.scanning import read_payment_code
 from pos_tui.keys import act
 from pos_tui.messages import QuickAmountPressed
 from pos_tui.screens.allowing import AllowingScreen
-from pos_tui.screens.dialogs import Choice, ChooseScreen
+from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.screens.external_tender import ExternalTenderScreen
 from pos_tui.screens.money import money
 from pos_tui.widgets.entry_line import EntryLine
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from edge.wedge import Scan
-
-EXTERNAL = frozenset({"wechat", "alipay", "card"})
-OF_MEMBER = frozenset({"account", "stored", "points"})
 
 
 class TenderScreen(AllowingScreen["Completed"]):
@@ -90,7 +87,7 @@ class TenderScreen(AllowingScreen["Completed"]):
         assert self.entry is not None
         now = self._due()
         rows = [
-            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor))) for one in self._payments
+            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor or one.given_minor))) for one in self._payments
         ]
         self.paid.show(
             (Column(self.t("tender.paid"), 14), Column(""), Column("", 11, "right")), rows,
@@ -110,8 +107,7 @@ class TenderScreen(AllowingScreen["Completed"]):
         self._show_prompt()
 
     def _remark(self, payment: Payment) -> str:
-        parts = [self.t("tender.given", amount=money(payment.given_minor))] if payment.given_minor else []
-        parts += [payment.reference] if payment.reference else []
+        parts = [payment.reference] if payment.reference else []
         parts += [self.t("tender.unknown")] if payment.state == "unknown" else []
         return " · ".join(parts)
 
@@ -221,16 +217,20 @@ class TenderScreen(AllowingScreen["Completed"]):
             elif 0 <= self._quick < len(amounts):
                 amount_minor = amounts[self._quick]
             else:
-                amount_minor = left_minor
+                amount_minor = self._due().left_cash_minor if self.means == "cash" else left_minor
             self._take(self.means, amount_minor, left_minor)
 
     def _take(self, means: str, amount_minor: int, left_minor: int) -> None:
         if means == "cash":
-            self._add(Payment("cash", min(amount_minor, left_minor), amount_minor))
-        elif means in EXTERNAL:
+            self._add(Payment("cash", given_minor=amount_minor))
+        elif means in EXTERNAL_MEANS:
             self.converse(self._take_external(means, min(amount_minor, left_minor)))
-        else:
+        elif means in MEMBER_MEANS:
             self.converse(self._take_from_member(means, min(amount_minor, left_minor)))
+        elif means == GIFT_CARD:
+            self.converse(self._take_gift_card(min(amount_minor, left_minor)))
+        else:
+            self._add(Payment(means, min(amount_minor, left_minor)))
 
     def scanned(self, scan: Scan) -> None:
         """Take a wallet's payment code: it says whose it is, and is kept nowhere."""
@@ -254,6 +254,11 @@ class TenderScreen(AllowingScreen["Completed"]):
         if self.till.basket.member is not None:
             self._add(Payment(means, amount_minor))
 
+    async def _take_gift_card(self, amount_minor: int) -> None:
+        card = await self.ask(AskScreen(self.t("means.gift_card"), prompt=self.t("tender.card"), takes_scan=True))
+        if card:
+            self._add(Payment(GIFT_CARD, amount_minor, reference=card))
+
     def _add(self, payment: Payment) -> None:
         payments = (*self._payments, payment)
         now = due(self.till.node, self.till.priced, payments, self._dropped_minor)
@@ -262,12 +267,23 @@ class TenderScreen(AllowingScreen["Completed"]):
             self.say("")
             self.show_due()
             return
-        self._complete(payments, now)
+        try:
+            self._complete(payments, now)
+        except RefusalError as refusal:
+            if refusal.code != "approval_needed":
+                raise
+            self.call_next(self.converse, self._complete_allowed(payments, now, refusal))
+
+    async def _complete_allowed(self, payments: tuple[Payment, ...], now: Due, refusal: RefusalError) -> None:
+        """Complete once a second person allowed what the node asks for."""
+        what = Act(str(refusal.facts.get("act", Act.DISCOUNT.value)))
+        approver = await self.approval(what, payments[-1].amount_minor, now.total_minor)
+        if approver is not None:
+            self._approver = approver
+            self._complete(payments, now)
 
     def _complete(self, payments: tuple[Payment, ...], now: Due) -> None:
-        completed = complete(
-            self.till.node, self.till.basket, payments, operator=self.till.operator_id,
-            dropped_minor=self._dropped_minor, approver=self._approver, attempt=self._attempt,
-        )  # fmt: skip
-        self.till.note_sale(completed, payments, now)
+        completed = self.till.complete(
+            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=self._approver
+        )
         self.dismiss(completed)

@@ -193,7 +193,10 @@ def test_edits_refuse_lines_that_are_not_there_and_baskets_that_are_full() -> No
     with pytest.raises(RefusalError) as refused:
         add(basket, line)
     assert refused.value.code == "basket_full"
-    for act in (lambda: edits.void(Basket(), 0), lambda: edits.set_quantity(basket, -1, 1000)):
+    acts: list[Callable[[], Basket]] = [
+        lambda: edits.void(Basket(), 0), lambda: edits.set_quantity(basket, -1, 1000)
+    ]  # fmt: skip
+    for act in acts:
         with pytest.raises(RefusalError) as missing:
             act()
         assert missing.value.code == "line_missing"

@@ -148,7 +148,7 @@ def test_points_that_came_with_a_sale_stand_on_its_receipt(shop: Node) -> None:
         number = writing.take_receipt_number()
         sale = Sale(number, "2026-03-02", "s", OPERATOR, tuple(lines), (), (Tender("cash", 350),), 350, member=MEMBER)
         entry = writing.append(sale)
-        moves = (BalanceMove("points", MEMBER, 3), BalanceMove("stored", MEMBER, -100))
+        moves = (BalanceMove("member-points", MEMBER, 3), BalanceMove("member-balance", MEMBER, -100))
         writing.append(BalanceMoved(moves, "earned", number), operation=str(entry.id))
     assert "本次积分                       3" in shown(shop, str(entry.id))
     assert "本次积分" not in shown(shop, sell_promoted(shop).entry)
@@ -161,7 +161,7 @@ def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
         paid = writing.append(
             BalancePaid(
                 writing.take_receipt_number(), "2026-03-02", "s", OPERATOR, "top_up",
-                (BalanceMove("stored", MEMBER, 5_000),), (Tender("cash", 5_000),), 5_000, member=MEMBER,
+                (BalanceMove("member-balance", MEMBER, 5_000),), (Tender("cash", 5_000),), 5_000, member=MEMBER,
             )
         )  # fmt: skip
         parked = writing.append(BasketParked("P-1", OPERATOR, "3号桌", 1_200, b""))

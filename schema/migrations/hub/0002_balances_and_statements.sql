@@ -7,7 +7,7 @@ CREATE TABLE balance_change (
     balance TEXT NOT NULL,
     subject TEXT NOT NULL,
     amount INTEGER NOT NULL,
-    document TEXT NOT NULL,
+    operation TEXT NOT NULL,
     approver TEXT NOT NULL,
     hlc_ms INTEGER NOT NULL,
     hlc_counter INTEGER NOT NULL,

@@ -25,10 +25,3 @@ CREATE TABLE elsewhere_confirmed (
     family TEXT NOT NULL PRIMARY KEY,
     as_of_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
--- Members by the keyed hash of their phone number; what else is known of them stands in the organisation's facts.
-CREATE TABLE member (
-    phone_hash BLOB NOT NULL,
-    person TEXT NOT NULL,
-    PRIMARY KEY (phone_hash, person)
-) STRICT, WITHOUT ROWID;
