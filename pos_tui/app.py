@@ -218,8 +218,9 @@ class TillApp(App[None]):
         self.till.operator = signed_in
         if was_locked:
             self.pop_screen()
-        else:
-            self.switch_screen(SaleScreen())
+            return
+        draft = self.till.restore_draft() if self.till.basket.is_empty else None
+        self.switch_screen(SaleScreen(draft))
 
     # The top line
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.parking import keep_draft, read_draft
+from edge.members import member_card
+from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
 
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
 from edge.settings import setting
 from edge.tendering import complete
+from schema.errors import RefusalError
 from schema.rules.promotion_terms import Language
 from schema.settings import CashRules, TillRules
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge.members import MemberCard
     from edge.node import Node
+    from edge.parking import Draft
     from edge.selling import Completed
     from edge.signing_in import SignedIn
 
@@ -66,22 +69,36 @@ class Till:
         """The random id of who is signed in; empty where nobody is."""
         return "" if self.operator is None else self.operator.operator
 
-    def restore_draft(self) -> bool:
-        """Take back the basket that a till had in hand when it stopped; True where there was one."""
-        draft = read_draft(self.node.directory)
-        if draft is None or not draft.lines:
-            return False
-        self.set_basket(draft)
-        return True
+    def restore_draft(self) -> Draft | None:
+        """Take back the basket that a till had in hand when it stopped, unless it was paid for; None where none was."""
+        draft = restore_draft(self.node)
+        if draft is None or draft.basket.is_empty:
+            return None
+        if draft.sold:
+            keep_draft(self.node.directory, EMPTY)
+        else:
+            self.set_basket(self.with_member_named(draft.basket))
+        return draft
+
+    def with_member_named(self, basket: Basket) -> Basket:
+        """Return a basket that was kept, its member called as this till may: what is kept holds no names."""
+        if basket.member is None:
+            return basket
+        try:
+            card = member_card(self.node, basket.member.person)
+        except RefusalError:
+            return set_member(basket, None)
+        return set_member(basket, Member(card.person, card.masked, card.name, card.tier))
 
     def set_basket(self, basket: Basket) -> None:
         """Take a changed basket and price it."""
         self.priced = price_basket(self.node, basket, None, self.language)
         self.basket = basket
 
-    def keep_draft(self) -> None:
-        """Write the basket down, so that it survives the till."""
-        keep_draft(self.node.directory, self.basket)
+    def keep_draft(self, attempt: str = "") -> None:
+        """Write the basket down, so that it survives the till; `attempt` is that of the tender that is open."""
+        if not self.is_training:
+            keep_draft(self.node.directory, self.basket, attempt)
 
     def price_again(self) -> None:
         """Price the basket anew: a price or promotion may have changed, or the language."""
@@ -101,8 +118,10 @@ class Till:
         prices = [(unit, name, price_at(found, unit, now_ms)) for unit, name in names]
         return [UnitChoice(unit, name, None if price is None else price.price_minor) for unit, name, price in prices]
 
-    def record_voids(self, lines: Sequence[PricedLine], *, approver: str) -> None:
+    def record_voids(self, lines: Sequence[PricedLine], *, approver: str, act: str = VOIDED) -> None:
         """Note lines that leave the basket."""
+        if not self.is_training:
+            record_voids(self.node, lines, operator=self.operator_id, approver=approver, act=act)
 
     def complete(
         self, payments: tuple[Payment, ...], now: Due, *, attempt: str, dropped_minor: int, approver: str
@@ -126,3 +145,7 @@ class Till:
     def today(self) -> str:
         """Return the date of the location's wall clock."""
         return local_time(self.node.now_ms(), self.node.config.time_zone).date().isoformat()
+
+    def clock(self) -> str:
+        """Return the hour and minute of the location's wall clock."""
+        return local_time(self.node.now_ms(), self.node.config.time_zone).strftime("%H:%M")

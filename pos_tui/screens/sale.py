@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from edge.basket import Basket, BasketLine
+    from edge.parking import Draft
     from edge.scanning import Interpretation, Warning
     from edge.wedge import Scan
 
@@ -63,8 +64,9 @@ class SaleScreen(SaleRoutes):
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, draft: Draft | None = None) -> None:
         super().__init__()
+        self._draft = draft
         self.status = StatusLine(id="status")
         self.listing = Listing(id="basket")
         self.total = TotalPanel(id="total")
@@ -97,6 +99,12 @@ class SaleScreen(SaleRoutes):
             self.typed()
         else:
             self.show_basket()
+        if self._draft is not None:
+            draft, self._draft = self._draft, None
+            if draft.sold:
+                self.say(self.t("sale.draft_sold", number=draft.sold), "good")
+            else:
+                self.say(self.t("sale.draft_back"), "warn")
 
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from edge import basket as baskets
 from edge.keyed import keyed_money, keyed_quantity
 from edge.limits import Act
+from edge.parking import CLEARED
 from edge.scanning import PriceNeeded, WeightNeeded, pick
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
@@ -73,7 +74,7 @@ class SaleActs(AllowingScreen[None]):
             return
         approver = await self.allowed(Act.VOID, self.till.priced.total_minor)
         if approver is not None:
-            self.till.record_voids(self.till.priced.lines, approver=approver)
+            self.till.record_voids(self.till.priced.lines, approver=approver, act=CLEARED)
             self.change(baskets.EMPTY, said=self.t("clear.done"))
 
     def act_quantity(self) -> None:

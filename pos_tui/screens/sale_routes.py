@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edge import basket as baskets
+from edge.parking import park
 from pos_tui.keys import shown_key
 from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.screens.sale_acts import SaleActs
@@ -53,6 +55,70 @@ class SaleRoutes(SaleActs):
     def _take_looked_up(self, code: str) -> None:
         with self.saying():
             self.take_picked(code, None)
+
+    def act_park(self) -> None:
+        """Put the basket aside, for any till of the shop."""
+        label = self._park_label()
+        park(
+            self.till.node, self.till.basket, operator=self.till.operator_id, label=label, priced=self.till.priced,
+            prints=self.till.prints,
+        )  # fmt: skip
+        self.change(baskets.EMPTY, said=self.t("park.done", label=label), tone="good")
+        self.till_app.paper_queued()
+
+    def _park_label(self) -> str:
+        lines = self.till.basket.lines
+        member = self.till.basket.member
+        who = member.phone_masked if member is not None else (lines[0].name if lines else "")
+        return f"{who} {self.till.clock()}".strip()
+
+    def act_recall(self) -> None:
+        """Take a basket up that was put aside."""
+        self.converse(self._recall())
+
+    async def _recall(self) -> None:
+        from pos_tui.screens.parked import ParkedScreen
+
+        if not self.till.basket.is_empty:
+            self.say(self.t("recall.park_first"), "warn")
+            return
+        found = await self.ask(ParkedScreen())
+        self.came_back()
+        if found is not None:
+            self.change(self.till.with_member_named(found), said=self.t("recall.done"), tone="good")
+
+    def act_account(self) -> None:
+        """Top stored value up, take a repayment, give stored value back."""
+        from pos_tui.screens.account import AccountScreen
+
+        self.app.push_screen(AccountScreen(), lambda _: self.came_back())
+
+    def act_unknown_tenders(self) -> None:
+        """Clear payments of which nobody knew whether the money came."""
+        from pos_tui.screens.unknown_tenders import UnknownTendersScreen
+
+        self.app.push_screen(UnknownTendersScreen(), lambda _: self.came_back())
+
+    def act_shift(self) -> None:
+        """Open, count and close the drawer."""
+        from pos_tui.screens.shift import ShiftScreen
+
+        self.app.push_screen(ShiftScreen(), lambda _: self.came_back())
+
+    def act_reprint(self) -> None:
+        """Print one of the last receipts again."""
+        from pos_tui.screens.receipts import ReceiptsScreen
+
+        self.app.push_screen(ReceiptsScreen(), lambda _: self.came_back())
+
+    def act_refund(self) -> None:
+        """Take goods back."""
+        self.converse(self.begin_refund(""))
+
+    def act_training(self) -> None:
+        """Begin to train, or stop."""
+        self.till_app.switch_training()
+        self.came_back()
 
     def act_devices(self) -> None:
         """Show line and devices, and the paper that waits for an answer."""

@@ -8,7 +8,7 @@ from edge.catalog import find_product, price_at
 from edge.clock_source import local_time
 from edge.elsewhere import stock_elsewhere
 from edge.stock import on_hand, why
-from pos_tui.screens.money import age, amount_of, money
+from pos_tui.screens.money import ago, amount_of, money
 from pos_tui.widgets.listing import Row
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def product_rows(node: Node, code: str, t: Texts) -> list[Row]:
     elsewhere = stock_elsewhere(node, product.code)
     for one in elsewhere:
         figure_text = _range(t, one.value_milli, one.lo_milli, one.hi_milli, product.unit_name)
-        rows.append(Row((one.name, t("stock.as_of", figure=figure_text, age=age(t, one.age_ms(now_ms))))))
+        rows.append(Row((one.name, t("stock.as_of", figure=figure_text, age=ago(t, one.age_ms(now_ms))))))
     if not elsewhere:
         rows.append(Row((t("stock.elsewhere"), t("stock.nothing_told")), "muted"))
     return rows
@@ -85,7 +85,7 @@ def why_rows(node: Node, code: str, t: Texts) -> list[Row]:
         rows.append(Row((t("why.conflict"), conflict.sentence), "warn"))
     rows.append(Row(note=" "))
     for voice in told.nodes:
-        silent = age(t, voice.silent_ms)
+        silent = ago(t, voice.silent_ms)
         rows.append(Row((voice.node, t("why.heard", age=silent)), "muted"))
     return rows
 

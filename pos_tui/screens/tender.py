@@ -69,6 +69,10 @@ class TenderScreen(AllowingScreen["Completed"]):
         yield self.entry
         yield KeyBar(id="keys")
 
+    def on_mount(self) -> None:
+        """Write down that this basket is being paid for: a till that dies now must not sell it again."""
+        self.till.keep_draft(self._attempt)
+
     # Showing
 
     def show(self) -> None:
@@ -268,22 +272,18 @@ class TenderScreen(AllowingScreen["Completed"]):
             self.show_due()
             return
         try:
-            self._complete(payments, now)
+            self._complete(payments, now, "")
         except RefusalError as refusal:
             if refusal.code != "approval_needed":
                 raise
-            self.call_next(self.converse, self._complete_allowed(payments, now, refusal))
+            # Within a conversation the next one begins when this one has ended.
+            self.call_later(self._complete_insisting, payments, now)
 
-    async def _complete_allowed(self, payments: tuple[Payment, ...], now: Due, refusal: RefusalError) -> None:
-        """Complete once a second person allowed what the node asks for."""
-        what = Act(str(refusal.facts.get("act", Act.DISCOUNT.value)))
-        approver = await self.approval(what, payments[-1].amount_minor, now.total_minor)
-        if approver is not None:
-            self._approver = approver
-            self._complete(payments, now)
+    def _complete_insisting(self, payments: tuple[Payment, ...], now: Due) -> None:
+        self.converse(self.insisting(lambda approver: self._complete(payments, now, approver)))
 
-    def _complete(self, payments: tuple[Payment, ...], now: Due) -> None:
+    def _complete(self, payments: tuple[Payment, ...], now: Due, approver: str) -> None:
         completed = self.till.complete(
-            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=self._approver
+            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=approver or self._approver
         )
         self.dismiss(completed)

@@ -60,7 +60,7 @@ class WeighScreen(Dialog[int]):
         weighed = self._weighed
         grams = weighed.grams if weighed is not None else None
         if grams is None:
-            self.total.show(TotalFigures(self.t("weigh.label"), "-.---", "muted", (Fact("", self._sentence()),)))
+            self.total.show(TotalFigures(self.t("weigh.label"), "0.000", "muted", (Fact("", self._sentence()),)))
             return
         is_settled = weighed is not None and weighed.is_settled
         facts = [Fact("", self._sentence())]
