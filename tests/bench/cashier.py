@@ -57,13 +57,14 @@ class Cashier:
         """Wait for the sign-in; returns when it was painted (ns)."""
         return self.sees("sign_in.title", "sign_in.number_hint")
 
-    def sign_in(self, person: Person) -> None:
+    def sign_in(self, person: Person, *, is_quick: bool = False) -> None:
         """Sign in with number and PIN, and see the sale."""
+        type_in = self.terminal.type if is_quick else self.types
         self.comes()
-        self.types(person.number)
+        type_in(person.number)
         self.terminal.press("enter")
         self.sees("sign_in.pin")
-        self.types(person.pin)
+        type_in(person.pin)
         self.terminal.press("enter")
         self.sees("sale.prompt")
 

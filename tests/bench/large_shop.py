@@ -71,6 +71,11 @@ class Priced(NamedTuple):
         """The code on the pack."""
         return self.product.barcodes[0][0]
 
+    @property
+    def called(self) -> str:
+        """The name as a line of a basket has it."""
+        return f"{self.product.name} {self.product.spec}"
+
 
 def priced(number: int, name: str, category: str, spec: str) -> Priced:
     """Return the product of a number."""
@@ -127,16 +132,26 @@ def large_shop(count: int = PRODUCTS) -> Path:
     for old in made.parent.glob(f"{count}-*"):
         shutil.rmtree(old)
     making = made.with_suffix(".making")
-    making.mkdir(parents=True)
-    shops = Shops(making)
+    make_shop(making, count, SALES)
+    making.rename(made)
+    return made
+
+
+def make_shop(folder: Path, count: int, sales: int = 0) -> Path:
+    """Make a shop with so many products in a folder; returns the directory of till A1.
+
+    Till A2, which has sold so many baskets that A1 has not heard of, is made where there are any.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shops = Shops(folder)
     node = shops.make_node(TILL)
     employ(shops, CASHIER, SUPERVISOR, MANAGER)
     _stock(node, count)
-    other = shops.make_node(OTHER_TILL)
-    trade_elsewhere(node, other, [f"N{number:05d}" for number in range(1, count, max(1, count // 1_000))], SALES)
+    if sales:
+        goods = [f"N{number:05d}" for number in range(1, count, max(1, count // 1_000))]
+        trade_elsewhere(node, shops.make_node(OTHER_TILL), goods, sales)
     shops.close()
-    making.rename(made)
-    return made
+    return folder / TILL
 
 
 def copy_of_large_shop(target: Path, count: int = PRODUCTS) -> Path:
