@@ -316,6 +316,38 @@ def trade(day: Day, baskets: Mapping[str, Mapping[str, Path]], on_done: Callable
             done.result()
 
 
+PAPERS: Final = (
+    ("A1", "80mm", ("sell", "3*12001", "0.682*18001", "6*11001", "--discount", "2.60")),
+    ("A1", "80mm", ("refund", "", "--line", "1*1")),
+    ("A1", "58mm", ("sell", "1.235*18003", "0.455*19001", "11001/箱")),
+    ("B1", "58mm", ("sell", "2*14001", "13001")),
+)
+"""The sales whose paper is kept: node, paper, and what is typed; a refund is of the sale before it."""
+
+
+def print_receipts(day: Day, on_done: Callable[[str], None]) -> None:
+    """Print some sales as a till does, each into a file of its own as a printer would get it, and show the paper.
+
+    The way is the whole one: the job in the sale's transaction, the queue, the printer's bytes; then a picture of them.
+    """
+    folder = day.folder / "receipts"
+    folder.mkdir()
+    number = ""
+    for till, profile, words in PAPERS:
+        node = day.node(till)
+        typed = [word or number for word in words]
+        sold = json.loads(run([*typed, "--print", "--operator", "1013", "--json"], day.at("20:22"), node))
+        number = str(sold["receipt"])
+        day.acknowledged[number] = sold["entry"]
+        file = folder / f"{number}-{words[0]}-{profile}.escpos"
+        settings = f'[printer]\naddress = "file:{file}"\nprofile = "{profile}"\n'
+        (node / "devices.toml").write_text(settings, "utf-8")
+        run(["receipts", "print"], day.at("20:23"), node)
+        run(["devices", "picture", str(file), "--profile", profile], day.at("20:23"))
+        (node / "devices.toml").unlink()
+        on_done(number)
+
+
 def reconcile(day: Day, hub: Hub, on_done: Callable[[str], None]) -> None:
     """Let every node sync, and once more so that each has what the others brought."""
     for turn in range(2):
@@ -365,6 +397,8 @@ def demonstrate(directory: Path, console: Console) -> bool:
             baskets = split_baskets(day)
             task = bar.add_task("08:00 the hub is dead, everybody trades", total=6)
             trade(day, baskets, lambda _: bar.advance(task))
+            task = bar.add_task("20:22 some receipts are printed", total=len(PAPERS))
+            print_receipts(day, lambda _: bar.advance(task))
             task = bar.add_task("20:30 the hub is back, everybody syncs", total=2 * len(NODES))
             hub.start(day.at("20:30"), port)
             reconcile(day, hub, lambda _: bar.advance(task))

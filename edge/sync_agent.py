@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.hub_report import hub_report
 from edge.line_state import note_line
 from edge.node import RELEASE, Node
 from edge.status import own_total
@@ -137,7 +138,7 @@ def _session(
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        request: Request | None = session.open(node.replica, clock_report(node, None))
+        request: Request | None = session.open(node.replica, clock_report(node, None), hub_report(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
     with ThreadPoolExecutor(1) as carrier:

@@ -150,18 +150,18 @@ def complete(
         return known
     if priced is None:
         priced = price_basket(node, basket, language=language)
-    _check_basket(basket, priced)
+    check_basket(basket, priced)
     paying = payments or (Payment(CASH, given_minor=priced.total_minor - dropped_minor),)
     plan = due(node, priced, paying, dropped_minor)
-    _check_payments(node, basket, plan, paying)
+    check_payments(node, basket, plan, paying)
     people = (*basket.approvers, approver)
-    _check_allowed(node, operator, people, priced, dropped_minor)
+    check_allowed(node, operator, people, priced, dropped_minor)
     with node.write() as writing:
         known = completed_attempt(node, attempt)
         if known is not None:
             return known
         recorded = record_sale(
-            node, writing, basket, priced, paying, plan, operator=operator, approvers=people, source=_source(attempt)
+            node, writing, basket, priced, paying, plan, operator=operator, approvers=people, source=source_of(attempt)
         )
         if prints:
             queue_receipt(writing, str(recorded.entry.id))
@@ -176,7 +176,7 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
         "SELECT s.scope, t.node, t.incarnation, r.seq FROM replayed p JOIN receipt r ON r.number = p.number"
         " JOIN scope s ON s.scope_no = r.scope_no JOIN stream t ON t.scope_no = r.scope_no"
         " AND t.stream_no = r.stream_no WHERE p.source = ? ORDER BY r.scope_no, r.stream_no, r.seq",
-        (_source(attempt),),
+        (source_of(attempt),),
     ).fetchall()
     for scope, name, incarnation, seq in rows:
         place = EntryId(Stream(Scope(scope), NodeId(name), int(incarnation)), int(seq))
@@ -188,14 +188,14 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
     return None
 
 
-def _source(attempt: str) -> str:
+def source_of(attempt: str) -> str:
     return f"{ATTEMPT}{attempt}" if attempt else ""
 
 
 # What is refused.
 
 
-def _check_basket(basket: Basket, priced: PricedBasket) -> None:
+def check_basket(basket: Basket, priced: PricedBasket) -> None:
     if basket.is_empty:
         raise RefusalError("basket_empty", "there is nothing to sell")
     if priced.unpriced:
@@ -203,7 +203,7 @@ def _check_basket(basket: Basket, priced: PricedBasket) -> None:
         raise RefusalError("price_missing", f"{name} has no price yet: give its price", name=name)
 
 
-def _check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
+def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
     if plan.dropped_minor < 0 or plan.total_minor < 0:
         raise RefusalError("rounding_invalid", "what is dropped lies between nothing and the total")
     known = {*setting(node, TillRules).means, GIFT_CARD, EXCHANGE, CASH}
@@ -241,7 +241,7 @@ def _is_barcode(node: Node, code: str) -> bool:
     return node.connection.execute("SELECT 1 FROM barcode WHERE barcode = ?", (code,)).fetchone() is not None
 
 
-def _check_allowed(
+def check_allowed(
     node: Node, operator: str, approvers: Sequence[str], priced: PricedBasket, dropped_minor: int
 ) -> None:
     """Ask for a second person where what was done by hand exceeds the operator's limits."""
@@ -304,24 +304,31 @@ def sale_draft(
     """Return the sale as it is paid: 抹零 and cash rounding spread over the lines, kits with their parts."""
     lines = spread(priced.lines, plan.dropped_minor, ROUNDING_REASON)
     lines = spread(lines, plan.cash_rounding_minor, ROUNDING_REASON, CASH_ROUNDING)
-    sold: list[SaleLine] = []
-    marks: dict[int, Marks] = {}
-    for line in lines:
-        exploded = with_parts(node, [_sale_line(line, business_date)], business_date)
-        place = len(sold)
-        goods = line.line
-        if goods.lot or goods.expiry or goods.serial:
-            marks[place] = Marks(goods.lot, goods.expiry, goods.serial)
-        sold += [
-            msgspec.structs.replace(one, kit_parent=place) if one.kit_parent is not None else one for one in exploded
-        ]
+    sold, marks = sale_lines(node, lines, business_date)
     return SaleDraft(
-        lines=tuple(sold), tenders=_tenders(payments, plan),
+        lines=sold, tenders=_tenders(payments, plan),
         rounding_minor=plan.dropped_minor + plan.cash_rounding_minor, operator=operator,
         member=basket.member.person if basket.member is not None else "",
         approver=_names((*approvers, *(line.line.approver for line in priced.lines))),
         flags=basket.flags, source=source, marks=marks,
     )  # fmt: skip
+
+
+def sale_lines(
+    node: Node, lines: Sequence[PricedLine], business_date: str
+) -> tuple[tuple[SaleLine, ...], dict[int, Marks]]:
+    """Return priced lines as a sale holds them, each kit followed by its parts, and the marks on the goods by line."""
+    sold: list[SaleLine] = []
+    marks: dict[int, Marks] = {}
+    for line in lines:
+        place, goods = len(sold), line.line
+        if goods.lot or goods.expiry or goods.serial:
+            marks[place] = Marks(goods.lot, goods.expiry, goods.serial)
+        sold += [
+            one if one.kit_parent is None else msgspec.structs.replace(one, kit_parent=place)
+            for one in with_parts(node, [_sale_line(line, business_date)], business_date)
+        ]
+    return tuple(sold), marks
 
 
 def _names(people: Iterable[str]) -> str:

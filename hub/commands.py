@@ -143,8 +143,8 @@ def nodes(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
     """List every node with its last contact and its measured clock error."""
     from hub.registry import list_nodes
 
-    with _opened(hub) as opened:
-        listed, now_ms = list_nodes(opened.store), opened.now_ms()
+    with _opened(hub) as opened, opened.store.snapshot() as replica:
+        listed, now_ms = list_nodes(replica), opened.now_ms()
     if as_json:
         _write_json([node._asdict() for node in listed])
         return

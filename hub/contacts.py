@@ -49,6 +49,7 @@ class Contacts:
                     bytes_in=known.bytes_in + contact.bytes_in,
                     bytes_out=known.bytes_out + contact.bytes_out,
                     measurement=contact.measurement or known.measurement,
+                    status=contact.status or known.status,
                     vectors={**known.vectors, **contact.vectors},
                 )
             self._pending[contact.node] = contact
@@ -67,7 +68,8 @@ class Contacts:
                     " offset_unc_ms = coalesce(excluded.offset_unc_ms, c.offset_unc_ms),"
                     " release = excluded.release, entries = c.entries + excluded.entries,"
                     " bytes_in = c.bytes_in + excluded.bytes_in, bytes_out = c.bytes_out + excluded.bytes_out,"
-                    " status = excluded.status",
+                    # Only the first request of a session tells of the node itself.
+                    " status = CASE WHEN excluded.status = '{}' THEN c.status ELSE excluded.status END",
                     [_row(pending[node]) for node in sorted(pending)],
                 )
                 replica.connection.executemany(

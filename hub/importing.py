@@ -16,7 +16,7 @@ from schema import sample
 from schema.catalogue import PriceStep, Product, UnitFactor
 from schema.errors import RefusalError
 from schema.files import read_given
-from schema.identity import ORG, LocationId, OperatorId, ProductId, Scope, Stream, location_scope
+from schema.identity import ORG, LocationId, ProductId, Scope, Stream, location_scope
 from schema.kinds.balances import BalanceOpened
 from schema.kinds.base import StockMove
 from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet, SettingDefined
@@ -90,18 +90,30 @@ def preview(hub: Hub, kind: ImportKind, path: Path, **settings: object) -> Impor
     content = read_given(path)
     if len(content) > FILE_BYTES_MAX:
         raise RefusalError("file_too_large", f"{path} is larger than 64 MB: split it")
-    with hub.store.snapshot() as replica:
-        existing = read_existing(replica)
     overrides = settings.get("overrides") or {}
     assert isinstance(overrides, Mapping)
+    with hub.store.snapshot() as replica:
+        return preview_content(
+            replica, kind, path.name, content, overrides=overrides, location=str(settings.get("location") or ""),
+            skip_bad_rows=bool(settings.get("skip_bad_rows")),
+        )  # fmt: skip
+
+
+def preview_content(
+    replica: Replica,
+    kind: ImportKind,
+    name: str,
+    content: bytes,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    location: str = "",
+    skip_bad_rows: bool = False,
+) -> Imported:
+    """Read and check a file's bytes against what the organisation has; raises RefusalError with every finding."""
     return check_import(
-        kind,
-        read_table(path.name, content),
-        existing,
-        overrides=overrides,
-        defaults=ImportDefaults(location=str(settings.get("location") or "")),
-        skip_bad_rows=bool(settings.get("skip_bad_rows")),
-    )
+        kind, read_table(name, content), read_existing(replica), overrides=overrides or {},
+        defaults=ImportDefaults(location=location), skip_bad_rows=skip_bad_rows,
+    )  # fmt: skip
 
 
 def append_import(hub: Hub, imported: Imported, *, operator: str = "", document: str = "") -> int:
@@ -113,16 +125,25 @@ def append_rows(hub: Hub, rows: Sequence[Row], *, operator: str = "", document: 
     """Append typed rows as one operation in one transaction; returns the entries."""
     if not rows:
         return 0
-    # A verifier takes a tenth of a second by design: all are made before the transaction begins.
-    verifiers = {row.code: make_verifier(row.pin) for row in rows if isinstance(row, OperatorRow)}
+    verifiers = verifiers_of(rows)
     with hub.store.transaction(ORG) as replica:
-        return _Writer(hub, replica, operator, document, verifiers).append(rows)
+        return append_checked(hub, replica, rows, operator=operator, document=document, verifiers=verifiers)
+
+
+def verifiers_of(rows: Iterable[Row]) -> dict[str, str]:
+    """Make the PIN verifiers of operators' rows: a tenth of a second each, so before any transaction begins."""
+    return {row.code: make_verifier(row.pin) for row in rows if isinstance(row, OperatorRow)}
+
+
+def append_checked(
+    hub: Hub, replica: Replica, rows: Iterable[Row], *, operator: str, document: str, verifiers: Mapping[str, str]
+) -> int:
+    """Append typed rows in the caller's transaction of `org`; returns the entries."""
+    return _Writer(hub, replica, operator, document, verifiers).append(rows)
 
 
 class _Writer:
-    def __init__(
-        self, hub: Hub, replica: Replica, operator: str, document: str, verifiers: Mapping[OperatorId, str]
-    ) -> None:
+    def __init__(self, hub: Hub, replica: Replica, operator: str, document: str, verifiers: Mapping[str, str]) -> None:
         self._replica = replica
         self._own_log = hub.own_log
         self._verifiers = verifiers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub.activity import EVERYWHERE
 from schema.catalogue import DEFAULT_LIST, decode_timeline
 from schema.database import Connection
 from sync.document_projection import decode_fields
@@ -23,6 +24,7 @@ def standard_price(connection: Connection, scope_no: int, product: str) -> int:
             if steps and steps[-1].per_milli:
                 return steps[-1].price_minor * 1000 // steps[-1].per_milli
     row = connection.execute(
-        "SELECT cost_minor FROM last_cost WHERE scope_no = ? AND product = ?", (scope_no, product)
+        "SELECT cost_minor FROM last_cost WHERE product = ? AND scope_no IN (?, ?) ORDER BY scope_no DESC",
+        (product, EVERYWHERE, scope_no),
     ).fetchone()
     return int(row[0]) if row is not None else 0

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-import sqlalchemy as sa
 
-from hub import tables
 from hub.own_log import OwnLog
 from hub.standing import read_standing
 from hub.store import HubStore
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, NodeId, location_scope
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked, LocationDefined
+from sync.replica import Replica
+
+_SILENT: Final = (None, None, None, 0, 0, 0, "{}")
+"""What stands of a node that never spoke, in the columns' order."""
+_decode_status = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class NodeListed(NamedTuple):
@@ -33,32 +36,26 @@ class NodeListed(NamedTuple):
     status: dict[str, str]
 
 
-def list_nodes(store: HubStore) -> list[NodeListed]:
+def list_nodes(replica: Replica) -> list[NodeListed]:
     """Return every node that ever joined, by location and till."""
-    with store.reading() as connection:
-        contacts = {row.node: row for row in connection.execute(sa.select(tables.node_contact))}
-    with store.snapshot() as replica:
-        grants = replica.organisation.newest_each(replica.connection, AuthorityGranted)
-        revoked = replica.organisation.newest_each(replica.connection, AuthorityRevoked)
+    connection = replica.connection
+    contacts = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "SELECT node, last_ms, offset_ms, release, entries, bytes_in, bytes_out, status FROM node_contact"
+        ).fetchall()
+    }
+    grants = replica.organisation.newest_each(connection, AuthorityGranted)
+    revoked = replica.organisation.newest_each(connection, AuthorityRevoked)
     listed = []
     for node, grant in grants.items():
-        contact = contacts.get(node)
+        last_ms, offset_ms, release, entries, bytes_in, bytes_out, status = contacts.get(node, _SILENT)
         listed.append(
             NodeListed(
-                node,
-                grant.name,
-                grant.location,
-                grant.till,
-                node in revoked,
-                contact.last_ms if contact else None,
-                contact.offset_ms if contact else None,
-                contact.release if contact else None,
-                contact.entries if contact else 0,
-                contact.bytes_in if contact else 0,
-                contact.bytes_out if contact else 0,
-                msgspec.json.decode(contact.status) if contact else {},
+                node, grant.name, grant.location, grant.till, node in revoked, last_ms, offset_ms, release, entries,
+                bytes_in, bytes_out, _decode_status(status),
             )
-        )
+        )  # fmt: skip
     return sorted(listed, key=lambda node: (node.location, node.till, node.node))
 
 

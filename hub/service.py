@@ -44,6 +44,7 @@ from hub.snapshots import Snapshots
 from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
+from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
@@ -162,13 +163,20 @@ class Hub:
                 with contextlib.suppress(Exception):
                     await asyncio.to_thread(self.contacts.flush)
 
+        async def sum_up() -> None:
+            while True:
+                with contextlib.suppress(Exception):
+                    await asyncio.to_thread(refresh_summaries, self.store, self.now_ms())
+                await asyncio.sleep(REFRESH_SECONDS)
+
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
-        task = asyncio.create_task(flush_contacts())
+        tasks = [asyncio.create_task(flush_contacts()), asyncio.create_task(sum_up())]
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.to_thread(self.contacts.flush)
 
     def close(self) -> None:

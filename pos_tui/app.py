@@ -42,6 +42,7 @@ from schema.texts import Texts
 
 if TYPE_CHECKING:
     from edge.peripherals import Peripherals
+    from edge.selling import Completed
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
 
@@ -199,6 +200,13 @@ class TillApp(App[None]):
         self.show_customer(
             self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
         )
+
+    def refund_completed(self, completed: Completed) -> None:
+        """Open the drawer for what goes back in cash, and keep on the screen what is to be given."""
+        tenders = self.till.note_refund(completed)
+        if any(one.means == "cash" for one in tenders):
+            self.open_drawer()
+        self.paper_queued()
 
     def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
         """Show the customer what goes on."""

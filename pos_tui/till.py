@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge.giving_back import EXCHANGE
 from edge.members import member_card
 from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
 
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
+from edge.receipts import stored_entry
+from edge.refunding import KeyedReturn, exchange, refund_signed, refund_unreceipted
 from edge.settings import setting
-from edge.tendering import complete
+from edge.tendering import Payment, complete
 from schema.errors import RefusalError
 from schema.rules.promotion_terms import Language
 from schema.settings import CashRules, TillRules
 
 if TYPE_CHECKING:
-    from edge.tendering import Due, Payment
+    from edge.tendering import Due
 
     from edge.members import MemberCard
     from edge.node import Node
     from edge.parking import Draft
+    from edge.refunding import SignedSale
+    from edge.returns import OriginalSale, ReturnRequest
     from edge.selling import Completed
     from edge.signing_in import SignedIn
 
@@ -39,6 +44,21 @@ class Done(NamedTuple):
     change_minor: int
     dropped_minor: int
     payments: tuple[Payment, ...]
+    is_refund: bool = False
+
+
+class Exchanging(NamedTuple):
+    """Goods that come back while others are sold: their worth pays first."""
+
+    original: OriginalSale
+    returns: tuple[ReturnRequest, ...]
+    total_minor: int
+
+
+class Returning(NamedTuple):
+    """The basket is being filled with goods that come back: without a receipt, or from a receipt's code alone."""
+
+    signed: SignedSale | None
 
 
 class UnitChoice(NamedTuple):
@@ -61,6 +81,8 @@ class Till:
         self.basket = EMPTY
         self.priced = price_basket(node, EMPTY, None, language)
         self.done: Done | None = None
+        self.exchanging: Exchanging | None = None
+        self.returning: Returning | None = None
         self.rules = setting(node, TillRules)
         self.cash_rules = setting(node, CashRules)
 
@@ -98,7 +120,8 @@ class Till:
     def keep_draft(self, attempt: str = "") -> None:
         """Write the basket down, so that it survives the till; `attempt` is that of the tender that is open."""
         if not self.is_training:
-            keep_draft(self.node.directory, self.basket, attempt)
+            is_sale = self.returning is None
+            keep_draft(self.node.directory, self.basket if is_sale else EMPTY, attempt)
 
     def price_again(self) -> None:
         """Price the basket anew: a price or promotion may have changed, or the language."""
@@ -127,10 +150,20 @@ class Till:
         self, payments: tuple[Payment, ...], now: Due, *, attempt: str, dropped_minor: int, approver: str
     ) -> Completed:
         """Sell the basket; the sale is durable when this returns, and the screen remembers it."""
-        completed = complete(
-            self.node, self.basket, payments, operator=self.operator_id, attempt=attempt, dropped_minor=dropped_minor,
-            approver=approver, priced=self.priced, prints=self.prints, language=self.language,
-        )  # fmt: skip
+        exchanging = self.exchanging
+        if exchanging is not None:
+            completed = exchange(
+                self.node, exchanging.original, exchanging.returns, self.basket,
+                [one for one in payments if one.means != EXCHANGE], operator=self.operator_id, attempt=attempt,
+                dropped_minor=dropped_minor, approver=approver, priced=self.priced, prints=self.prints,
+            ).sale  # fmt: skip
+        else:
+            completed = complete(
+                self.node, self.basket, payments, operator=self.operator_id, attempt=attempt,
+                dropped_minor=dropped_minor, approver=approver, priced=self.priced, prints=self.prints,
+                language=self.language,
+            )  # fmt: skip
+        self.exchanging = None
         self.done = Done(
             completed.receipt_number, completed.entry, completed.total_minor, completed.change_minor, now.dropped_minor,
             payments,
@@ -149,3 +182,34 @@ class Till:
     def clock(self) -> str:
         """Return the hour and minute of the location's wall clock."""
         return local_time(self.node.now_ms(), self.node.config.time_zone).strftime("%H:%M")
+
+    def give_back(self, *, goods_to: str, reason: str, approver: str, attempt: str) -> Completed:
+        """Take the basket's goods back without the sale that they are of."""
+        assert self.returning is not None
+        signed = self.returning.signed
+        if signed is None:
+            completed = refund_unreceipted(
+                self.node, self.basket, goods_to=goods_to, reason=reason, operator=self.operator_id,
+                approver=approver, attempt=attempt, prints=self.prints,
+            )  # fmt: skip
+        else:
+            keyed = [KeyedReturn(one.line, one.amount_minor) for one in self.priced.lines]
+            completed = refund_signed(
+                self.node, signed, keyed, goods_to=goods_to, reason=reason, operator=self.operator_id,
+                approver=approver, attempt=attempt, prints=self.prints,
+            )  # fmt: skip
+        self.returning = None
+        self.set_basket(EMPTY)
+        return completed
+
+    def product_name(self, product: str) -> str:
+        """Return what a product is called, with its size; its code where nobody here knows it."""
+        found = product_of(self.node, product)
+        return product if found is None else f"{found.product.name} {found.product.spec}".strip()
+
+    def note_refund(self, completed: Completed) -> tuple[Payment, ...]:
+        """Remember a refund for the screen; returns by which means the money goes back."""
+        tenders = getattr(stored_entry(self.node, completed.entry).payload, "tenders", ())
+        payments = tuple(Payment(one.means, one.amount_minor) for one in tenders)
+        self.done = Done(completed.receipt_number, completed.entry, completed.total_minor, 0, 0, payments, True)
+        return payments

@@ -116,12 +116,12 @@ class ClientSession:
         self._statements_asked = False
         self.result = SessionResult()
 
-    def open(self, replica: Replica, clock: ClockReport) -> Request:
-        """Return the first request: one digest per scope, and one over the statements of elsewhere."""
+    def open(self, replica: Replica, clock: ClockReport, status: tuple[tuple[str, str], ...] = ()) -> Request:
+        """Return the first request: a digest per scope, one over the statements of elsewhere, and the node's status."""
         request = self._request(replica, clock, {}, ())
         if self._held is not None:
             request = msgspec.structs.replace(request, topics=((ALL_FAMILIES, digest_of(self._held.families())),))
-        return self._sending(request, {})
+        return self._sending(msgspec.structs.replace(request, status=status) if status else request, {})
 
     def _sending(self, request: Request, theirs: Mapping[str, VersionVector]) -> Request:
         """Note what goes on its way, and what the other side holds before it."""

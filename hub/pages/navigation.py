@@ -42,6 +42,7 @@ NAVIGATION: Final = (
     NavigationGroup(
         "menu.organisation",
         (
+            NavigationLink("/settings", "menu.settings", Right.READ_ALL),
             NavigationLink("/nodes", "menu.nodes", Right.READ),
             NavigationLink("/policies", "menu.policies", Right.READ_ALL),
             NavigationLink("/accounts", "menu.accounts", Right.ACCOUNTS),

@@ -267,14 +267,9 @@ class SaleActs(AllowingScreen[None]):
         if text:
             self.edit(lambda basket: baskets.add_coupon(basket, text))
 
-    # Other screens
-
     async def begin_refund(self, reference: str) -> None:
         """Open the refund with a receipt that was scanned."""
-        from pos_tui.screens.refund import RefundScreen
-
-        await self.ask(RefundScreen(reference))
-        self.show()
+        raise NotImplementedError
 
 
 def _name(text: str) -> None:

@@ -93,6 +93,9 @@ def basket_figures(priced: PricedBasket, t: Texts, facts: Sequence[Fact], notes:
 
 def done_figures(done: Done, t: Texts) -> TotalFigures:
     """Return the panel after a sale: the change large, then how it was paid."""
+    if done.is_refund:
+        back = tuple(Fact(t(f"means.{one.means}"), money(one.amount_minor)) for one in done.payments)
+        return TotalFigures(t("refund.given"), money(done.total_minor), "warn", back)
     facts = [Fact(t("sale.due"), money(done.total_minor))]
     facts += [Fact(t(f"means.{one.means}"), money(one.given_minor or one.amount_minor)) for one in done.payments]
     if done.dropped_minor:

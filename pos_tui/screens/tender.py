@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from textual.containers import Container
 
+from edge.giving_back import EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
@@ -72,6 +73,10 @@ class TenderScreen(AllowingScreen["Completed"]):
     def on_mount(self) -> None:
         """Write down that this basket is being paid for: a till that dies now must not sell it again."""
         self.till.keep_draft(self._attempt)
+        exchanging = self.till.exchanging
+        if exchanging is not None:
+            worth = min(exchanging.total_minor, self.till.priced.total_minor)
+            self._payments = (Payment(EXCHANGE, worth),)
 
     # Showing
 
@@ -178,7 +183,7 @@ class TenderScreen(AllowingScreen["Completed"]):
 
     def act_take_back(self) -> None:
         """Take the last payment back; without one, go back to the basket."""
-        if not self._payments:
+        if not any(one.means != EXCHANGE for one in self._payments):
             self.back()
             return
         self._payments = self._payments[:-1]
@@ -214,7 +219,11 @@ class TenderScreen(AllowingScreen["Completed"]):
     def entered(self, text: str) -> None:
         """Take a payment: what was typed, the quick amount, or all that is left."""
         with self.saying():
-            left_minor = self._due().left_minor
+            now = self._due()
+            left_minor = now.left_minor
+            if not left_minor:
+                self._finish(self._payments, now)
+                return
             amounts = quick_cash(self.till.node, left_minor)
             if text:
                 amount_minor = keyed_money(text)
@@ -271,6 +280,9 @@ class TenderScreen(AllowingScreen["Completed"]):
             self.say("")
             self.show_due()
             return
+        self._finish(payments, now)
+
+    def _finish(self, payments: tuple[Payment, ...], now: Due) -> None:
         try:
             self._complete(payments, now, "")
         except RefusalError as refusal:
