@@ -107,6 +107,11 @@ class SaleScreen(SaleRoutes):
             else:
                 self.say(self.t("sale.draft_back"), "warn")
 
+    def came_back(self) -> None:
+        """Show the sale anew after another screen."""
+        self.show_status()
+        self.show_basket()
+
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""
         assert self.listing is not None
