@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from drivers.escpos.picture import default_typeface
 from schema import sample
 from schema.amounts import format_money, format_quantity
 from schema.rehearsal import CLOCK_VARIABLE, monotonic_ms
@@ -413,6 +414,7 @@ def report(day: Day, hub: Hub, console: Console, seconds: float) -> bool:
     sales = hub.get("/v1/sales")
     _print_nodes(day, console, statuses, sales)
     _print_conflicts(day, console)
+    _print_papers(day, console)
     for product in (SHELF, COUNTED):
         console.rule(f"why is it so? {product} at the first shop", align="left")
         console.print(run(["stock", "--why", product], day.at("20:50"), day.node("A1")).rstrip(), highlight=False)
@@ -458,6 +460,14 @@ def _print_conflicts(day: Day, console: Console) -> None:
             f"The price of {PRICED} was changed in two places at once; the administrator's holds everywhere meanwhile.",
         )
     console.print(table, highlight=False)
+
+
+def _print_papers(day: Day, console: Console) -> None:
+    console.rule("receipts, as printers get them and as they look", align="left")
+    for file in sorted((day.folder / "receipts").glob("*.png")):
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    if not default_typeface().has_hanzi:
+        console.print("  This machine has no Chinese font (fonts-noto-cjk): hanzi are shown by their code.")
 
 
 def _prove(

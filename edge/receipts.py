@@ -184,6 +184,15 @@ def stored_entry(node: Node, reference: str) -> Entry:
     return entry
 
 
+def paper_name(node: Node, entry: str) -> str:
+    """Return what people call the paper of an entry: its receipt number, else its id; empty for a report."""
+    try:
+        payload = stored_entry(node, entry).payload if entry else None
+    except RefusalError:
+        return entry
+    return str(getattr(payload, "receipt_number", entry))
+
+
 def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, entry: Entry | None = None) -> Layout:
     """Lay the paper of a payload out; without its entry (training) it bears no code and no effects elsewhere."""
     template = _template(node, copy)

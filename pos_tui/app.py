@@ -191,7 +191,9 @@ class TillApp(App[None]):
 
     def sale_completed(self) -> None:
         """Let the drawer open for cash, the receipt be printed, and the customer see the change."""
-        done = self.till.done
+        done, practised = self.till.done, self.till.practised
+        if self.till.is_training and practised is not None and self.devices is not None and self.till.prints:
+            self.devices.print_now(practised.paper)
         if done is None or self.till.is_training:
             return
         if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
@@ -267,7 +269,21 @@ class TillApp(App[None]):
         self.switch_screen(SignInScreen())
 
     def switch_training(self) -> None:
-        """Begin to train, or stop."""
+        """Begin to train, or stop; a basket in hand is paid or parked first."""
+        screen = self.screen
+        if not self.till.basket.is_empty:
+            if isinstance(screen, TillScreen):
+                screen.say(self.texts("training.basket"), "warn")
+            return
+        if self.till.is_training:
+            self.till.end_training()
+        else:
+            self.till.begin_training()
+        for one in self.screen_stack:
+            one.set_class(self.till.is_training, "-training")
+        if isinstance(screen, TillScreen):
+            screen.say(self.texts("training.begun" if self.till.is_training else "training.ended"), "warn")
+        self.refresh_status()
 
     # Language and lock
 

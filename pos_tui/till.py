@@ -15,12 +15,15 @@ from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
-from edge.receipts import stored_entry
+from edge.receipts import Copy, stored_entry
 from edge.refunding import KeyedReturn, exchange, refund_signed, refund_unreceipted
 from edge.settings import setting
+from edge.selling import Completed
 from edge.tendering import Payment, complete
+from edge.training import NUMBER, Practised, open_for_training, practise
 from schema.errors import RefusalError
 from schema.rules.promotion_terms import Language
+from schema.rules.receipt_numbers import ReceiptNumber
 from schema.settings import CashRules, TillRules
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from edge.parking import Draft
     from edge.refunding import SignedSale
     from edge.returns import OriginalSale, ReturnRequest
-    from edge.selling import Completed
     from edge.signing_in import SignedIn
 
 
@@ -77,6 +79,8 @@ class Till:
         self.language = language
         self.operator: SignedIn | None = None
         self.is_training = False
+        self._real_node: Node | None = None
+        self.practised: Practised | None = None
         self.prints = False
         self.basket = EMPTY
         self.priced = price_basket(node, EMPTY, None, language)
@@ -118,6 +122,25 @@ class Till:
         self.priced = price_basket(self.node, basket, None, self.language)
         self.basket = basket
 
+    def begin_training(self) -> None:
+        """Practise from now on: the node is opened for reading alone, so that nothing can be recorded."""
+        self._real_node = self.node
+        self.node = open_for_training(self.node.directory, self.node.clock_source)
+        self._forget()
+        self.is_training = True
+
+    def end_training(self) -> None:
+        """Sell in earnest again."""
+        assert self._real_node is not None
+        self.node.close()
+        self.node, self._real_node = self._real_node, None
+        self._forget()
+        self.is_training = False
+
+    def _forget(self) -> None:
+        self.done = self.exchanging = self.returning = None
+        self.set_basket(EMPTY)
+
     def keep_draft(self) -> None:
         """Write the basket down, so that it survives the till, with the attempt of the tender that is open."""
         if not self.is_training:
@@ -152,6 +175,8 @@ class Till:
     ) -> Completed:
         """Sell the basket; the sale is durable when this returns, and the screen remembers it."""
         exchanging = self.exchanging
+        if self.is_training:
+            return self._practise(payments, now)
         if exchanging is not None:
             completed = exchange(
                 self.node, exchanging.original, exchanging.returns, self.basket,
@@ -171,6 +196,16 @@ class Till:
         )  # fmt: skip
         self.set_basket(EMPTY)
         return completed
+
+    def _practise(self, payments: tuple[Payment, ...], now: Due) -> Completed:
+        self.practised = practise(
+            self.node, self.basket, payments, operator=self.operator_id, dropped_minor=now.dropped_minor,
+            priced=self.priced, language=self.language,
+        )  # fmt: skip
+        total, change = self.practised.due.total_minor, self.practised.due.change_minor
+        self.done = Done(NUMBER, "", total, change, now.dropped_minor, payments)
+        self.set_basket(EMPTY)
+        return Completed(NUMBER, "", b"", total, change, b"")
 
     def set_member(self, card: MemberCard) -> None:
         """Take a member into the basket."""
@@ -214,3 +249,13 @@ class Till:
         payments = tuple(Payment(one.means, one.amount_minor) for one in tenders)
         self.done = Done(completed.receipt_number, completed.entry, completed.total_minor, 0, 0, payments, True)
         return payments
+
+    def copy(self, columns: int) -> Copy:
+        """Return which paper the screen shows: so many columns, in the language of the moment."""
+        return Copy(columns, self.language, is_training=self.is_training)
+
+    def receipt_reference(self, text: str) -> str:
+        """Complete a number that was keyed on the keypad alone: `12` is this till's twelfth receipt."""
+        if not (text.isascii() and text.isdigit() and len(text) <= 6):
+            return text.upper() if text.isascii() else text
+        return str(ReceiptNumber(self.node.config.till, self.node.state().incarnation, int(text)))

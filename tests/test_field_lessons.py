@@ -38,6 +38,22 @@ AT_THE_TILL: Final = {
         ),
         "tests/hub/test_bad_input.py::test_an_unknown_kind_is_stored_and_forwarded",
     ),
+    "nothing is printed of a sale that is not on the disk, and no receipt is lost or doubled unseen": (
+        "tests/edge/test_print_queue.py::test_a_sale_that_was_not_recorded_leaves_no_paper",
+        "tests/edge/test_print_queue.py::test_no_sale_waits_for_paper",
+        (
+            "tests/edge/test_printing_killed.py::"
+            "test_a_till_killed_at_any_moment_loses_no_receipt_and_prints_none_twice_unmarked"
+        ),
+    ),
+    "the yen sign is the one that the printer's font has": (
+        "tests/edge/test_receipt_paper.py::test_every_hanzi_and_the_yen_are_two_bytes_that_each_printer_has",
+        "tests/drivers/test_paper.py::test_yen_is_the_full_width_sign_that_every_hanzi_font_has",
+    ),
+    "a till says how it stands with the hub by what got through": (
+        "tests/edge/test_till_status.py::test_online_is_progress_and_not_the_absence_of_errors",
+        "tests/edge/test_till_status.py::test_entries_wait_until_the_hub_has_them",
+    ),
     "receipt numbers belong to one till": (
         TILL + "test_two_tills_of_a_shop_never_share_a_receipt_number",
         TILL + "test_a_restored_copy_opens_a_series_of_its_own",

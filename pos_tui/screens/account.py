@@ -40,7 +40,7 @@ class AccountScreen(AllowingScreen[None]):
         super().__init__()
         self.listing = Listing(id="card", has_cursor=False)
         self._card: MemberCard | None = None
-        self._name = ""
+        self._person_name = ""
 
     def compose(self) -> ComposeResult:
         """Put the page together."""
@@ -63,7 +63,7 @@ class AccountScreen(AllowingScreen[None]):
         self.listing.show((Column("", 20), Column("")), rows, empty=(self.t("account.nobody"),))
 
     def _take(self, card: MemberCard) -> None:
-        self._card, self._name = card, card.name
+        self._card, self._person_name = card, card.name
 
     def act_member(self) -> None:
         """Find a member."""
@@ -120,7 +120,7 @@ class AccountScreen(AllowingScreen[None]):
         await self.insisting(pay)
         if not done:
             return
-        self._card = member_card(self.till.node, card.person, self._name)
+        self._card = member_card(self.till.node, card.person, self._person_name)
         self.show()
         if any(one.means == "cash" for one in payments):
             self.till_app.open_drawer()

@@ -8,8 +8,8 @@ from textual.containers import Horizontal, Vertical
 
 from edge.clock_source import local_time
 from edge.print_jobs import reprint
-from edge.receipt_list import ListedReceipt, purchases, recent_receipts
-from edge.receipts import receipt_document
+from edge.lookup import ReceiptLook, last_receipts, purchases
+from edge.receipts import receipt_document, stored_entry
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
@@ -32,7 +32,8 @@ class ReceiptsScreen(TillScreen[None]):
 
     NAME = "receipts"
     ACTS = (
-        act("reprint", "+", "ctrl+r"), act("find", "enter"), act("refund", "f7", "*"), act("back", "escape", "-"),
+        act("reprint", "+", "ctrl+r"), act("find", "enter"), act("refund", "f7", "*"), act("paper_down", "pagedown", on_bar=False), act("paper_up", "pageup", on_bar=False),
+        act("back", "escape", "-"),
     )  # fmt: skip
 
     def __init__(self, member: Member | None = None) -> None:
@@ -41,7 +42,7 @@ class ReceiptsScreen(TillScreen[None]):
         self.listing = Listing(id="list")
         self.paper = Paper(id="paper")
         self.entry = EntryLine(id="entry")
-        self._receipts: list[ListedReceipt] = []
+        self._receipts: list[ReceiptLook] = []
         self._found = ""
 
     def compose(self) -> ComposeResult:
@@ -68,9 +69,9 @@ class ReceiptsScreen(TillScreen[None]):
             title = self.t("receipts.of_member", name=member.name or member.phone_masked)
         self.query_one("#page", Vertical).border_title = title
         node = self.till.node
-        self._receipts = recent_receipts(node) if member is None else purchases(node, member.person)
+        self._receipts = last_receipts(node, 50) if member is None else purchases(node, member.person)
         columns = (
-            Column(self.t("receipts.number"), 13), Column(self.t("receipts.kind"), 4),
+            Column(self.t("receipts.number"), 12), Column(self.t("receipts.kind"), 6, from_width=48),
             Column(self.t("receipts.time")), Column(self.t("sale.amount"), 9, "right"),
         )  # fmt: skip
         rows = [
@@ -116,9 +117,7 @@ class ReceiptsScreen(TillScreen[None]):
         """Find a receipt by its number."""
         with self.saying():
             if text:
-                from edge.receipts import stored_entry
-
-                self._found = str(stored_entry(self.till.node, text.upper()).id)
+                self._found = str(stored_entry(self.till.node, self.till.receipt_reference(text)).id)
                 self.say("")
             self._show_paper()
 
@@ -142,3 +141,11 @@ class ReceiptsScreen(TillScreen[None]):
 
         await self.ask(RefundScreen(self._selected()))
         self.show()
+
+    def act_paper_down(self) -> None:
+        """Read on."""
+        self.paper.scroll_by(self.paper.size.height - 2)
+
+    def act_paper_up(self) -> None:
+        """Read back."""
+        self.paper.scroll_by(2 - self.paper.size.height)

@@ -167,7 +167,7 @@ class RefundScreen(AllowingScreen[str]):
         with self.saying():
             if self._original is None:
                 if text:
-                    self._find(text.upper() if text.isascii() else text)
+                    self._find(self.till.receipt_reference(text))
                     self.show()
             elif isinstance(self._original, OriginalSale):
                 self._return_line(self._original, text)

@@ -28,7 +28,7 @@ def columns(t: Texts) -> tuple[Column, ...]:
     return (
         Column("#", 3, "right"),
         Column(t("sale.goods")),
-        Column(t("sale.code"), 13, from_width=92),
+        Column(t("sale.code"), 13, from_width=82),
         Column(t("sale.quantity"), 9, "right"),
         Column(t("sale.price"), 9, "right"),
         Column(t("sale.amount"), 10, "right"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.events import MouseScrollDown, MouseScrollUp
 
-from pos_tui.widgets.painting import Line, LineWidget, Span, fit
+from pos_tui.widgets.painting import Line, LineWidget, Span, fit, width_of
 
 COLUMNS_MAX = 48
 COLUMNS_MIN = 24
@@ -37,7 +37,7 @@ class Paper(LineWidget):
 
     def lines(self, width: int, height: int, /) -> list[Line]:
         """State the rows that are in view."""
-        columns = min(width - 2, self.columns + 2)
+        columns = min(width, max((width_of(row) for row in self._rows), default=self.columns) + 2)
         margin = " " * max(0, (width - columns) // 2)
         shown = self._rows[self._top : self._top + height]
         found = [Line((Span(margin), Span(fit(f" {row}", columns), "paper"))) for row in shown]

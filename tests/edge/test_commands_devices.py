@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from edge.commands import commands
 from edge.device_check import EXPLAINED
 from edge.devices_config import DEVICES_FILE, DevicesConfig, PrinterSettings, ScaleSettings, read_devices, write_devices
 from edge.node import Node
-from edge.simulated_counter import SimulatedCounter
+from edge.simulated_counter import SimulatedCounter, lent_to
 from schema.errors import RefusalError
 from tests.drivers.fault_links import eventually
 from tests.edge.paper_shops import chinese_shop, sell_promoted
@@ -190,7 +191,8 @@ def test_a_receipt_of_unknown_outcome_is_answered(
     assert "补打" in device.paper.text()
 
 
-def test_a_counter_is_simulated_and_its_paper_kept(shop: Node, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_counter_is_simulated_until_it_is_ended(shop: Node, tmp_path: Path, end: signal.Signals) -> None:
     words = command("devices", "simulate", "--directory", str(tmp_path / "sim"), "--node", str(shop.directory))
     with subprocess.Popen(
         words, cwd=ROOT, env=environment({"PYTHONUNBUFFERED": "1"}), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -209,9 +211,24 @@ def test_a_counter_is_simulated_and_its_paper_kept(shop: Node, tmp_path: Path) -
             assert any("type: scan" in line for line in lines)
             assert any("little paper" in line for line in lines)
         finally:
-            running.send_signal(2)
+            running.send_signal(end)
             running.wait(timeout=20)
     assert not (shop.directory / DEVICES_FILE).exists(), "what was written for the time is taken away again"
+
+
+def test_devices_of_a_nodes_own_are_not_replaced_by_simulated_ones(shop: Node, tmp_path: Path) -> None:
+    own = DevicesConfig(printer=PrinterSettings(address="tcp://192.168.1.50:9100"))
+    simulated = DevicesConfig(printer=PrinterSettings(address="tcp://127.0.0.1:9"))
+    with lent_to(shop.directory, simulated):
+        assert read_devices(shop.directory) == simulated
+        with lent_to(shop.directory, simulated):  # what a killed one left behind is no hindrance
+            pass
+    assert read_devices(shop.directory) == DevicesConfig()
+    write_devices(shop.directory, own)
+    with pytest.raises(RefusalError) as refused, lent_to(shop.directory, simulated):
+        pass
+    assert refused.value.code == "devices_present"
+    assert read_devices(shop.directory) == own
 
 
 def test_the_simulated_counter_keeps_each_paper_as_a_picture(tmp_path: Path, shop: Node) -> None:

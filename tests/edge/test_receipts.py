@@ -11,7 +11,7 @@ from edge import basket as baskets
 from edge.basket import EMPTY, BasketLine
 from edge.node import Node
 from edge.parking import park
-from edge.receipts import Copy, layout, receipt_document, stored_entry
+from edge.receipts import Copy, layout, paper_name, receipt_document, stored_entry
 from edge.selling import Completed, complete_sale, refund_without_receipt
 from edge.selling import LineRequest as Request
 from edge.shifts import close_shift, open_shift, pay_out
@@ -249,6 +249,13 @@ def test_the_address_for_an_invoice_names_the_receipt() -> None:
     assert invoice_address("https://x/i", sale) == "https://x/i?receipt=A1-1-000001"
     assert invoice_address("https://x/i?a=1", sale) == "https://x/i?a=1&receipt=A1-1-000001"
     assert invoice_address("https://x/{{ receipt.number }}/{{receipt.total}}", sale) == "https://x/A1-1-000001/12.50"
+
+
+def test_people_call_a_paper_by_its_number(shop: Node) -> None:
+    sold = sell_plain(shop)
+    assert paper_name(shop, sold.entry) == "A1-1-000001"
+    assert paper_name(shop, "loc/A:x.1:9") == "loc/A:x.1:9"
+    assert paper_name(shop, "") == ""
 
 
 def test_a_completed_value_and_its_stored_entry_agree(shop: Node) -> None:
