@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from edge.basket import BasketLine
 from edge.known_catalogue import PROMOTIONS
 from edge.node import Node
 from schema.catalogue import (
@@ -99,6 +100,15 @@ def products(count: int = PRODUCTS) -> Iterator[Priced]:
     )
     for number, (category, name, size) in enumerate(islice(names, count - 1), 2):
         yield priced(number, name, category, size)
+
+
+def line_of(one: Priced) -> BasketLine:
+    """Return what a scan of a product puts into the basket."""
+    product = one.product
+    return BasketLine(
+        product.code, one.called, unit_name=product.unit_name, category=product.category,
+        tax_class=product.tax_class, barcode=one.barcode,
+    )  # fmt: skip
 
 
 def promotions() -> Iterator[Promotion]:

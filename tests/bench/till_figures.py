@@ -15,14 +15,14 @@ from random import Random
 from typing import Final
 
 from drivers.simulated import PrinterServer, SimulatedPrinter
-from edge.basket import EMPTY, BasketLine, add, price_basket
+from edge.basket import EMPTY, add, price_basket
 from edge.devices_config import DEVICES_FILE
 from edge.node import Node
 from edge.search import search
 from schema.rules.pinyin import search_starts
 from tests.bench.cashier import PEOPLE_GAP_S, Cashier
 from tests.bench.figure import Figure, percentile
-from tests.bench.large_shop import OTHER_TILL, Priced, copy_of_large_shop, products
+from tests.bench.large_shop import OTHER_TILL, Priced, copy_of_large_shop, line_of, products
 from tests.bench.sync_load import syncing
 from tests.bench.terminal import Lines
 from tests.edge.people import CASHIER
@@ -58,15 +58,6 @@ def till(directory: Path) -> Iterator[Cashier]:
 def goods(count: int, seed: int) -> list[Priced]:
     """Choose that many different products from the whole catalogue."""
     return Random(seed).sample(list(products()), count)
-
-
-def line_of(one: Priced) -> BasketLine:
-    """Return what a scan of a product puts into the basket."""
-    product = one.product
-    return BasketLine(
-        product.code, product.name, unit_name=product.unit_name, category=product.category,
-        tax_class=product.tax_class, barcode=one.barcode,
-    )  # fmt: skip
 
 
 def scan_paint_ms(_bench: object) -> Figure:
