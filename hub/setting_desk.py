@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from hub.findings import note_credit_due
 from hub.own_log import OwnLog
 from schema.database import Connection
 from schema.errors import RefusalError
@@ -15,7 +16,7 @@ from schema.kinds.trading import LineDiscount, Sale, SaleLine, Tender
 from schema.rules.paper import to_text
 from schema.rules.promotion_terms import Language
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, receipt_rows, unknown_names
-from schema.settings import NAME_OF, SETTINGS, ReceiptForm, Setting, check_setting, read_setting
+from schema.settings import NAME_OF, SETTINGS, LoyaltyRules, ReceiptForm, Setting, check_setting, read_setting
 from sync.entry import Entry
 from sync.organisation import Organisation
 from sync.replica import Replica
@@ -54,6 +55,8 @@ def define_setting(replica: Replica, own_log: OwnLog, setting: Setting, location
     known = replica.organisation.newest(replica.connection, SettingDefined, f"{name}/{location}")
     if known is not None and known.value == value:
         return None
+    if isinstance(setting, LoyaltyRules):
+        note_credit_due(replica.connection)
     return own_log.append(replica, ORG, SettingDefined(name, location, value))
 
 

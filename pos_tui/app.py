@@ -210,6 +210,26 @@ class TillApp(App[None]):
             self.open_drawer()
         self.paper_queued()
 
+    def print_test(self) -> bool:
+        """Print a page that tests the printer; False where there is none."""
+        if self.devices is None or self.device_status().printer.condition is Condition.UNSET:
+            return False
+        self.devices.print_now(self.till.test_page(self.texts))
+        return True
+
+    def show_basket_to_customer(self) -> None:
+        """Show the customer the line that was added last, and the total."""
+        priced = self.till.priced
+        if self.devices is None or not priced.lines:
+            return
+        last = priced.lines[-1]
+        self.show_customer(
+            f"{last.line.name} {money(last.amount_minor)}",
+            f"{self.texts('display.total')} {money(priced.total_minor)}",
+            FigureKind.TOTAL,
+            priced.total_minor,
+        )
+
     def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
         """Show the customer what goes on."""
         if self.devices is not None:
@@ -230,7 +250,7 @@ class TillApp(App[None]):
             self.pop_screen()
             return
         draft = self.till.restore_draft() if self.till.basket.is_empty else None
-        self.switch_screen(SaleScreen(draft))
+        self.switch_screen(SaleScreen(draft, asks_lease=signed_in.is_lease_lapsed and not signed_in.limits.approves))
 
     # The top line
 

@@ -15,19 +15,21 @@ from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
-from edge.receipts import Copy, stored_entry
+from edge.receipts import Copy, Layout, stored_entry
 from edge.refunding import KeyedReturn, exchange, refund_signed, refund_unreceipted
 from edge.settings import setting
 from edge.selling import Completed
 from edge.tendering import Payment, complete
 from edge.training import NUMBER, Practised, open_for_training, practise
 from schema.errors import RefusalError
+from schema.rules.paper import ReceiptRow, RowKind
 from schema.rules.promotion_terms import Language
 from schema.rules.receipt_numbers import ReceiptNumber
-from schema.settings import CashRules, TillRules
+from schema.settings import ReceiptForm, TillRules
 
 if TYPE_CHECKING:
     from edge.tendering import Due
+    from schema.texts import Texts
 
     from edge.members import MemberCard
     from edge.node import Node
@@ -89,7 +91,6 @@ class Till:
         self.exchanging: Exchanging | None = None
         self.returning: Returning | None = None
         self.rules = setting(node, TillRules)
-        self.cash_rules = setting(node, CashRules)
 
     @property
     def operator_id(self) -> str:
@@ -259,3 +260,17 @@ class Till:
         if not (text.isascii() and text.isdigit() and len(text) <= 6):
             return text.upper() if text.isascii() else text
         return str(ReceiptNumber(self.node.config.till, self.node.state().incarnation, int(text)))
+
+    def test_page(self, texts: Texts) -> Layout:
+        """Lay out a page by which the printer's letters, width and codes can be judged."""
+        columns = setting(self.node, ReceiptForm).template.columns
+        rows = (
+            ReceiptRow(left=texts("test.title"), is_centred=True, is_double=True),
+            ReceiptRow(kind=RowKind.RULE),
+            ReceiptRow(left=texts("test.letters"), right="￥12.50"),
+            ReceiptRow(left="1234567890" * (columns // 10) + "1234567890"[: columns % 10]),
+            ReceiptRow(left=self.node.config.name, right=self.clock()),
+            ReceiptRow(kind=RowKind.BARCODE, data=f"{self.node.config.till}-TEST"),
+            ReceiptRow(kind=RowKind.CUT),
+        )
+        return Layout(rows, columns)

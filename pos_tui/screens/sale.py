@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from textual.containers import Container
 
 from edge import basket as baskets
+from edge.limits import Act
 from edge.members import find_member
 from edge.scanning import (
     Candidates,
@@ -28,7 +29,7 @@ from edge.search import SearchHit, search
 from pos_tui.keys import act
 from pos_tui.screens import sale_view
 from pos_tui.screens.money import money
-from pos_tui.screens.dialogs import ConfirmScreen
+from pos_tui.screens.dialogs import ConfirmScreen, NoticeScreen
 from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
@@ -65,9 +66,10 @@ class SaleScreen(SaleRoutes):
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
 
-    def __init__(self, draft: Draft | None = None) -> None:
+    def __init__(self, draft: Draft | None = None, *, asks_lease: bool = False) -> None:
         super().__init__()
         self._draft = draft
+        self._asks_lease = asks_lease
         self.status = StatusLine(id="status")
         self.listing = Listing(id="basket")
         self.total = TotalPanel(id="total")
@@ -106,6 +108,15 @@ class SaleScreen(SaleRoutes):
                 self.say(self.t("sale.draft_sold", number=draft.sold), "good")
             else:
                 self.say(self.t("sale.draft_back"), "warn")
+        if self._asks_lease:
+            self._asks_lease = False
+            self.converse(self._lease())
+
+    async def _lease(self) -> None:
+        """Ask a manager whether to trade on alone; without one the till sells on, and its sales say so."""
+        await self.ask(NoticeScreen(self.t("lease.title"), self.t("lease.text")))
+        if await self.approval(Act.LEASE, 0) is None:
+            self.say(self.t("lease.without"), "warn")
 
     def came_back(self) -> None:
         """Show the sale anew after another screen."""
@@ -173,7 +184,12 @@ class SaleScreen(SaleRoutes):
         self.till.set_basket(basket)
         self.show_basket(selected)
         self.say(said, tone)
-        self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
+        self.set_timer(DRAFT_AFTER_S, self._kept)
+
+    def _kept(self) -> None:
+        """Write the basket down and tell the customer, once the screen stands."""
+        self.till.keep_draft()
+        self.till_app.show_basket_to_customer()
 
     def edit(self, how: Callable[[Basket], Basket], *, said: str = "", tone: str = "") -> None:
         """Change the basket by one of its edits; the selection stays."""

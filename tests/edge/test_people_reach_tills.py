@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from edge.node import Node
 from edge.signing_in import operators, sign_in
 from edge.stock import QuantityRequest, adjust_stock
 from edge.sync_agent import HttpLine, SyncReport, sync_once
+from hub.balances import balances_of
 from hub.customers import forget_person, people_by_code
 from hub.enrolment import Profile
 from hub.importing import append_rows
@@ -220,6 +222,30 @@ def test_two_shops_that_spend_the_same_points_offline_agree_on_what_is_left(hub:
             sync(node)
     assert {find_member(node, "13800001234").stored_minor for node in nodes} == {-14_000}
     assert all(examine(node).is_healthy for node in nodes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_till_shows_what_the_hub_holds_and_what_its_shop_did_since_and_nothing_twice(
+    hub: Hub, enrol: Enrol, seed: int
+) -> None:
+    bring(hub, member())
+    set_intervals(hub)
+    rng = random.Random(seed)
+    nodes = [enrol("A1", "A"), enrol("A2", "A"), enrol("B1", "B")]
+    person = person_of(hub)
+    shown = [0, 0, 0]
+    for _ in range(40):
+        number = rng.randrange(3)
+        node = nodes[number]
+        if rng.random() < 0.6:
+            amount = rng.randint(-50, 50)
+            move(node, amount, person)
+            shown[number] += amount
+        else:
+            sync(node)
+            with hub.store.snapshot() as replica:
+                shown[number] = balances_of(replica.connection, person).get(BalanceKind.MEMBER_POINTS.value, 0)
+        assert balance(node, BalanceKind.MEMBER_POINTS, person).amount == shown[number]
 
 
 def test_what_changes_often_is_told_only_now_and_then_and_its_age_says_so(hub: Hub, enrol: Enrol) -> None:
