@@ -91,6 +91,11 @@ class TillScreen(Screen[ResultT]):
         for key, character, is_burst in early:
             self.take_key(key, character, is_burst=is_burst)
 
+    def on_screen_resume(self) -> None:
+        """Come back from a screen above: who works here and how the line is may have changed."""
+        if self._is_shown:
+            self.show_status()
+
     def show(self) -> None:
         """State all widgets anew."""
 
@@ -207,6 +212,7 @@ class TillScreen(Screen[ResultT]):
 
     def perform(self, name: str) -> None:
         """Do an act of this screen."""
+        self.till_app.restart_wedge()
         if not self.offers(name):
             self.app.bell()
             return
