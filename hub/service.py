@@ -24,6 +24,7 @@ from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
 from hub.findings import FindingsFold, settle_findings
+from hub.history import HistoryFold
 from hub.identity import (
     APPENDED_FILE,
     DEFAULT_ADDRESS,
@@ -39,6 +40,7 @@ from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning
+from hub.replays import Replays
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
@@ -47,6 +49,7 @@ from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.takings import TakingsFold
 from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
@@ -73,11 +76,11 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, *_till_folds(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, *_till_folds(), ActivityFold(), HistoryFold(), ReissueProjection())
 
 
 def _till_folds() -> tuple[Fold, ...]:
-    return (SalesFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
 
 
 def wall_clock_ms() -> int:
@@ -137,6 +140,7 @@ class Hub:
         self.tokens = Tokens(store, now_ms)
         self.reports = Reports(store, self.tokens, stock or TableStockReader())
         self.accounts = Accounts(store, now_ms)
+        self.replays = Replays(store, now_ms)
         self.desk = Desk(self)
         self._told = after_ingest
 
@@ -190,6 +194,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.replays.close()
         self.desk.workers.close()
         self.workers.close()
         self.contacts.flush()

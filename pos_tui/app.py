@@ -34,6 +34,7 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.status_view import marks
 from pos_tui.themes import DARK, THEMES
+from pos_tui.warming import AFTER_S, warm_up
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
 from schema.rules.promotion_terms import Language
@@ -114,10 +115,15 @@ class TillApp(App[None]):
             return
         if verdict.kind is Wedge.SCANNED and verdict.scan is not None:
             is_repeated = self.till.rules.same_scan_guard_ms > 0 and not self._guard.admits(verdict.scan, event.time)
+            self._last_key_s = float("-inf")  # However soon, the next key begins something new.
             self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)
+
+    def restart_wedge(self) -> None:
+        """Forget the keys before one that did something: a scan right behind it has its own."""
+        self._wedge.restart()
 
     def _take_scan(self, screen: TillScreen[Any], scan: Scan, typed_length: int, *, is_repeated: bool) -> None:
         screen.take_scan(scan, typed_length, is_repeated=is_repeated)
@@ -130,6 +136,7 @@ class TillApp(App[None]):
 
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self._each_second)
+        self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
             self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
 

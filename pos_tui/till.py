@@ -86,6 +86,7 @@ class Till:
         self.prints = False
         self.basket = EMPTY
         self.priced = price_basket(node, EMPTY, None, language)
+        self.attempt = ""
         self.done: Done | None = None
         self.exchanging: Exchanging | None = None
         self.returning: Returning | None = None
@@ -141,11 +142,11 @@ class Till:
         self.done = self.exchanging = self.returning = None
         self.set_basket(EMPTY)
 
-    def keep_draft(self, attempt: str = "") -> None:
-        """Write the basket down, so that it survives the till; `attempt` is that of the tender that is open."""
+    def keep_draft(self) -> None:
+        """Write the basket down, so that it survives the till, with the attempt of the tender that is open."""
         if not self.is_training:
             is_sale = self.returning is None
-            keep_draft(self.node.directory, self.basket if is_sale else EMPTY, attempt)
+            keep_draft(self.node.directory, self.basket if is_sale else EMPTY, self.attempt)
 
     def price_again(self) -> None:
         """Price the basket anew: a price or promotion may have changed, or the language."""

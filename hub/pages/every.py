@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hub.pages import first_run, imports, inbox, overview, products, promotions, settings, signing_in
+from hub.pages import first_run, imports, inbox, overview, products, promotions, reports, settings, signing_in, staff
 from hub.pages.visits import Route
 
-MODULES = (first_run, signing_in, overview, inbox, products, promotions, imports, settings)
+MODULES = (first_run, signing_in, overview, inbox, products, promotions, imports, settings, staff, reports)
 
 
 def every_route() -> list[Route]:

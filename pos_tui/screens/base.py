@@ -212,6 +212,7 @@ class TillScreen(Screen[ResultT]):
 
     def perform(self, name: str) -> None:
         """Do an act of this screen."""
+        self.till_app.restart_wedge()
         if not self.offers(name):
             self.app.bell()
             return

@@ -157,6 +157,7 @@ class SaleRoutes(SaleActs):
         if completed is not None:
             self.till_app.sale_completed()
             self.say("")
+        self.till.attempt = ""
         self.till.keep_draft()
         self.came_back()
 

@@ -72,7 +72,8 @@ class TenderScreen(AllowingScreen["Completed"]):
 
     def on_mount(self) -> None:
         """Write down that this basket is being paid for: a till that dies now must not sell it again."""
-        self.till.keep_draft(self._attempt)
+        self.till.attempt = self._attempt  # A scan just before may still have its draft to write.
+        self.till.keep_draft()
         exchanging = self.till.exchanging
         if exchanging is not None:
             worth = min(exchanging.total_minor, self.till.priced.total_minor)

@@ -17,6 +17,7 @@ from drivers.escpos.picture import Typeface
 from drivers.escpos.printer import ReceiptPrinter
 from drivers.link import BackOff, FileLink, Link
 from drivers.simulated import SimulatedPrinter
+from edge import print_queue
 from edge.config import DATABASE_FILE
 from edge.device_desks import logo_of
 from edge.device_events import Condition, DeviceEvent, PaperFailed, PaperPrinted, PaperUnknown
@@ -388,6 +389,29 @@ def test_no_sale_waits_for_paper(desk: Desk) -> None:
     link.may_go_on.set()
     eventually(lambda: desk.states()[-1] is JobState.PRINTED)
     assert desk.papers()[1:] == numbers[1:]
+
+
+def test_a_till_that_ends_waits_for_no_printer_that_hangs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(print_queue, "STOP_S", 0.2)
+    link = Slow(desk.device.link())
+    desk.make_queue(link)
+    number = desk.sell()
+    desk.queue.start()
+    assert link.is_writing.wait(10)
+    began = time.monotonic()
+    desk.queue.stop()
+    assert time.monotonic() - began < 1.0
+    assert desk.states() == [JobState.PRINTING]
+    later = Desk(desk.node)
+    assert later.queue.run_until_idle() == 0
+    assert later.queue.state.fault == ELSEWHERE, "the other one still prints"
+    link.may_go_on.set()
+    eventually(lambda: desk.states() == [JobState.PRINTED])
+    assert desk.papers() == [number]
+    second = desk.sell()
+    eventually(lambda: later.queue.run_until_idle() == 1)
+    assert later.papers() == [second]
+    later.queue.stop()
 
 
 def test_the_list_stays_short(desk: Desk) -> None:
