@@ -42,6 +42,7 @@ from edge.tendering import (
     sale_lines,
     source_of,
 )
+from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId
 from schema.kinds.base import StockMove
@@ -169,7 +170,9 @@ def refund_signed(
         if left <= 0 or not lines:
             raise RefusalError("refund_empty", "everything of this sale has come back already")
         if total > left:
-            raise RefusalError("refund_exceeds_total", "more would be given back than was paid", left=left)
+            raise RefusalError(
+                "refund_exceeds_total", "more would be given back than was paid", left=format_money(left)
+            )
         act = Act.REFUND if keyed is None else Act.UNRECEIPTED_REFUND
         allowed = allow(node, operator, (approver,), act, total)
         draft = RefundDraft(

@@ -166,7 +166,7 @@ def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
         returned_milli=original.returned_milli.get(request.line, 0),  # type: ignore[arg-type]
     )
     if request.quantity_milli <= 0:
-        raise RefusalError("quantity_invalid", "a quantity is more than nothing", name=line.product)
+        raise RefusalError("quantity_zero", "a quantity is more than nothing", name=line.product)
     try:
         amounts = refund_as_sold(sold, request.quantity_milli)
     except ValueError:

@@ -25,6 +25,7 @@ from edge.scanning import read_payment_code
 from edge.selling import Completed, Marks, Recorded, SaleDraft, append_sale, completed_of, with_parts
 from edge.settings import setting
 from edge.trade_projections import UNKNOWN
+from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId, NodeId, Scope, Stream
 from schema.kinds.balances import BalanceMove
@@ -218,10 +219,12 @@ def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Pay
         if payment.means in MEMBER_MEANS and basket.member is None:
             raise RefusalError("member_missing", "who pays? Look the customer up first", means=payment.means)
     if plan.left_minor > 0:
-        raise RefusalError("tenders_short", "not all of it is paid yet", left=plan.left_minor)
+        raise RefusalError("tenders_short", "not all of it is paid yet", left=format_money(plan.left_minor))
     if plan.over_minor > 0:
         raise RefusalError(
-            "tenders_exceed", "more was paid than is due, and only cash gives change", over=plan.over_minor
+            "tenders_exceed",
+            "more was paid than is due, and only cash gives change",
+            over=format_money(plan.over_minor),
         )
 
 
@@ -420,7 +423,9 @@ def _spent(
     if amount := paid.get("points", 0):
         points, rest = divmod(amount, max(1, rules.point_minor))
         if rest:
-            raise RefusalError("points_broken", "this is no whole number of points", point=rules.point_minor)
+            raise RefusalError(
+                "points_broken", "this is no whole number of points", point=format_money(rules.point_minor)
+            )
         known = balance(node, BalanceKind.MEMBER_POINTS, person)
         if known.amount < points:
             raise RefusalError("points_low", f"the member has {known.amount} points", points=known.amount)
@@ -432,7 +437,7 @@ def _spent(
         bonus = balance(node, BalanceKind.MEMBER_BONUS, person)
         if max(0, principal.amount) + max(0, bonus.amount) < amount:
             raise RefusalError("balance_low", "the stored value does not suffice",
-                               left=max(0, principal.amount) + max(0, bonus.amount))  # fmt: skip
+                               left=format_money(max(0, principal.amount) + max(0, bonus.amount)))  # fmt: skip
         if not is_fresh(node, rules, principal.elsewhere_as_of_ms) and amount > rules.offline_stored_minor_max:
             allow(node, operator, approvers, Act.OFFLINE_SPENDING, amount)
         first = min(amount, max(0, principal.amount))
@@ -445,7 +450,7 @@ def _spent(
 def _gift_card(node: Node, payment: Payment, operator: str, approvers: Sequence[str]) -> Effect:
     known = balance(node, BalanceKind.GIFT_CARD, payment.reference)
     if known.amount < payment.amount_minor:
-        raise RefusalError("balance_low", "the gift card does not suffice", left=max(0, known.amount))
+        raise RefusalError("balance_low", "the gift card does not suffice", left=format_money(max(0, known.amount)))
     rules = setting(node, LoyaltyRules)
     if not is_fresh(node, rules, known.elsewhere_as_of_ms) and payment.amount_minor > rules.offline_stored_minor_max:
         allow(node, operator, approvers, Act.OFFLINE_SPENDING, payment.amount_minor)

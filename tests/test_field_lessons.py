@@ -9,6 +9,7 @@ import pytest
 from tests.named_tests import named_tests
 
 TILL: Final = "tests/edge/test_field_lessons.py::"
+PEOPLE: Final = "tests/edge/test_people_reach_tills.py::"
 FILE: Final = "tests/edge/test_field_lessons_of_the_file.py::"
 SYNC: Final = "tests/sync/test_field_lessons.py::"
 
@@ -68,7 +69,17 @@ AT_THE_TILL: Final = {
     "a node says how old what it knows is": (
         "tests/edge/test_cache.py::test_cache_ages_and_a_lapsed_lease_marks_sales_but_refuses_none",
     ),
-    "a till starts cold without a network": (TILL + "test_a_cold_start_to_the_first_sale_needs_no_network",),
+    "a till starts cold without a network": (
+        TILL + "test_a_cold_start_to_the_first_sale_needs_no_network",
+        "tests/edge/test_signing_in.py::test_an_operator_signs_in_by_number_and_pin_without_any_network",
+        PEOPLE + "test_a_till_that_has_just_joined_signs_its_people_in_with_the_hub_gone",
+    ),
+    "points, wallets and coupons are folds, and spending twice is found": (
+        PEOPLE + "test_each_till_shows_what_the_hub_holds_and_what_its_shop_did_since_and_nothing_twice",
+        PEOPLE + "test_two_shops_that_spend_the_same_points_offline_agree_on_what_is_left",
+        "tests/hub/test_findings.py::test_money_that_two_shops_spent_offline_is_found_with_both_entries",
+        "tests/hub/test_findings.py::test_any_order_of_arrival_shows_the_same_findings_and_balances",
+    ),
     "prices change by themselves, at their minute": (
         "tests/schema/test_pricing.py::test_a_scheduled_price_takes_effect_at_its_millisecond",
         TILL + "test_a_late_price_change_never_rewrites_a_completed_sale",

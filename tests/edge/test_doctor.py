@@ -50,6 +50,7 @@ from tests.edge.shops import (
     figures,
     sell_pieces,
 )
+from tests.edge.till_days import trade_all_day
 
 Make = Callable[..., Node]
 PRODUCTS = (WATER, CIGARETTES, "P1001", "P1002")
@@ -189,6 +190,7 @@ def traded(shops: Shops, make_node: Make) -> Node:
     close_session(one, open_session(one, ["front"], ["P1001"]).session, confirm_zeros=True)
     open_shift(one)
     sell_pieces(one, source="csv:1")
+    trade_all_day(one)
     shops.tell(CustomerDefined("p1", bytes(32), "138****1234", b""))
     of_a_till = _of_a_till(one)
     with one.write() as writing:

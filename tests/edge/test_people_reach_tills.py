@@ -10,6 +10,7 @@ import pytest
 
 from edge.applying import Pace, apply_batches
 from edge.balances import balance
+from edge.bundles import import_bundle
 from edge.clock_source import machine_clock
 from edge.doctor import examine
 from edge.elsewhere import stock_elsewhere
@@ -20,6 +21,7 @@ from edge.signing_in import operators, sign_in
 from edge.stock import QuantityRequest, adjust_stock
 from edge.sync_agent import HttpLine, SyncReport, sync_once
 from hub.balances import balances_of
+from hub.bundles import export_bundle
 from hub.customers import forget_person, people_by_code
 from hub.enrolment import Profile
 from hub.importing import append_rows
@@ -305,6 +307,28 @@ def topics_of(node: Node) -> dict[str, bytes]:
         topic: bytes(digest)
         for topic, digest in node.connection.execute("SELECT topic, digest FROM elsewhere_topic").fetchall()
     }
+
+
+def test_a_stick_brings_balances_and_stock_but_no_key_of_anybody(hub: Hub, enrol: Enrol, tmp_path: Path) -> None:
+    node = enrol("A1", "A")
+    define(hub, "1001", "cashier", "A")
+    bring(
+        hub,
+        member(),
+        OpeningBalanceRow(kind=BalanceKind.MEMBER_POINTS, subject="M1", amount=100),
+        OpeningStockRow(location=LocationId("B"), product=ProductId("P1"), quantity_milli=Milli(3000)),
+    )
+    set_intervals(hub)
+    stick = tmp_path / "stick"
+    export_bundle(hub, node.config.node, stick)
+    assert import_bundle(node, stick)[0] > 0
+    assert find_member(node, "13800001234").points == 100
+    assert find_member(node, "13800001234").name == ""
+    assert [one.value_milli for one in stock_elsewhere(node, "P1")] == [3000]
+    assert operators(node) == ()
+    sync(node)
+    assert find_member(node, "13800001234").name == "林敏秀"
+    assert [one.number for one in operators(node)] == ["1001"]
 
 
 def test_a_session_with_nothing_to_say_is_one_short_round_trip(hub: Hub, enrol: Enrol) -> None:
