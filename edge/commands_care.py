@@ -70,19 +70,33 @@ def doctor(
     node: NodeOption = HERE,
     mend: Annotated[bool, typer.Option("--mend", help="Put figures that differ back to what the log gives.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="With --mend: a bundle of the hub, to replace damaged entries.")
+        Path | None, typer.Option("--from", help="With --mend: a bundle of the hub, where no line leads to it.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Verify the file, the log's chains and seals, and every figure against the log."""
     from edge.doctor import examine, put_back_entries
+    from edge.mending import Mended, mend_log
 
     with open_node(node) as opened:
         replaced = put_back_entries(opened, source) if mend and source is not None else 0
+        mended = mend_log(opened) if mend else Mended(0, 0, 0)
         found = examine(opened, mend=mend)
     if as_json:
-        write_json({**_builtins(found), "entries_replaced": replaced, "entries_per_second": found.entries_per_second})
+        write_json(
+            {
+                **_builtins(found),
+                "entries_replaced": replaced + mended.fetched,
+                "heads_mended": mended.heads,
+                "entries_per_second": found.entries_per_second,
+            }
+        )
     else:
+        if any(mended):
+            typer.echo(
+                f"{mended.heads} heads and {mended.seals} seals were set anew,"
+                f" {mended.fetched} entries and seals came again from the hub or a neighbour"
+            )
         if replaced:
             typer.echo(f"{replaced} damaged entries were put back from {source}")
         typer.echo(
