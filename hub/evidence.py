@@ -17,7 +17,7 @@ from schema.errors import RefusalError
 from schema.identity import LocationId, Scope, Stream, location_scope
 from schema.kinds.counting import CountRecorded
 from sync.explanation import NodeNames
-from sync.key_state import Figure, KeyState, Weighed, evaluate
+from sync.key_state import Doubt, Figure, KeyState, Weighed, evaluate
 from sync.log_tables import StreamRow
 from sync.relation import Ground, Relating, Verdict
 from sync.replica import Replica
@@ -411,21 +411,27 @@ class CaseReader:
 
     def _placings(self, state: KeyState) -> Iterable[Choice]:
         for base in state.bases:
+            entries: dict[tuple[str, int], list[Doubt]] = {}
             for doubt in base.doubts:
+                entries.setdefault((doubt.movement.writer, doubt.movement.seq), []).append(doubt)
+            for (writer, seq), doubts in entries.items():
+                # One sale's lines left the shelf together: the entry's name stands for all of them.
+                taken = {doubt.counts_after for doubt in doubts}
                 for side in (Side.BEFORE, Side.AFTER):
                     yield Choice(
                         side.value.lower(),
-                        _exact(doubt.movement),
+                        entry_id(writer, seq) if len(doubts) > 1 else _exact(doubts[0].movement),
                         base.observation.id,
-                        self._placed(state, base, doubt.movement, side),
-                        doubt.counts_after is (side is Side.AFTER),
+                        self._placed(state, base, doubts, side),
+                        taken == {side is Side.AFTER},
                     )
 
-    def _placed(self, state: KeyState, base: Weighed, movement: Movement, side: Side) -> Shown:
-        """Return the figure once a person has placed a doubtful movement."""
-        doubts = [one for one in base.doubts if one.movement.id != movement.id]
-        certain = base.certain + (movement.quantity if side is Side.AFTER else 0)
-        placed = msgspec.structs.replace(base, doubts=doubts, certain=certain)
+    def _placed(self, state: KeyState, base: Weighed, doubts: Sequence[Doubt], side: Side) -> Shown:
+        """Return the figure once a person has placed an entry's doubtful movements."""
+        moved = sum(doubt.movement.quantity for doubt in doubts)
+        left = [one for one in base.doubts if one not in doubts]
+        certain = base.certain + (moved if side is Side.AFTER else 0)
+        placed = msgspec.structs.replace(base, doubts=left, certain=certain)
         bases = [placed if one is base else one for one in state.bases]
         return self._evaluated(msgspec.structs.replace(state, bases=bases))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from hub.inbox_fold import DONE
-from schema.database import Connection
+from hub.product_index import matching
+from hub.stock_list import product_names
 from schema.errors import RefusalError
 from schema.identity import LocationId, location_scope
 from sync.conflicts import Conflict
-from sync.explanation import product_name
 from sync.replica import Replica
 
 STATES: Final = ("OPEN", "AUTO", "INFO", DONE)
@@ -60,18 +60,19 @@ _FROM: Final = "FROM inbox i JOIN scope s ON s.scope_no = i.scope_no"
 
 def list_inbox(replica: Replica, wanted: InboxFilter, offset: int, limit: int) -> list[InboxRow]:
     """Return some conflicts in their order: the most money first, or the newest."""
-    where, parameters = _where(replica.connection, wanted)
+    where, parameters = _where(wanted)
     order = "i.stake_minor DESC, i.changed_ms DESC" if wanted.order == "stake" else "i.changed_ms DESC"
     rows = replica.connection.execute(
         f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY {order}, i.conflict LIMIT ? OFFSET ?",
         (*parameters, limit, offset),
     ).fetchall()
-    return [_row(replica.connection, row) for row in rows]
+    names = product_names(replica.connection, {str(row[5]) for row in rows})
+    return [_row(names, row) for row in rows]
 
 
 def count_inbox(replica: Replica, wanted: InboxFilter) -> dict[str, int]:
     """Return how many conflicts the other filters leave in each state."""
-    where, parameters = _where(replica.connection, wanted, with_state=False)
+    where, parameters = _where(wanted, with_state=False)
     rows = replica.connection.execute(
         f"SELECT i.state, count(*) FROM inbox i WHERE {where} GROUP BY i.state", parameters
     ).fetchall()
@@ -87,7 +88,7 @@ def find_conflict(replica: Replica, location: str, conflict: str) -> InboxRow:
     ).fetchone()
     if row is None:
         raise RefusalError("conflict_unknown", "there is no such conflict at this location")
-    return _row(replica.connection, row)
+    return _row(product_names(replica.connection, [str(row[5])]), row)
 
 
 def following(replica: Replica, wanted: InboxFilter, but: str) -> InboxRow | None:
@@ -96,7 +97,7 @@ def following(replica: Replica, wanted: InboxFilter, but: str) -> InboxRow | Non
     return next((row for row in found if row.id != but), None)
 
 
-def _where(connection: Connection, wanted: InboxFilter, *, with_state: bool = True) -> tuple[str, list[Any]]:
+def _where(wanted: InboxFilter, *, with_state: bool = True) -> tuple[str, list[Any]]:
     clauses = ["1 = 1"]
     parameters: list[Any] = []
     if with_state:
@@ -114,21 +115,13 @@ def _where(connection: Connection, wanted: InboxFilter, *, with_state: bool = Tr
         clauses.append("i.stake_minor >= ?")
         parameters.append(wanted.stake_min_minor)
     if wanted.search:
-        products = _products_like(connection, wanted.search)
-        marks = ", ".join("?" * len(products)) or "NULL"
-        clauses.append(f"i.product IN ({marks})")
-        parameters += products
+        narrowed, words = matching(wanted.search)
+        clauses.append(f"i.product IN (SELECT product FROM product_index WHERE {narrowed})")
+        parameters += words
     return " AND ".join(clauses), parameters
 
 
-def _products_like(connection: Connection, words: str) -> list[str]:
-    """Return products in the inbox whose code or name holds what was typed."""
-    typed = words.casefold()
-    codes = [str(row[0]) for row in connection.execute("SELECT DISTINCT product FROM inbox").fetchall()]
-    return [code for code in codes if typed in code.casefold() or typed in product_name(connection, code).casefold()]
-
-
-def _row(connection: Connection, row: Sequence[Any]) -> InboxRow:
+def _row(names: Mapping[str, tuple[str, str]], row: Sequence[Any]) -> InboxRow:
     scope, scope_no, content, identity, state, product, category, stake, raised, changed, reopened, stream_no, seq = row
     return InboxRow(
         scope[4:],
@@ -137,7 +130,7 @@ def _row(connection: Connection, row: Sequence[Any]) -> InboxRow:
         str(identity),
         str(state),
         str(product),
-        product_name(connection, product) if product else "",
+        names.get(str(product), (str(product), ""))[0],
         str(category),
         int(stake),
         int(raised),

@@ -23,6 +23,8 @@ from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
+from hub.findings import FindingsFold, settle_findings
+from hub.history import HistoryFold
 from hub.identity import (
     APPENDED_FILE,
     DEFAULT_ADDRESS,
@@ -38,6 +40,7 @@ from hub.own_log import OwnLog, found_organisation
 from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning
+from hub.replays import Replays
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
@@ -46,9 +49,11 @@ from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.takings import TakingsFold
+from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
-from schema.errors import RefusalError
+from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
 from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
@@ -71,7 +76,11 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, *_till_folds(), ActivityFold(), HistoryFold(), ReissueProjection())
+
+
+def _till_folds() -> tuple[Fold, ...]:
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
 
 
 def wall_clock_ms() -> int:
@@ -131,12 +140,15 @@ class Hub:
         self.tokens = Tokens(store, now_ms)
         self.reports = Reports(store, self.tokens, stock or TableStockReader())
         self.accounts = Accounts(store, now_ms)
+        self.replays = Replays(store, now_ms)
         self.desk = Desk(self)
         self._told = after_ingest
 
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
         if any(isinstance(entry.payload, DocumentChange) for entry in entries):
             self.reissue_changes()
+        with contextlib.suppress(TransientError):  # the entries are stored; the next batch, or the next start, judges
+            settle_findings(self.store, self.now_ms())
         if self._told is not None:
             self._told(entries)
 
@@ -171,6 +183,7 @@ class Hub:
 
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
+        await asyncio.to_thread(settle_findings, self.store, self.now_ms())
         tasks = [asyncio.create_task(flush_contacts()), asyncio.create_task(sum_up())]
         try:
             yield
@@ -181,6 +194,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.replays.close()
         self.desk.workers.close()
         self.workers.close()
         self.contacts.flush()
@@ -330,6 +344,20 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         **tls,
+    )
+    return _Server(config, on_ready)
+
+
+def make_plain_server(app: Any, *, port: int, on_ready: Callable[[str], None]) -> uvicorn.Server:
+    """Return a server for an application on the loopback, without TLS: for what comes before there is a key."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
     )
     return _Server(config, on_ready)
 

@@ -145,7 +145,7 @@ def _show(visit: Visit, status: int = 200) -> Answer:
         status=status,
         case=case,
         row=case.row,
-        sentence=sentence(visit.t, case.row, case),
+        sentence=sentence(visit.t, case.row),
         timeline=draw_timeline(case, visit.t, visit.zone),
         names=names,
         choices=choices,
@@ -227,22 +227,24 @@ def _own_name(case: Case, paper: str, settling: Settling) -> str:
     return settling.original_of(case.row.location, paper) if found.is_notice else paper
 
 
-def sentence(t: Texts, row: InboxRow, case: Case | None = None) -> str:
+def sentence(t: Texts, row: InboxRow) -> str:
     """Say what happened in the reader's language."""
-    conflict = row.conflict
-    settled = f"conflict.{conflict.code.value}.settled"
-    name = settled if row.state != "OPEN" and t.has(settled) else f"conflict.{conflict.code.value}"
-    subject = conflict.subject
-    if not t.has(name):
-        return conflict.code.value
-    del case
-    return t(name, product=row.product_name or row.product, subject=subject, count=len(conflict.refs))
+    one = row.conflict
+    return sentence_of(t, one.code.value, row.state, row.product_name or row.product, one.subject, len(one.refs))
+
+
+def sentence_of(t: Texts, code: str, state: str, product: str, subject: str, count: int) -> str:
+    """Say what a conflict means; its code where this release has no sentence for it."""
+    settled = f"conflict.{code}.settled"
+    name = settled if state != "OPEN" and t.has(settled) else f"conflict.{code}"
+    return t(name, product=product, subject=subject, count=count) if t.has(name) else code
 
 
 def _choice_words(t: Texts, case: Case, choice: Choice, names: Mapping[str, str]) -> str:
     seen = {one.id: one for one in case.observations}
     moved = {one.id: one for one in case.movements}
     moved |= {f"{one.entry}#{one.id.partition('#')[2] or 0}": one for one in case.movements}
+    together = sum(one.quantity for one in case.movements if one.entry == choice.target and one.side == "AMBIGUOUS")
     if choice.act == "accept" and choice.target in seen:
         one = seen[choice.target]
         by = ", ".join(names.get(operator, operator) for operator in one.operators) or one.nodes
@@ -250,9 +252,8 @@ def _choice_words(t: Texts, case: Case, choice: Choice, names: Mapping[str, str]
     movement = moved.get(choice.target)
     if movement is not None:
         words = {"before": "choice.before", "after": "choice.after"}.get(choice.act, "choice.void_movement")
-        return t(
-            words, quantity=_quantity(movement.quantity), reason=reason_words(t, movement.reason), node=movement.node
-        )
+        quantity = together if choice.act in {"before", "after"} and together else movement.quantity
+        return t(words, quantity=_quantity(quantity), reason=reason_words(t, movement.reason), node=movement.node)
     one_seen = seen.get(choice.observation)
     if choice.act == "void" and one_seen is not None:
         return t("choice.void_count", quantity=_quantity(one_seen.quantity), by=one_seen.nodes)

@@ -14,6 +14,7 @@ from schema.identity import Scope, Stream
 from schema.kinds.base import Payload, StockMove, Vector
 from schema.kinds.counting import CountOpened, CountRecorded, Look
 from schema.kinds.stock import GoodsReceived, TransferDispatched, TransferNoticed, TransferReceived
+from schema.kinds.tills import SignInRecorded
 from schema.rows import BaseUnit, ProductRow
 from schema.rules.tax import TaxClass
 from sync.entry import Entry
@@ -159,6 +160,17 @@ class Chain:
         self.write(self.a1, answer, 100, scope="loc/W")
         self.push(self.w1, self.a1)
         return dispatch, receipt
+
+    def day_of_trade(self) -> None:
+        """Sell through the day at both shops, so that the overview has something to show."""
+        for hour in range(11):
+            for node, busy in ((self.a1, 3), (self.a2, 2), (self.b1, 2)):
+                for turn in range(busy + (hour * 7 + busy) % 4):
+                    self.sell(node, "11006", 20 + hour * 60 + turn * 7, lines=1 + (hour + turn) % 5)
+        for node in (self.a1, self.b1):
+            self.receive(node, "11006", 400, 900, 320)
+            self.write(node, SignInRecorded("o1", "in"), 700)
+        self.push(self.a1, self.a2, self.b1)
 
     def everything(self) -> None:
         """Make one of each."""
