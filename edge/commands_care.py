@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge.command_options import HERE, JsonOption, NodeOption, open_node, shown_time, write_json
 from edge.exporting import TABLES, ExportFormat
 from schema.errors import CorruptionError
+
+if TYPE_CHECKING:
+    from edge.node import Node
+    from edge.survival import Survival
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,6 +60,8 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
         typer.echo(f"clock error {bound} (epoch {now.clock_epoch})")
         typer.echo(f"{now.entries} entries, {now.own_entries} of them its own; {now.open_conflicts} open conflicts")
         typer.echo(f"{now.waiting} entries wait for the hub")
+        for line in survival_lines(opened, now.survival):
+            typer.echo(line)
         for stream in now.streams:
             own = "  own" if stream.is_own else ""
             typer.echo(f"  {stream.scope}\t{stream.node}\t{stream.last_seq}\t{shown_time(opened, stream.last_ms)}{own}")
@@ -64,6 +71,27 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             typer.echo(f"{count} entries without effect: {reason}")
         if now.quarantined:
             typer.echo(f"{now.quarantined} batches in quarantine")
+
+
+def survival_lines(node: Node, now: Survival) -> Iterator[str]:
+    """Say how well the node would survive, a sentence a line."""
+    if now.neighbours or now.on_second_till:
+        yield f"{now.on_second_till} of {now.own_entries} own entries are on another till; {now.neighbours} tills near"
+    backup = now.backup
+    if backup.state == "off":
+        yield "no backup: set one with `edgetill backup set`"
+    elif backup.state == "never":
+        yield f"the backup to {backup.target} was never proven"
+    else:
+        word = {"proven": "proven", "old": "LAST proven", "failing": "CANNOT BE USED, last proven"}[backup.state]
+        when = shown_time(node, backup.proven_ms) if backup.proven_ms else "never"
+        yield f"backup {word} {when}{f': {backup.message}' if backup.message else ''}"
+    if now.disk != "enough":
+        yield f"the disk has {now.free_bytes // 1_000_000} MB left ({now.disk})"
+    for one in now.missing:
+        yield f"missing: entries {one.first_seq} to {one.last_seq} of {one.stream}"
+    if now.twin_ms:
+        yield f"another machine ran with this node's key, met {shown_time(node, now.twin_ms)}"
 
 
 def doctor(

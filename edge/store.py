@@ -161,10 +161,10 @@ def foreseen(path: Path) -> Iterator[None]:
             said = "the file was given up after a failure: start the program again"
             raise CorruptionError("not_recorded", said) from error
         if "full" in text or ("disk i/o" in text and is_disk_full(path)):
-            if give_up_reserve(path.parent, is_urgent=True):
-                said = "the disk is full: this was not recorded. A reserve is in use now: try again, free some space"
-                raise RefusalError("disk_full", said) from error
-            raise RefusalError("disk_full", "the disk is full: nothing was recorded; free some space") from error
+            # With the reserve given up the next try may succeed: the till offers it.
+            has_room = give_up_reserve(path.parent, is_urgent=True)
+            said = "the disk is full: nothing was recorded; free some space"
+            raise RefusalError("disk_full", said, has_reserve=has_room) from error
         if "readonly" in text or "read-only" in text or "unable to open" in text:
             raise RefusalError("file_read_only", f"{path} cannot be written: nothing was recorded") from error
         if "malformed" in text or "not a database" in text or "disk i/o" in text:
