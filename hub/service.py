@@ -348,6 +348,20 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
     return _Server(config, on_ready)
 
 
+def make_plain_server(app: Any, *, port: int, on_ready: Callable[[str], None]) -> uvicorn.Server:
+    """Return a server for an application on the loopback, without TLS: for what comes before there is a key."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    return _Server(config, on_ready)
+
+
 @contextmanager
 def serving(hub: Hub, *, host: str = "127.0.0.1", port: int = 0, plain: bool = True) -> Iterator[str]:
     """Serve a hub from a thread of this process and yield its URL: for tests and demonstrations."""
