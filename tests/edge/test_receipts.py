@@ -31,6 +31,7 @@ from tests.edge.paper_shops import (
     NOODLES,
     OPERATOR,
     PEARS,
+    SUPERVISOR,
     change,
     chinese_shop,
     form,
@@ -161,7 +162,7 @@ def test_points_that_came_with_a_sale_stand_on_its_receipt(shop: Node) -> None:
 
 def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
     open_shift(shop, operator=OPERATOR, float_minor=10_000)
-    moved = pay_out(shop, 2_000, "存银行", operator=OPERATOR)
+    moved = pay_out(shop, 2_000, "存银行", operator=OPERATOR, approver=SUPERVISOR)
     with shop.write() as writing:
         paid = writing.append(
             BalancePaid(
