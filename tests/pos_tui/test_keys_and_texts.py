@@ -1,4 +1,4 @@
-"""What holds on every screen: keys that are acts, help for each, both languages without a hole, Escape that loses nothing."""
+"""What holds on every screen: keys are acts, each has help, neither language has a hole, Escape loses nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "warning.": ("goods_expired", "goods_expiring", "label_differs"),
     "devices.prices_": ("never", "fresh", "ageing", "old"),
     "status.prices_": ("never", "ageing", "old"),
-    "devices.job_": tuple(one.value for one in (JobState.WAITING, JobState.PRINTING, JobState.UNKNOWN, JobState.FAILED)),
+    "devices.job_": tuple(one.value for one in JobState if one not in {JobState.PRINTED, JobState.DROPPED}),
     "paper.": ("printed", "not_printed", "retry", "drop"),
     "settings.": ("language", "theme", "training", "lock", "sign_out"),
     "shift.reason_": (
@@ -63,8 +63,9 @@ def screens() -> list[type[TillScreen[object]]]:
     for module in iter_modules(pos_tui.screens.__path__):
         import_module(f"pos_tui.screens.{module.name}")
 
-    def below(kind: type) -> Iterator[type]:
-        for one in kind.__subclasses__():
+    def below(kind: type[TillScreen[object]]) -> Iterator[type[TillScreen[object]]]:
+        found: list[type[TillScreen[object]]] = kind.__subclasses__()
+        for one in found:
             yield one
             yield from below(one)
 
@@ -192,8 +193,8 @@ async def test_the_language_changes_anywhere_and_the_basket_stays(at_till: AtTil
 
 
 ROUNDS = (
-    ("+",), ("f1",), ("f2",), ("f3",), ("f5",), ("f6",), ("f10",), ("/",), ("/", "f1"), ("*",), ("ctrl+p",), ("ctrl+g",),
-    ("ctrl+n",), ("ctrl+o",), ("ctrl+x",), ("ctrl+r",), ("ctrl+t",), ("ctrl+k",), ("ctrl+d",), ("ctrl+e",),
+    ("+",), ("f1",), ("f2",), ("f3",), ("f5",), ("f6",), ("f10",), ("/",), ("/", "f1"), ("*",), ("ctrl+p",),
+    ("ctrl+g",), ("ctrl+n",), ("ctrl+o",), ("ctrl+x",), ("ctrl+r",), ("ctrl+t",), ("ctrl+k",), ("ctrl+d",), ("ctrl+e",),
     ("+", "*", "*", "*", "enter"), ("+", "/"), ("f3", "f5"),
 )  # fmt: skip
 

@@ -64,9 +64,9 @@ class Lines(LineWidget):
     def lines(self, _width: int, _height: int, /) -> list[Line]:
         return [Line((Span(text),)) for text in self.texts]
 
-    def refresh(self, *regions: Region, **options: bool) -> Lines:  # type: ignore[override]
+    def refresh(self, *regions: Region, **options: bool) -> Lines:
         self.refreshed += regions
-        return super().refresh(*regions, **options)  # type: ignore[return-value]
+        return super().refresh(*regions, **options)
 
 
 class LinesApp(App[None]):
