@@ -228,3 +228,12 @@ def test_everything_works_without_the_script(browser: Browser, shop: Shop) -> No
     expect(page.locator(".notice").first).to_contain_text("Settled")
     context.close()
     assert shop.open_conflicts() == 4
+
+
+def test_the_accessibility_check_finds_what_it_should(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<main><input><img src='data:,'><p style='color:#ccc;background:#fff'>pale</p></main>")
+    found = " ".join(serious_findings(page))
+    page.close()
+    assert "label" in found
+    assert "color-contrast" in found
