@@ -41,6 +41,7 @@ from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
+    from edge.device_events import DeviceEvent
     from edge.peripherals import Peripherals
     from edge.selling import Completed
     from edge.signing_in import SignedIn
@@ -138,7 +139,10 @@ class TillApp(App[None]):
         self.set_interval(STATUS_S, self._each_second)
         self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
-            self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
+            self.devices.start(self._hear_device)
+
+    def _hear_device(self, event: DeviceEvent) -> None:
+        self.post_message(DeviceTold(event))
 
     def on_device_told(self, message: DeviceTold) -> None:
         """Hand what a device said to the screen that it concerns."""
@@ -199,9 +203,7 @@ class TillApp(App[None]):
         if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
             self.open_drawer()
         self.paper_queued()
-        self.show_customer(
-            self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
-        )
+        self.show_customer(self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor)
 
     def refund_completed(self, completed: Completed) -> None:
         """Open the drawer for what goes back in cash, and keep on the screen what is to be given."""

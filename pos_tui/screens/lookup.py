@@ -81,7 +81,7 @@ class LookupScreen(TillScreen[str]):
             for hit in self._hits
         ]  # fmt: skip
         text = self.entry.text.strip()
-        empty = (self.t("lookup.empty"),)
+        empty: tuple[str, ...] = (self.t("lookup.empty"),)
         if text:
             empty = (self.t("search.nothing", text=text), self.t("search.nothing_hint"))
         self.listing.show(columns, rows, selected=0, empty=empty, has_cursor=True)
