@@ -15,9 +15,10 @@ from edge.giving_back import CASH
 from edge.limits import Act
 from edge.node import Node
 from edge.print_jobs import queue_receipt
-from edge.selling import Completed, Recorded, completed_of, shift_of
+from edge.selling import Completed, Recorded, completed_of, trading_day
 from edge.settings import setting
 from edge.tendering import CONFIRMED, GIFT_CARD, MEMBER_MEANS, Payment, check_reference, is_fresh
+from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId
 from schema.kinds.balances import BalanceMove, BalancePaid
@@ -59,7 +60,7 @@ def repay(
     """Take what a customer owes, or a part of it (挂账还款); raises RefusalError `repay_exceeds` beyond it."""
     owed = balance(node, BalanceKind.CUSTOMER_CREDIT, person).amount
     if amount_minor > owed:
-        raise RefusalError("repay_exceeds", "this is more than the customer owes", owed=owed)
+        raise RefusalError("repay_exceeds", "this is more than the customer owes", owed=format_money(owed))
     moves = (move(BalanceKind.CUSTOMER_CREDIT, person, -amount_minor),)
     return _pay(node, REPAID, person, amount_minor, moves, payments, operator, "", attempt, prints)
 
@@ -75,7 +76,9 @@ def return_stored(
     principal = balance(node, BalanceKind.MEMBER_BALANCE, person)
     if amount_minor > principal.amount:
         raise RefusalError(
-            "balance_low", "the stored value does not suffice: a bonus is not paid out", left=max(0, principal.amount)
+            "balance_low",
+            "the stored value does not suffice: a bonus is not paid out",
+            left=format_money(max(0, principal.amount)),
         )
     rules = setting(node, LoyaltyRules)
     allow(node, operator, (approver,), Act.REFUND, amount_minor)
@@ -103,9 +106,9 @@ def _pay(
         known = paid_attempt(node, attempt)
         if known is not None:
             return known
-        number, date = writing.take_receipt_number(), writing.business_date
+        number, day = writing.take_receipt_number(), trading_day(node, writing.business_date)
         payload = BalancePaid(
-            number, date, shift_of(node, date), operator, reason, tuple(one for one in moves if one.amount), tenders,
+            number, day.business_date, day.shift, operator, reason, tuple(one for one in moves if one.amount), tenders,
             sign * amount_minor, approver, person,
         )  # fmt: skip
         entry = writing.append(payload)
@@ -128,14 +131,14 @@ def _tenders(node: Node, amount_minor: int, payments: Sequence[Payment], sign: i
         amount = min(left, given) if payment.means == CASH else payment.amount_minor
         if amount < 0 or amount > left:
             raise RefusalError("tenders_exceed", "more was paid than is due, and only cash gives change",
-                               over=amount - left)  # fmt: skip
+                               over=format_money(amount - left))  # fmt: skip
         if amount:
             state = "" if payment.means == CASH else payment.state or CONFIRMED
             handed = given if payment.means == CASH and sign > 0 else 0
             tenders.append(Tender(payment.means, sign * amount, handed, payment.reference, state))
         left -= amount
     if left:
-        raise RefusalError("tenders_short", "not all of it is paid yet", left=left)
+        raise RefusalError("tenders_short", "not all of it is paid yet", left=format_money(left))
     return tuple(tenders)
 
 
@@ -150,7 +153,8 @@ def paid_attempt(node: Node, attempt: str) -> Completed | None:
         return None
     place = EntryId.parse(row[0])
     entry = node.replica.log.entry(place.stream, place.seq)
-    assert entry is not None
+    if entry is None:  # it is older than what this node keeps, and so is every tender screen
+        return None
     paid = entry.payload
     assert isinstance(paid, BalancePaid)
     return completed_of(node, Recorded(paid.receipt_number, entry, paid.total_minor, _change(paid.tenders)))

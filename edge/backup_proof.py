@@ -20,7 +20,7 @@ from edge.clock_source import ClockSource
 from edge.config import CONFIG_FILE, DATABASE_FILE, KEY_FILE, TOKEN_FILE, decode_config
 from edge.doctor import examine
 from edge.encrypted_copy import is_carrier, unpack_carrier
-from edge.encryption import VAULT_FILE, is_encrypted
+from edge.encryption import VAULT_FILE, adopt_key, data_key, is_encrypted
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import CorruptionError, RefusalError, TransientError
@@ -100,7 +100,10 @@ def _restore_for_proof(node: Node, address: str, folder: Path, clock: ClockSourc
             raise RefusalError("backup_unreadable", f"what lies at {address} is no copy of an encrypted node")
         unpack_carrier(folder / "carrier.db", file)
         if (folder / VAULT_FILE).read_bytes() != (node.directory / VAULT_FILE).read_bytes():
-            raise RefusalError("backup_behind", "the backup holds the vault of an earlier passphrase")
+            raise TransientError("backup_vault_old", "the backup still opens with an earlier passphrase")
+        key = data_key(node.directory)
+        assert key is not None
+        adopt_key(folder, key)
     else:
         fetch_replica(address, file)
     for name in (CONFIG_FILE, KEY_FILE, TOKEN_FILE):

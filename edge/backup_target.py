@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge.config import read_config, write_config
+from edge.encryption import is_encrypted
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError, TransientError
@@ -23,6 +24,8 @@ from schema.errors import RefusalError, TransientError
 REMOTE: Final = re.compile(r"(?:s3|sftp)://[^\s/]+(?:/\S*)?")
 RESTORE_S: Final = 3_600
 KEPT_FILES: Final = ("node.toml", "node.crt")
+SEALED_FILE: Final = "node.key"
+"""Kept as well where it is sealed: an encrypted node's own passphrase is then enough to restore it."""
 
 
 class BackupRow(NamedTuple):
@@ -96,7 +99,8 @@ def backup_row(node: Node) -> BackupRow | None:
 
 def keep_files(node: Node) -> None:
     """Keep what lies beside the file within it, so that the copy of the file is enough to restore from."""
-    found = [(name, (node.directory / name).read_bytes()) for name in KEPT_FILES if (node.directory / name).exists()]
+    names = (*KEPT_FILES, SEALED_FILE) if is_encrypted(node.directory) else KEPT_FILES
+    found = [(name, (node.directory / name).read_bytes()) for name in names if (node.directory / name).exists()]
     with foreseen(node.store.path):
         known = {n: bytes(c) for n, c in node.connection.execute("SELECT name, content FROM kept_file").fetchall()}
     if news := [(name, content) for name, content in found if known.get(name) != content]:

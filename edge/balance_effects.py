@@ -51,9 +51,13 @@ def append_effects(
 def effects_here(node: Node, entry: EntryId, document: str) -> dict[tuple[str, str], dict[str, int]]:
     """Return what came with a sale that is here: by (reason, balance), the amount of each subject."""
     found: dict[tuple[str, str], dict[str, int]] = {}
+    itself = node.replica.log.entry(entry.stream, entry.seq)
+    operation = "" if itself is None else itself.body.operation
+    if not operation:
+        return found
     for seq in range(entry.seq + 1, entry.seq + 1 + _NEIGHBOURS):
         beside = node.replica.log.entry(entry.stream, seq)
-        if beside is None or beside.body.operation != str(entry):
+        if beside is None or beside.body.operation != operation:
             break
         payload = beside.payload
         if isinstance(payload, BalanceMoved) and payload.document == document:

@@ -10,6 +10,7 @@ from edge import (
     commands_demo,
     commands_devices,
     commands_selling,
+    commands_shift,
     commands_stock,
     commands_survival,
     commands_sync,
@@ -20,6 +21,7 @@ def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
     for module in (
         commands_selling,
+        commands_shift,
         commands_devices,
         commands_stock,
         commands_care,

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -128,11 +128,12 @@ def simulate(
 
     Type what happens at the counter: scan CODE, weigh GRAMS, paper out, unplug scanner …
     """
-    from edge.devices_config import DEVICES_FILE, toml_of, write_devices
-    from edge.simulated_counter import SimulatedCounter
+    import signal
 
-    if node is not None and (node / DEVICES_FILE).exists():
-        raise RefusalError("devices_present", f"{node / DEVICES_FILE} stands already: move it away first")
+    from edge.devices_config import toml_of
+    from edge.simulated_counter import SimulatedCounter, lent_to
+
+    signal.signal(signal.SIGTERM, _interrupt)
     counter = SimulatedCounter(
         directory, profile=profile, protocol=protocol, port=port,
         on_paper=lambda path: typer.echo(f"paper: {path}"),
@@ -142,11 +143,12 @@ def simulate(
         typer.echo(toml_of(counter.config()))
         if not counter.has_font:
             typer.echo("No Chinese font is here (fonts-noto-cjk): hanzi on pictures are shown by their code.", err=True)
-        if node is not None:
-            write_devices(node, counter.config())
-        _obey(counter.obey, seconds)
-    if node is not None and (node / DEVICES_FILE).read_text("utf-8") == toml_of(counter.config()):
-        (node / DEVICES_FILE).unlink()
+        with lent_to(node, counter.config()):
+            _obey(counter.obey, seconds)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _obey(obey: Callable[[str], str], seconds: float | None) -> None:
@@ -252,25 +254,17 @@ def print_(
 def jobs(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
     """List the paper that waits, needs an answer or failed, and what was printed last."""
     from edge.print_jobs import jobs as read_jobs
+    from edge.receipts import paper_name
 
     with open_node(node) as opened:
         found = read_jobs(opened.connection)
         for job in found[-50:]:
-            number = _number(opened, job.entry)
+            number = paper_name(opened, job.entry) or "report"
             if as_json:
                 write_json({**job._asdict(), "content": None, "receipt": number})
             else:
                 copy = " copy" if job.is_copy else ""
                 typer.echo(f"{job.job:>6} {job.state.value:<9} {number}{copy} {job.fault}".rstrip())
-
-
-def _number(node: Any, entry: str) -> str:
-    from edge.receipts import stored_entry
-
-    try:
-        return str(getattr(stored_entry(node, entry).payload, "receipt_number", entry)) if entry else "report"
-    except RefusalError:
-        return entry
 
 
 def answer(

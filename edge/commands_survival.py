@@ -15,6 +15,7 @@ COPY_EVERY_S = 60.0
 def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(neighbours)
+    app.command()(restore)
     app.command()(passphrase)
     backups = typer.Typer(help="Continuous backup of a node, and the proof that it can be used.", no_args_is_help=True)
     backups.command("set")(backup_set)
@@ -41,6 +42,48 @@ def neighbours(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             clock = "" if peer.offset_ms is None else f"\tits clock {peer.offset_ms:+} ms"
             trouble = f"\t{peer.problem}" if peer.problem else ""
             typer.echo(f"  {peer.name}\t{peer.address}\tmet {met}\tholds {peer.held}{clock}{trouble}")
+
+
+def restore(
+    source: Annotated[
+        str,
+        typer.Argument(help="The backup: a folder, an address of s3:// or sftp:// as `backup status` shows, a file."),
+    ],
+    node: NodeOption = HERE,
+    peer: Annotated[list[str] | None, typer.Option(help="A neighbour as host:port; repeat.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Restore a node on a new machine from its backup and from what the hub and the other tills hold."""
+    from edge.clock_source import clock_from_environment, local_time
+    from edge.config import read_config
+    from edge.encryption import ask_passphrase
+    from edge.restoring import restore as restore_node
+
+    typed = ask_passphrase("recovery passphrase (an encrypted node's own will do): ")
+
+    def tell(text: str) -> None:
+        typer.echo(text, err=True)
+
+    restored = restore_node(node, source, typed, clock_from_environment(), peers=peer or (), tell=tell)
+    if as_json:
+        write_json(restored)
+        return
+    zone = read_config(node).time_zone
+    typer.echo(f"{restored.name} at {restored.location}, till {restored.till}, is back in {node}")
+    last = (
+        ""
+        if restored.last_own_ms is None
+        else f", the last of {local_time(restored.last_own_ms, zone):%Y-%m-%d %H:%M:%S}"
+    )
+    typer.echo(f"{restored.own_entries} of its entries are here ({restored.from_backup} from the backup){last}")
+    typer.echo("what it recorded after that and told nobody is not here")
+    typer.echo(f"it goes on under incarnation {restored.incarnation}: receipts begin a series of their own")
+    hub = f"was not: {restored.heard_of_hub}" if restored.heard_of_hub else "was"
+    typer.echo(f"{restored.neighbours} neighbours were asked; the hub {hub}")
+    for one in restored.missing:
+        typer.echo(f"  missing: entries {one.first_seq} to {one.last_seq} of {one.stream}")
+    for finding in restored.findings:
+        typer.echo(f"  {finding}")
 
 
 def passphrase(node: NodeOption = HERE) -> None:
@@ -82,9 +125,9 @@ def backup_run(node: NodeOption = HERE) -> None:
         if not opened.config.backup:
             raise RefusalError("backup_off", "this node has no backup: set one with `edgetill backup set`")
         try:
-            with watching(opened, lambda text: typer.echo(text, err=True), with_neighbours=False):
-                while True:
-                    time.sleep(3600)
+            with watching(opened, lambda text: typer.echo(text, err=True), with_neighbours=False) as is_over:
+                while not is_over.wait(1.0):
+                    pass
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
 
@@ -140,7 +183,7 @@ def backup_copy(
     from edge.encrypted_copy import EncryptedCopier
 
     with EncryptedCopier(node, clock_from_environment()) as copier:
-        version = -1
+        version: tuple[int, int] | None = None
         while True:
             found = copier.version()
             if found != version:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,9 +105,10 @@ def sync(
     with Node(node, clock=clock_from_environment()) as opened:
         line = HttpLine(opened)
         companions = ExitStack()
+        is_over = threading.Event()
         try:
             if watch:
-                companions.enter_context(_watching(opened))
+                is_over = companions.enter_context(_watching(opened))
             while True:
                 try:
                     report = _sync_with_progress(opened, line, is_quiet=as_json)
@@ -121,7 +122,8 @@ def sync(
                     typer.echo(f"{error.message}; trying again", err=True)
                 if not watch:
                     break
-                time.sleep(back_off_s(attempt) if attempt else WATCH_S)
+                if is_over.wait(back_off_s(attempt) if attempt else WATCH_S):
+                    break
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
         finally:
@@ -131,7 +133,7 @@ def sync(
         raise SystemExit(EXIT_INCOMPLETE)
 
 
-def _watching(node: Node) -> AbstractContextManager[None]:
+def _watching(node: Node) -> AbstractContextManager[threading.Event]:
     from edge.watching import watching
 
     def tell(text: str) -> None:

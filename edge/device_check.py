@@ -12,22 +12,11 @@ from typing import Final, NamedTuple
 
 from drivers.display import CustomerDisplay, DisplayEncoder, DisplayKind, PriceMode
 from drivers.errors import DeviceError
-from drivers.escpos.code_page import PROFILES, PrinterProfile
-from drivers.escpos.document import (
-    DOUBLE,
-    Align,
-    Cut,
-    LinearCode,
-    PrintDocument,
-    QrCode,
-    Rule,
-    Text,
-    document_of,
-)
+from drivers.escpos.code_page import PROFILES
 from drivers.link import Link, link_from_address
 from drivers.scale import PROTOCOLS, Scale
 from drivers.scanner import Scan, SerialScanner
-from edge.device_desks import printer_of, state_of
+from edge.device_desks import printer_of, state_of, trial_page
 from edge.device_events import Condition, DeviceRole, DeviceState, fault_sentence
 from edge.devices_config import (
     DevicesConfig,
@@ -170,7 +159,7 @@ def _try(settings: DeviceSettings, trial: Trial, texts: Texts) -> Outcome:
 def _try_printer(settings: PrinterSettings, texts: Texts) -> Outcome:
     printer = printer_of(settings, link_from_address)
     try:
-        report = printer.print(test_page(printer.profile, settings.address), at_once=True)
+        report = printer.print(trial_page(printer.profile, settings.address), at_once=True)
     finally:
         printer.close()
     if report.error is not None:
@@ -222,29 +211,6 @@ def _try_display(settings: DisplaySettings, texts: Texts) -> Outcome:
     finally:
         display.close()
     return Outcome(True, texts("trial.display"))
-
-
-def test_page(profile: PrinterProfile, address: str) -> PrintDocument:
-    """Return a page that shows width, fonts, sizes and codes of a printer."""
-    ruler = "".join(str(place % 10) for place in range(1, profile.columns + 1))
-    return document_of(
-        (
-            Text("打印测试", Align.CENTRE, True, DOUBLE),
-            Text("edgetill", Align.CENTRE),
-            Text(address),
-            Text(f"{profile.name}, {profile.columns}"),
-            Rule(),
-            Text(ruler),
-            Text("中文 ￥1,234.56 龍龘 ①②③ ·—"),
-            Text("右对齐 12.50", Align.RIGHT),
-            Text("加粗 BOLD", is_bold=True),
-            Text("￥88.80", Align.RIGHT, True, DOUBLE),
-            Rule(),
-            LinearCode("TEST-000123"),
-            QrCode("edgetill test 打印测试"),
-            Cut(),
-        )
-    )
 
 
 # What is to be done?

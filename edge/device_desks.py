@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drivers.display import CustomerDisplay, DisplayEncoder, DisplayKind, PriceMode
 from drivers.errors import DeviceError
+from drivers.escpos.code_page import PrinterProfile
+from drivers.escpos.document import DOUBLE, Align, Cut, LinearCode, PrintDocument, QrCode, Rule, Text, document_of
 from drivers.link import BackOff, Link
 from drivers.scale import PROTOCOLS, Reading, Scale, ScaleWatch
 from edge.clock_source import ClockSource
@@ -22,7 +24,7 @@ from schema.errors import EdgetillError
 from schema.rules.pinyin import search_key
 
 if TYPE_CHECKING:
-    from drivers.escpos.document import PrintDocument, Raster
+    from drivers.escpos.document import Raster
     from drivers.escpos.printer import ReceiptPrinter
     from edge.print_queue import PrintQueue
 
@@ -249,6 +251,10 @@ class PrinterDesk:
         if (queue := self._loaded()) is not None:
             queue.print_now(document)
 
+    def print_trial(self) -> None:
+        """Print a page that shows width, fonts, sizes and codes."""
+        self.print_now(trial_page(self._settings.printer_profile(), self._settings.address))
+
     def open_drawer(self) -> None:
         """Open the drawer in a thread of its own: paper does not hold it up, and it holds up nobody."""
         threading.Thread(target=self._open_drawer, name="opens the drawer", daemon=True).start()
@@ -283,3 +289,26 @@ def logo_of(directory: Path, settings: PrinterSettings) -> Raster | None:
         return read_logo(directory / settings.logo, settings.printer_profile().dots)
     except (OSError, ValueError, EdgetillError):
         return None
+
+
+def trial_page(profile: PrinterProfile, address: str) -> PrintDocument:
+    """Return a page that shows width, fonts, sizes and codes of a printer."""
+    ruler = "".join(str(place % 10) for place in range(1, profile.columns + 1))
+    return document_of(
+        (
+            Text("打印测试", Align.CENTRE, True, DOUBLE),
+            Text("edgetill", Align.CENTRE),
+            Text(address),
+            Text(f"{profile.name}, {profile.columns}"),
+            Rule(),
+            Text(ruler),
+            Text("中文 ￥1,234.56 龍龘 ①②③ ·—"),
+            Text("右对齐 12.50", Align.RIGHT),
+            Text("加粗 BOLD", is_bold=True),
+            Text("￥88.80", Align.RIGHT, True, DOUBLE),
+            Rule(),
+            LinearCode("TEST-000123"),
+            QrCode("edgetill test 打印测试"),
+            Cut(),
+        )
+    )

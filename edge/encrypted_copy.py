@@ -53,9 +53,10 @@ class EncryptedCopier:
         for number in self._files.values():
             os.close(number)
 
-    def version(self) -> int:
-        """Return a number that changes whenever somebody else has written the file."""
-        return int(self._node.connection.execute("PRAGMA data_version").fetchone()[0])
+    def version(self) -> tuple[int, int]:
+        """Return what changes whenever somebody else has written the file or its vault."""
+        written = int(self._node.connection.execute("PRAGMA data_version").fetchone()[0])
+        return written, (self._node.directory / VAULT_FILE).stat().st_mtime_ns
 
     def copy(self) -> int:
         """Bring the carrier up to date in one transaction; returns how many pieces changed.

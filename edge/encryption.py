@@ -91,7 +91,7 @@ def found_vault(directory: Path, passphrase: str, recovery_passphrase: str, key:
     key = key or secrets.token_bytes(_KEY_BYTES)
     vault = Vault(1, _slot(key, passphrase, _PERSON), _slot(key, recovery_passphrase, _RECOVERY))
     write_private(directory / VAULT_FILE, msgspec.json.encode(vault) + b"\n")
-    _keep(directory, key)
+    adopt_key(directory, key)
     return key
 
 
@@ -114,7 +114,7 @@ def change_passphrase(directory: Path, passphrase: str) -> None:
     vault = read_vault(directory)
     changed = msgspec.structs.replace(vault, passphrase=_slot(key, passphrase, _PERSON))
     write_private(directory / VAULT_FILE, msgspec.json.encode(changed) + b"\n")
-    _keep(directory, key)
+    adopt_key(directory, key)
 
 
 def read_vault(directory: Path) -> Vault:
@@ -173,8 +173,8 @@ def _known(directory: str, vault_digest: bytes) -> _Known:  # noqa: ARG001 - wha
     return _Known()
 
 
-def _keep(directory: Path, key: bytes) -> None:
-    """Remember the key of a vault that this process has just written."""
+def adopt_key(directory: Path, key: bytes) -> None:
+    """Remember the key of a directory's vault, so that nobody is asked for it in this process."""
     vault = (directory / VAULT_FILE).read_bytes()
     _known(str(directory.resolve()), hashlib.sha256(vault).digest()).key(lambda: key)
 
@@ -233,6 +233,11 @@ def _from_terminal(prompt: str) -> str:
             f"this node is encrypted: type its passphrase at a terminal, or hand it over by {PASSPHRASE_FD}",
         )
     return getpass.getpass(prompt)
+
+
+def ask_passphrase(prompt: str) -> str:
+    """Ask a person for a passphrase, or take it from where a service manager put it."""
+    return _from_credential() or _from_descriptor(PASSPHRASE_FD) or _from_terminal(prompt)
 
 
 def ask_new_passphrase() -> str:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.backup_target import keep_files
 from edge.clock_source import ClockSource
 from edge.config import (
     CERTIFICATE_FILE,
@@ -110,6 +111,7 @@ def join(
                 keep_sealed_key(node, recovery)
             _load(node, snapshot, answer.root_key)
             _exchange(node)
+            keep_files(node)
         (directory / SNAPSHOT_FILE).unlink(missing_ok=True)
     finally:
         line.close()

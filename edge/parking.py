@@ -148,7 +148,7 @@ def recall(node: Node, basket: str, *, operator: str = "") -> Basket:
                 "basket_taken", f"this basket was taken already, by {taken[0].operator or taken[0].writer}",
                 operator=taken[0].operator, outcome=taken[0].outcome, writer=taken[0].writer,
             )  # fmt: skip
-        found = _read(content)
+        found = read_basket(content)
         writing.append(BasketTaken(basket, operator, RECALLED))
     return found
 
@@ -165,7 +165,7 @@ def drop(node: Node, basket: str, *, operator: str = "", approver: str = "") -> 
         if taken:
             raise RefusalError("basket_taken", "this basket was taken already", operator=taken[0].operator,
                                outcome=taken[0].outcome, writer=taken[0].writer)  # fmt: skip
-        for line in price_basket(node, _read(content)).lines:
+        for line in price_basket(node, read_basket(content)).lines:
             allowed = allow(node, operator, (approver,), Act.VOID, line.amount_minor)
             writing.append(_voided(line, DROPPED, operator, allowed))
         writing.append(BasketTaken(basket, operator, DROPPED))
@@ -180,7 +180,8 @@ def _content(node: Node, basket: str) -> bytes:
     return bytes(row[0])
 
 
-def _read(content: bytes) -> Basket:
+def read_basket(content: bytes) -> Basket:
+    """Read a parked basket's content; raises RefusalError `basket_newer`."""
     try:
         form, basket = _decode(content)
     except msgspec.MsgspecError:

@@ -178,3 +178,8 @@ class Peripherals:
         """Print what is no entry (training, a test page): it is not kept when the till stops."""
         if self._printer is not None:
             self._printer.print_now(layout.document())
+
+    def print_trial(self) -> None:
+        """Print a page that shows what the printer can do."""
+        if self._printer is not None:
+            self._printer.print_trial()

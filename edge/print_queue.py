@@ -47,6 +47,7 @@ WATCH_S: Final = 5.0
 """How often a printer that is well is asked how it is."""
 AGAIN_S: Final = 0.9
 """How soon one in trouble is asked again."""
+STOP_S: Final = 3.0
 LITTLE_PAPER: Final = "printer.little_paper"
 ELSEWHERE: Final = "print.elsewhere"
 TOO_LATE: Final = "print.late"
@@ -104,14 +105,17 @@ class PrintQueue:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the job in hand, and let printer and file go."""
+        """End the thread after the job in hand, and let printer and file go.
+
+        A printer that hangs is waited for no longer than a moment: its thread ends when it can, and lets go then.
+        """
         self._ending.set()
         self._waking.set()
         thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(timeout=30)
-        self._let_go()
-        self.printer.close()
+        if thread is None:
+            self._let_go()
+        else:
+            thread.join(timeout=STOP_S)
 
     def wake(self) -> None:
         """Say that something was added: the next look is now."""
@@ -124,6 +128,12 @@ class PrintQueue:
 
     def _run(self, after_s: float) -> None:
         self._ending.wait(after_s)
+        try:
+            self._print_on()
+        finally:
+            self._let_go()
+
+    def _print_on(self) -> None:
         while not self._ending.is_set():
             try:
                 with foreseen(self._directory / DATABASE_FILE):
@@ -317,6 +327,7 @@ class PrintQueue:
             self._on_event(PaperUnknown(job.job, job.entry, job.fault or "printer.unconfirmed"))
 
     def _let_go(self) -> None:
+        self.printer.close()
         for one in (self._node, self._store, self._lock):
             if one is not None:
                 with contextlib.suppress(OSError):

@@ -33,6 +33,7 @@ from drivers.escpos.document import (
 )
 from edge.catalog import find_product
 from edge.clock_source import local_time
+from edge.members import member_card
 from edge.node import Node
 from edge.receipt_codes import code_text, write_receipt_code
 from edge.settings import setting
@@ -41,14 +42,23 @@ from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
-from schema.kinds.organisation import CustomerDefined, LocationDefined
+from schema.kinds.organisation import LocationDefined
 from schema.kinds.tills import BasketParked
-from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine
+from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine, ShiftClosed
 from schema.rows import BalanceKind
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
-from schema.rules.slips import ParkedSlip, Report, cash_rows, parked_rows, payment_rows, report_rows
+from schema.rules.slips import (
+    ParkedGoods,
+    ParkedSlip,
+    Report,
+    ReportKind,
+    cash_rows,
+    parked_rows,
+    payment_rows,
+    report_rows,
+)
 from schema.settings import ReceiptForm, ShopCard
 from sync.document_projection import decode_fields
 
@@ -66,7 +76,7 @@ _NEIGHBOURS: Final = 8
 """Entries of one operation follow each other in their stream; there are never more than these after a sale."""
 _GAINS: Final = frozenset({"earned", "taken_back"})
 """The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
-Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked
+Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed
 
 
 class Layout(NamedTuple):
@@ -174,6 +184,15 @@ def stored_entry(node: Node, reference: str) -> Entry:
     return entry
 
 
+def paper_name(node: Node, entry: str) -> str:
+    """Return what people call the paper of an entry: its receipt number, else its id; empty for a report."""
+    try:
+        payload = stored_entry(node, entry).payload if entry else None
+    except RefusalError:
+        return entry
+    return str(getattr(payload, "receipt_number", entry))
+
+
 def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, entry: Entry | None = None) -> Layout:
     """Lay the paper of a payload out; without its entry (training) it bears no code and no effects elsewhere."""
     template = _template(node, copy)
@@ -186,8 +205,9 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
         case CashMoved():
             rows = cash_rows(payload, template, names)
         case BasketParked():
-            parked = ParkedSlip(basket=payload.basket, label=payload.label, total_minor=payload.total_minor)
-            rows = parked_rows(parked, template, names)
+            rows = parked_rows(_parked(node, payload), template, names)
+        case ShiftClosed():
+            rows = report_rows(_closed_shift(node, payload, wall_ms), template, names)
     return Layout(rows, template.columns)
 
 
@@ -196,6 +216,49 @@ def report_document(node: Node, report: Report, copy: Copy = PLAIN, moment_ms: i
     template = _template(node, copy)
     names = _shop_names(node, node.now_ms() if moment_ms is None else moment_ms, copy)
     return Layout(report_rows(report, template, names), template.columns)
+
+
+def _parked(node: Node, payload: BasketParked) -> ParkedSlip:
+    """Return the slip of a parked basket; a basket of a newer release has no goods that this one can read."""
+    from edge.basket import price_basket
+    from edge.parking import read_basket
+
+    try:
+        priced = price_basket(node, read_basket(payload.content)).lines
+    except RefusalError:
+        priced = ()
+    goods = tuple(
+        ParkedGoods(one.line.name, one.line.quantity_milli, one.line.unit_name or one.line.unit, one.amount_minor)
+        for one in priced
+    )
+    return ParkedSlip(basket=payload.basket, label=payload.label, total_minor=payload.total_minor, goods=goods)
+
+
+def _closed_shift(node: Node, payload: ShiftClosed, wall_ms: int) -> Report:
+    """Return what the drawer's count said of a shift, beside what this node knows of its sales."""
+    from edge.shifts import shifts
+
+    state = next((one for one in shifts(node) if one.shift == payload.shift), None)
+    return Report(
+        kind=ReportKind.SHIFT,
+        till=payload.shift.split("-", 1)[0],
+        business_date=state.business_date if state is not None else "",
+        shift=payload.shift,
+        operator=operator_name(node, payload.operator),
+        closed=_local(node, wall_ms),
+        sales=state.sales if state is not None else 0,
+        sales_minor=state.sales_minor if state is not None else 0,
+        refunds=state.refunds if state is not None else 0,
+        refunds_minor=state.refunds_minor if state is not None else 0,
+        float_minor=state.float_minor if state is not None else None,
+        expected_minor=payload.expected_minor,
+        counted_minor=payload.counted_minor,
+        denominations=payload.denominations,
+    )
+
+
+def _local(node: Node, wall_ms: int) -> str:
+    return f"{local_time(wall_ms, node.config.time_zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _template(node: Node, copy: Copy) -> ReceiptTemplate:
@@ -212,7 +275,7 @@ def _shop_names(node: Node, wall_ms: int, copy: Copy) -> ReceiptNames:
         shop_name=card.name or (location.name if location is not None else node.config.location),
         shop_phone=card.phone,
         shop_address=card.address,
-        time=f"{local_time(wall_ms, node.config.time_zone):%Y-%m-%d %H:%M:%S}",
+        time=_local(node, wall_ms),
         till=node.config.till,
         is_reprint=copy.is_reprint,
         is_training=copy.is_training,
@@ -227,7 +290,8 @@ def _names(
     found: dict[str, object] = {"operator": operator_name(node, payload.operator)}
     if isinstance(payload, Sale | Refund | BalancePaid):
         found["till"] = payload.receipt_number.rsplit("-", 2)[0]
-        found["member"] = member_name(node, payload.member)
+        if payload.member:
+            found |= _member(node, payload.member, copy)
         if entry is not None:
             found["points_earned"] = _points_moved(node, entry, payload)
     if isinstance(payload, Sale | Refund):
@@ -240,12 +304,6 @@ def _names(
     if isinstance(payload, Refund) and payload.original:
         found["original"] = _original_number(node, payload.original)
     return msgspec.structs.replace(names, **found)
-
-
-def member_name(node: Node, person: str) -> str:
-    """Return a member's masked phone number; empty for nobody."""
-    known = node.organisation.newest(node.connection, CustomerDefined, person) if person else None
-    return known.phone_masked if known is not None else ""
 
 
 def _goods(node: Node, lines: Sequence[SaleLine | RefundLine]) -> tuple[dict[str, str], dict[str, str]]:
@@ -312,6 +370,21 @@ def _points_moved(node: Node, entry: Entry, payload: Sale | Refund | BalancePaid
                 moves += told.moves
     points = [move.amount for move in moves if move.balance == BalanceKind.MEMBER_POINTS]
     return sum(points) if points else None
+
+
+def _member(node: Node, person: str, copy: Copy) -> dict[str, object]:
+    """Return how paper names a member, and what the member has now; a copy printed later leaves that out."""
+    try:
+        card = member_card(node, person)
+    except RefusalError:  # forgotten, or never heard of
+        return {}
+    found: dict[str, object] = {"member": card.masked}
+    if not (copy.is_reprint or copy.is_training):
+        if card.as_of_ms is not None or card.points:
+            found["points"] = card.points
+        if card.stored_minor or card.bonus_minor:
+            found["balance_minor"] = card.stored_minor + card.bonus_minor
+    return found
 
 
 def _operation(entry: Entry) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from edge.balance_effects import Effect, effects_here, taken_back
 from edge.cache import receipt_is_older
-from edge.giving_back import back_to, by_means, refunded_minor, refunds_of
+from edge.giving_back import EXCHANGE, back_to, by_means, refunded_minor, refunds_of
 from edge.node import Node
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
@@ -103,10 +103,12 @@ class RefundDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draft_refund(
-    node: Node, original: OriginalSale, returns: Sequence[ReturnRequest], *, state: str = "confirmed"
-) -> RefundDraft:
+    node: Node, original: OriginalSale, returns: Sequence[ReturnRequest], *, state: str = "confirmed",
+    exchanged_minor: int = 0,
+) -> RefundDraft:  # fmt: skip
     """Return the refund of parts of a sale that is here, priced as it was sold, to the original tenders first.
 
+    At most `exchanged_minor` of it pays for other goods instead; `state` is that of what an outside service gives back.
     Balances that came with the sale are taken back with it. Raises RefusalError when more would come back than was
     sold, or nothing is left.
     """
@@ -122,7 +124,10 @@ def draft_refund(
     total = sum(line.amount_minor for line in lines)
     earlier = refunds_of(node, original.entry)
     before = by_means([tender for refund in earlier for tender in refund.tenders])
-    tenders = back_to(sale, before, total, state=state)
+    exchanged = min(exchanged_minor, total)
+    tenders: tuple[Tender, ...] = (Tender(EXCHANGE, exchanged),) if exchanged else ()
+    if total > exchanged or not exchanged:
+        tenders += back_to(sale, before, total - exchanged, state=state)
     effects = taken_back(
         effects_here(node, place, sale.receipt_number), sold_minor=sale.total_minor,
         before_minor=refunded_minor(node, original.entry), now_minor=total, tenders=tenders,
@@ -161,7 +166,7 @@ def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
         returned_milli=original.returned_milli.get(request.line, 0),  # type: ignore[arg-type]
     )
     if request.quantity_milli <= 0:
-        raise RefusalError("quantity_invalid", "a quantity is more than nothing", name=line.product)
+        raise RefusalError("quantity_zero", "a quantity is more than nothing", name=line.product)
     try:
         amounts = refund_as_sold(sold, request.quantity_milli)
     except ValueError:

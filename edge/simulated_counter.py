@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,7 +25,15 @@ from drivers.simulated import (
     SimulatedScale,
     SimulatedScanner,
 )
-from edge.devices_config import DevicesConfig, DisplaySettings, PrinterSettings, ScaleSettings, ScannerSettings
+from edge.devices_config import (
+    DEVICES_FILE,
+    DevicesConfig,
+    DisplaySettings,
+    PrinterSettings,
+    ScaleSettings,
+    ScannerSettings,
+    toml_of,
+)
 from schema.errors import RefusalError
 
 QUIET_S: Final = 0.6
@@ -34,6 +42,29 @@ TICK_S: Final = 0.05
 WORDS: Final = (
     "type: scan CODE, weigh GRAMS, paper ok|low|out, cover, drawer shut|jam|free, unplug or plug scanner|scale|display"
 )
+
+
+MARK: Final = "# Simulated devices; this file goes when they do.\n"
+
+
+@contextlib.contextmanager
+def lent_to(node: Path | None, config: DevicesConfig) -> Iterator[None]:
+    """Let a node's `devices.toml` name these devices for a while; nothing where no node is given.
+
+    Raises RefusalError `devices_present` where the node has devices of its own.
+    """
+    if node is None:
+        yield
+        return
+    path = node / DEVICES_FILE
+    if path.exists() and not path.read_text("utf-8", "replace").startswith(MARK):
+        raise RefusalError("devices_present", f"{path} stands already: move it away first", file=path.name)
+    path.write_text(MARK + toml_of(config), "utf-8")
+    try:
+        yield
+    finally:
+        if path.exists() and path.read_text("utf-8", "replace").startswith(MARK):
+            path.unlink()
 
 
 class SimulatedCounter:

@@ -25,6 +25,7 @@ from edge.scanning import read_payment_code
 from edge.selling import Completed, Marks, Recorded, SaleDraft, append_sale, completed_of, with_parts
 from edge.settings import setting
 from edge.trade_projections import UNKNOWN
+from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId, NodeId, Scope, Stream
 from schema.kinds.balances import BalanceMove
@@ -150,18 +151,18 @@ def complete(
         return known
     if priced is None:
         priced = price_basket(node, basket, language=language)
-    _check_basket(basket, priced)
+    check_basket(basket, priced)
     paying = payments or (Payment(CASH, given_minor=priced.total_minor - dropped_minor),)
     plan = due(node, priced, paying, dropped_minor)
-    _check_payments(node, basket, plan, paying)
+    check_payments(node, basket, plan, paying)
     people = (*basket.approvers, approver)
-    _check_allowed(node, operator, people, priced, dropped_minor)
+    check_allowed(node, operator, people, priced, dropped_minor)
     with node.write() as writing:
         known = completed_attempt(node, attempt)
         if known is not None:
             return known
         recorded = record_sale(
-            node, writing, basket, priced, paying, plan, operator=operator, approvers=people, source=_source(attempt)
+            node, writing, basket, priced, paying, plan, operator=operator, approvers=people, source=source_of(attempt)
         )
         if prints:
             queue_receipt(writing, str(recorded.entry.id))
@@ -176,7 +177,7 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
         "SELECT s.scope, t.node, t.incarnation, r.seq FROM replayed p JOIN receipt r ON r.number = p.number"
         " JOIN scope s ON s.scope_no = r.scope_no JOIN stream t ON t.scope_no = r.scope_no"
         " AND t.stream_no = r.stream_no WHERE p.source = ? ORDER BY r.scope_no, r.stream_no, r.seq",
-        (_source(attempt),),
+        (source_of(attempt),),
     ).fetchall()
     for scope, name, incarnation, seq in rows:
         place = EntryId(Stream(Scope(scope), NodeId(name), int(incarnation)), int(seq))
@@ -188,14 +189,14 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
     return None
 
 
-def _source(attempt: str) -> str:
+def source_of(attempt: str) -> str:
     return f"{ATTEMPT}{attempt}" if attempt else ""
 
 
 # What is refused.
 
 
-def _check_basket(basket: Basket, priced: PricedBasket) -> None:
+def check_basket(basket: Basket, priced: PricedBasket) -> None:
     if basket.is_empty:
         raise RefusalError("basket_empty", "there is nothing to sell")
     if priced.unpriced:
@@ -203,7 +204,7 @@ def _check_basket(basket: Basket, priced: PricedBasket) -> None:
         raise RefusalError("price_missing", f"{name} has no price yet: give its price", name=name)
 
 
-def _check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
+def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
     if plan.dropped_minor < 0 or plan.total_minor < 0:
         raise RefusalError("rounding_invalid", "what is dropped lies between nothing and the total")
     known = {*setting(node, TillRules).means, GIFT_CARD, EXCHANGE, CASH}
@@ -218,10 +219,12 @@ def _check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Pa
         if payment.means in MEMBER_MEANS and basket.member is None:
             raise RefusalError("member_missing", "who pays? Look the customer up first", means=payment.means)
     if plan.left_minor > 0:
-        raise RefusalError("tenders_short", "not all of it is paid yet", left=plan.left_minor)
+        raise RefusalError("tenders_short", "not all of it is paid yet", left=format_money(plan.left_minor))
     if plan.over_minor > 0:
         raise RefusalError(
-            "tenders_exceed", "more was paid than is due, and only cash gives change", over=plan.over_minor
+            "tenders_exceed",
+            "more was paid than is due, and only cash gives change",
+            over=format_money(plan.over_minor),
         )
 
 
@@ -241,7 +244,7 @@ def _is_barcode(node: Node, code: str) -> bool:
     return node.connection.execute("SELECT 1 FROM barcode WHERE barcode = ?", (code,)).fetchone() is not None
 
 
-def _check_allowed(
+def check_allowed(
     node: Node, operator: str, approvers: Sequence[str], priced: PricedBasket, dropped_minor: int
 ) -> None:
     """Ask for a second person where what was done by hand exceeds the operator's limits."""
@@ -304,24 +307,31 @@ def sale_draft(
     """Return the sale as it is paid: 抹零 and cash rounding spread over the lines, kits with their parts."""
     lines = spread(priced.lines, plan.dropped_minor, ROUNDING_REASON)
     lines = spread(lines, plan.cash_rounding_minor, ROUNDING_REASON, CASH_ROUNDING)
-    sold: list[SaleLine] = []
-    marks: dict[int, Marks] = {}
-    for line in lines:
-        exploded = with_parts(node, [_sale_line(line, business_date)], business_date)
-        place = len(sold)
-        goods = line.line
-        if goods.lot or goods.expiry or goods.serial:
-            marks[place] = Marks(goods.lot, goods.expiry, goods.serial)
-        sold += [
-            msgspec.structs.replace(one, kit_parent=place) if one.kit_parent is not None else one for one in exploded
-        ]
+    sold, marks = sale_lines(node, lines, business_date)
     return SaleDraft(
-        lines=tuple(sold), tenders=_tenders(payments, plan),
+        lines=sold, tenders=_tenders(payments, plan),
         rounding_minor=plan.dropped_minor + plan.cash_rounding_minor, operator=operator,
         member=basket.member.person if basket.member is not None else "",
         approver=_names((*approvers, *(line.line.approver for line in priced.lines))),
         flags=basket.flags, source=source, marks=marks,
     )  # fmt: skip
+
+
+def sale_lines(
+    node: Node, lines: Sequence[PricedLine], business_date: str
+) -> tuple[tuple[SaleLine, ...], dict[int, Marks]]:
+    """Return priced lines as a sale holds them, each kit followed by its parts, and the marks on the goods by line."""
+    sold: list[SaleLine] = []
+    marks: dict[int, Marks] = {}
+    for line in lines:
+        place, goods = len(sold), line.line
+        if goods.lot or goods.expiry or goods.serial:
+            marks[place] = Marks(goods.lot, goods.expiry, goods.serial)
+        sold += [
+            one if one.kit_parent is None else msgspec.structs.replace(one, kit_parent=place)
+            for one in with_parts(node, [_sale_line(line, business_date)], business_date)
+        ]
+    return tuple(sold), marks
 
 
 def _names(people: Iterable[str]) -> str:
@@ -413,7 +423,9 @@ def _spent(
     if amount := paid.get("points", 0):
         points, rest = divmod(amount, max(1, rules.point_minor))
         if rest:
-            raise RefusalError("points_broken", "this is no whole number of points", point=rules.point_minor)
+            raise RefusalError(
+                "points_broken", "this is no whole number of points", point=format_money(rules.point_minor)
+            )
         known = balance(node, BalanceKind.MEMBER_POINTS, person)
         if known.amount < points:
             raise RefusalError("points_low", f"the member has {known.amount} points", points=known.amount)
@@ -425,7 +437,7 @@ def _spent(
         bonus = balance(node, BalanceKind.MEMBER_BONUS, person)
         if max(0, principal.amount) + max(0, bonus.amount) < amount:
             raise RefusalError("balance_low", "the stored value does not suffice",
-                               left=max(0, principal.amount) + max(0, bonus.amount))  # fmt: skip
+                               left=format_money(max(0, principal.amount) + max(0, bonus.amount)))  # fmt: skip
         if not is_fresh(node, rules, principal.elsewhere_as_of_ms) and amount > rules.offline_stored_minor_max:
             allow(node, operator, approvers, Act.OFFLINE_SPENDING, amount)
         first = min(amount, max(0, principal.amount))
@@ -438,7 +450,7 @@ def _spent(
 def _gift_card(node: Node, payment: Payment, operator: str, approvers: Sequence[str]) -> Effect:
     known = balance(node, BalanceKind.GIFT_CARD, payment.reference)
     if known.amount < payment.amount_minor:
-        raise RefusalError("balance_low", "the gift card does not suffice", left=max(0, known.amount))
+        raise RefusalError("balance_low", "the gift card does not suffice", left=format_money(max(0, known.amount)))
     rules = setting(node, LoyaltyRules)
     if not is_fresh(node, rules, known.elsewhere_as_of_ms) and payment.amount_minor > rules.offline_stored_minor_max:
         allow(node, operator, approvers, Act.OFFLINE_SPENDING, payment.amount_minor)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from edge.line_state import line_state
 from edge.node import Node
+from edge.parking import parked_count
 from edge.print_jobs import QueueState, queue_state
 from edge.shifts import ShiftState, current_shift
 from edge.status import cache_age, is_lease_lapsed
@@ -32,6 +33,7 @@ class TillStatus(NamedTuple):
     paper: QueueState
     since_ms: int | None = None
     line_fault: str = ""
+    parked: int = 0
 
 
 def till_status(node: Node) -> TillStatus:
@@ -60,4 +62,5 @@ def till_status(node: Node) -> TillStatus:
         paper=queue_state(connection),
         since_ms=line.since_ms if is_online and line is not None and was_whole else last_ms,
         line_fault=line.fault if line is not None else "",
+        parked=parked_count(node),
     )

@@ -28,10 +28,11 @@ def setting(
     value: Annotated[str | None, typer.Option(help='The whole setting as JSON, such as {"step_minor": 10}.')] = None,
     file: Annotated[Path | None, typer.Option(help="A file that holds the JSON.")] = None,
     location: Annotated[str, typer.Option(help="Only for this location; else for the whole chain.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Let the location follow the chain again.")] = False,
     hub: HubOption = HERE,
 ) -> None:
     """Define a setting, or show it as it holds when no value is given; what tills could not read is refused."""
-    from hub.settings import define_setting, list_settings
+    from hub.settings import define_setting, let_follow, list_settings
     from schema.files import read_given
     from schema.settings import SETTINGS
 
@@ -39,6 +40,10 @@ def setting(
         raise RefusalError("setting_unknown", f"{name!r} is no setting: {', '.join(SETTINGS)}")
     content = read_given(file) if file is not None else None if value is None else value.encode()
     with opened(hub) as at:
+        if follow:
+            let_follow(at.store, at.own_log, name, location)
+            typer.echo(f"{name} of {location} follows the chain with its tills' next sync")
+            return
         if content is not None:
             define_setting(at.store, at.own_log, name, content, location)
             typer.echo(f"{name} is defined for {location or 'the chain'}; tills have it with their next sync")

@@ -72,10 +72,12 @@ def record_operator(
     name: str,
     role: str,
     locations: Sequence[str],
-    verifier: str,
+    verifier: str | None,
     is_active: bool = True,
 ) -> str:
     """Append an operator whose PIN verifier was made before the transaction; returns the operator's random id.
+
+    Without a verifier the PIN stays as it is; nodes hear of the change all the same.
 
     Raises RefusalError `location_unknown`.
     """
@@ -89,6 +91,11 @@ def record_operator(
     operator = operator or f"o{base64.b32encode(secrets.token_bytes(10)).decode('ascii').lower()}"
     sealed = seal_for(connection, operator, name)
     own_log.append(replica, ORG, OperatorDefined(operator, number, role, tuple(locations), sealed, is_active))
+    if verifier is None:
+        connection.execute(
+            "UPDATE operator_verifier SET changed_ms = ? WHERE operator = ?", (own_log.now_ms(), operator)
+        )
+        return operator
     connection.execute(
         "INSERT INTO operator_verifier (operator, verifier, changed_ms) VALUES (?, ?, ?)"
         " ON CONFLICT (operator) DO UPDATE SET verifier = excluded.verifier, changed_ms = excluded.changed_ms",

@@ -23,6 +23,7 @@ from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
+from hub.findings import FindingsFold, settle_findings
 from hub.history import HistoryFold
 from hub.identity import (
     APPENDED_FILE,
@@ -48,9 +49,11 @@ from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.takings import TakingsFold
+from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
-from schema.errors import RefusalError
+from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
 from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
@@ -73,7 +76,11 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), BalanceFold(), ActivityFold(), HistoryFold(), ReissueProjection())
+    return (inbox, documents, stock, *_till_folds(), ActivityFold(), HistoryFold(), ReissueProjection())
+
+
+def _till_folds() -> tuple[Fold, ...]:
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
 
 
 def wall_clock_ms() -> int:
@@ -140,6 +147,8 @@ class Hub:
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
         if any(isinstance(entry.payload, DocumentChange) for entry in entries):
             self.reissue_changes()
+        with contextlib.suppress(TransientError):  # the entries are stored; the next batch, or the next start, judges
+            settle_findings(self.store, self.now_ms())
         if self._told is not None:
             self._told(entries)
 
@@ -174,6 +183,7 @@ class Hub:
 
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
+        await asyncio.to_thread(settle_findings, self.store, self.now_ms())
         tasks = [asyncio.create_task(flush_contacts()), asyncio.create_task(sum_up())]
         try:
             yield

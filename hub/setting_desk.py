@@ -1,4 +1,4 @@
-"""The desk's work on settings: what holds for the chain and for a location, and definitions that a till can read."""
+"""What the desk shows of settings: what holds at a place, and what a receipt made from a template looks like."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from typing import Final
 
 import msgspec
 
-from hub.own_log import OwnLog
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.identity import ORG
 from schema.kinds.organisation import SettingDefined
 from schema.kinds.trading import LineDiscount, Sale, SaleLine, Tender
 from schema.rules.paper import to_text
 from schema.rules.promotion_terms import Language
-from schema.rules.receipt import ReceiptNames, ReceiptTemplate, receipt_rows, unknown_names
-from schema.settings import NAME_OF, SETTINGS, ReceiptForm, Setting, check_setting, read_setting
-from sync.entry import Entry
+from schema.rules.receipt import ReceiptNames, ReceiptTemplate, receipt_rows
+from schema.settings import SETTINGS, Setting, read_setting
 from sync.organisation import Organisation
-from sync.replica import Replica
 
 COLUMNS_MAX: Final = 64
 
@@ -42,33 +38,6 @@ def view_setting(organisation: Organisation, connection: Connection, name: str, 
         if found is not None and found.value:
             return SettingView(name, location, read_setting(kind, found.value), place == location)
     return SettingView(name, location, kind(), False)
-
-
-def define_setting(replica: Replica, own_log: OwnLog, setting: Setting, location: str = "") -> Entry | None:
-    """Define a setting, for one location where named; None where it holds already. Refuses what no till can read."""
-    name = NAME_OF[type(setting)]
-    value = msgspec.json.encode(setting)
-    check_setting(name, value)
-    if isinstance(setting, ReceiptForm):
-        check_template(setting.template)
-    known = replica.organisation.newest(replica.connection, SettingDefined, f"{name}/{location}")
-    if known is not None and known.value == value:
-        return None
-    return own_log.append(replica, ORG, SettingDefined(name, location, value))
-
-
-def inherit_setting(replica: Replica, own_log: OwnLog, name: str, location: str) -> Entry:
-    """Let a location follow the chain again: an empty value counts as none."""
-    return own_log.append(replica, ORG, SettingDefined(name, location, b""))
-
-
-def check_template(template: ReceiptTemplate) -> None:
-    """Refuse a receipt that no printer could print, or that names what no receipt can fill in."""
-    unknown = unknown_names(template)
-    if unknown:
-        raise RefusalError("template_name", f"{unknown[0]} is no name that a receipt can fill in", name=unknown[0])
-    if not 24 <= template.columns <= COLUMNS_MAX:
-        raise RefusalError("template_columns", f"paper has 24 to {COLUMNS_MAX} columns")
 
 
 def preview_receipt(template: ReceiptTemplate, shop_name: str, phone: str, address: str) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from hub.findings import note_credit_due
 from hub.own_log import OwnLog
 from hub.store import HubStore
 from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.kinds.organisation import LocationDefined, SettingDefined
-from schema.rules.receipt import unknown_names
-from schema.settings import SETTINGS, ElsewhereRules, ReceiptForm, check_setting, write_setting
+from schema.rules.paper import COLUMNS_MIN
+from schema.rules.receipt import ReceiptTemplate, unknown_names
+from schema.settings import SETTINGS, ElsewhereRules, LoyaltyRules, ReceiptForm, check_setting, write_setting
+from sync.entry import Entry
 from sync.replica import Replica
+
+COLUMNS_MAX: Final = 64
 
 
 class SettingListed(NamedTuple):
@@ -31,16 +36,50 @@ def define_setting(store: HubStore, own_log: OwnLog, name: str, value: bytes, lo
 
     Raises RefusalError `setting_unknown`, `setting_invalid` or `location_unknown`.
     """
+    with store.transaction(ORG) as replica:
+        record_setting(replica, own_log, name, value, location)
+
+
+def let_follow(store: HubStore, own_log: OwnLog, name: str, location: str) -> None:
+    """Let a location follow the chain's setting again; raises RefusalError `setting_unknown` or `location_unknown`."""
+    check_setting(name, b"{}")
+    with store.transaction(ORG) as replica:
+        if location not in replica.organisation.newest_each(replica.connection, LocationDefined):
+            raise RefusalError("location_unknown", f"there is no location {location!r}")
+        inherit_setting(replica, own_log, name, location)
+
+
+def record_setting(replica: Replica, own_log: OwnLog, name: str, value: bytes, location: str = "") -> Entry | None:
+    """Append a setting in the caller's transaction of `org`; None where it holds already.
+
+    Raises RefusalError as `define_setting`, and `template_name` or `template_columns` for a receipt.
+    """
     setting = check_setting(name, value)
-    if isinstance(setting, ReceiptForm) and (names := unknown_names(setting.template)):
-        reason = f"no receipt can fill {', '.join(names)}"
-        raise RefusalError("setting_invalid", f"setting {name}: {reason}", reason=reason)
+    if isinstance(setting, ReceiptForm):
+        check_template(setting.template)
     if isinstance(setting, ElsewhereRules) and location:
         raise RefusalError("setting_invalid", f"setting {name} is of the whole chain", reason="of the whole chain")
-    with store.transaction(ORG) as replica:
-        if location and location not in replica.organisation.newest_each(replica.connection, LocationDefined):
-            raise RefusalError("location_unknown", f"there is no location {location!r}")
-        own_log.append(replica, ORG, SettingDefined(name, location, value))
+    if location and location not in replica.organisation.newest_each(replica.connection, LocationDefined):
+        raise RefusalError("location_unknown", f"there is no location {location!r}")
+    known = replica.organisation.newest(replica.connection, SettingDefined, f"{name}/{location}")
+    if known is not None and known.value == value:
+        return None
+    if isinstance(setting, LoyaltyRules):
+        note_credit_due(replica.connection)
+    return own_log.append(replica, ORG, SettingDefined(name, location, value))
+
+
+def inherit_setting(replica: Replica, own_log: OwnLog, name: str, location: str) -> Entry:
+    """Let a location follow the chain again, and the chain the program's defaults: an empty value counts as none."""
+    return own_log.append(replica, ORG, SettingDefined(name, location, b""))
+
+
+def check_template(template: ReceiptTemplate) -> None:
+    """Refuse a receipt that no printer could print, or that names what no receipt can fill in."""
+    if names := unknown_names(template):
+        raise RefusalError("template_name", f"no receipt can fill {', '.join(names)}", name=names[0])
+    if not COLUMNS_MIN <= template.columns <= COLUMNS_MAX:
+        raise RefusalError("template_columns", f"paper has {COLUMNS_MIN} to {COLUMNS_MAX} columns")
 
 
 def list_settings(replica: Replica) -> list[SettingListed]:
@@ -49,6 +88,7 @@ def list_settings(replica: Replica) -> list[SettingListed]:
     listed = [
         SettingListed(one.name, one.location, one.value.decode("utf-8", "replace"), is_defined=True)
         for one in defined.values()
+        if one.value
     ]
     named = {one.name for one in listed if not one.location}
     listed += [

@@ -160,6 +160,20 @@ class Statements:
                     return Told(tuple(sorted(digests.items())), tuple(statements), ages_ms)
         return Told(tuple(sorted(digests.items())), tuple(statements), ages_ms)
 
+    def for_a_stick(self, replica: Replica, location: LocationId, room: int) -> tuple[Statement, ...]:
+        """Return what a location's tills may be told by a file: balances, places and stock, but no key of anybody."""
+        known = _read_known(replica.connection, location)
+        statements: list[Statement] = []
+        for family in _families(_read_bases(replica), location):
+            if family not in known or family.family in {OPERATORS_TOPIC, MEMBERS}:
+                continue
+            for statement in self._lacking(replica, family, {}):
+                room -= len(statement.content) + 200
+                if room <= 0:
+                    return tuple(statements)
+                statements.append(statement)
+        return tuple(statements)
+
     def _lacking(self, replica: Replica, family: _Family, asked: Mapping[str, bytes]) -> Iterator[Statement]:
         rows = replica.connection.execute(
             "SELECT topic, digest, as_of_ms, content FROM statement_topic WHERE location = ? AND family = ?"

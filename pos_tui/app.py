@@ -34,6 +34,7 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.status_view import marks
 from pos_tui.themes import DARK, THEMES
+from pos_tui.warming import AFTER_S, warm_up
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
 from schema.rules.promotion_terms import Language
@@ -41,6 +42,7 @@ from schema.texts import Texts
 
 if TYPE_CHECKING:
     from edge.peripherals import Peripherals
+    from edge.selling import Completed
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
 
@@ -113,10 +115,15 @@ class TillApp(App[None]):
             return
         if verdict.kind is Wedge.SCANNED and verdict.scan is not None:
             is_repeated = self.till.rules.same_scan_guard_ms > 0 and not self._guard.admits(verdict.scan, event.time)
+            self._last_key_s = float("-inf")  # However soon, the next key begins something new.
             self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)
+
+    def restart_wedge(self) -> None:
+        """Forget the keys before one that did something: a scan right behind it has its own."""
+        self._wedge.restart()
 
     def _take_scan(self, screen: TillScreen[Any], scan: Scan, typed_length: int, *, is_repeated: bool) -> None:
         screen.take_scan(scan, typed_length, is_repeated=is_repeated)
@@ -129,6 +136,7 @@ class TillApp(App[None]):
 
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self._each_second)
+        self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
             self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
 
@@ -183,7 +191,9 @@ class TillApp(App[None]):
 
     def sale_completed(self) -> None:
         """Let the drawer open for cash, the receipt be printed, and the customer see the change."""
-        done = self.till.done
+        done, practised = self.till.done, self.till.practised
+        if self.till.is_training and practised is not None and self.devices is not None and self.till.prints:
+            self.devices.print_now(practised.paper)
         if done is None or self.till.is_training:
             return
         if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
@@ -191,6 +201,33 @@ class TillApp(App[None]):
         self.paper_queued()
         self.show_customer(
             self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
+        )
+
+    def refund_completed(self, completed: Completed) -> None:
+        """Open the drawer for what goes back in cash, and keep on the screen what is to be given."""
+        tenders = self.till.note_refund(completed)
+        if any(one.means == "cash" for one in tenders):
+            self.open_drawer()
+        self.paper_queued()
+
+    def print_test(self) -> bool:
+        """Print a page that tests the printer; False where there is none."""
+        if self.devices is None or self.device_status().printer.condition is Condition.UNSET:
+            return False
+        self.devices.print_now(self.till.test_page(self.texts))
+        return True
+
+    def show_basket_to_customer(self) -> None:
+        """Show the customer the line that was added last, and the total."""
+        priced = self.till.priced
+        if self.devices is None or not priced.lines:
+            return
+        last = priced.lines[-1]
+        self.show_customer(
+            f"{last.line.name} {money(last.amount_minor)}",
+            f"{self.texts('display.total')} {money(priced.total_minor)}",
+            FigureKind.TOTAL,
+            priced.total_minor,
         )
 
     def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
@@ -211,8 +248,9 @@ class TillApp(App[None]):
         self.till.operator = signed_in
         if was_locked:
             self.pop_screen()
-        else:
-            self.switch_screen(SaleScreen())
+            return
+        draft = self.till.restore_draft() if self.till.basket.is_empty else None
+        self.switch_screen(SaleScreen(draft, asks_lease=signed_in.is_lease_lapsed and not signed_in.limits.approves))
 
     # The top line
 
@@ -251,7 +289,21 @@ class TillApp(App[None]):
         self.switch_screen(SignInScreen())
 
     def switch_training(self) -> None:
-        """Begin to train, or stop."""
+        """Begin to train, or stop; a basket in hand is paid or parked first."""
+        screen = self.screen
+        if not self.till.basket.is_empty:
+            if isinstance(screen, TillScreen):
+                screen.say(self.texts("training.basket"), "warn")
+            return
+        if self.till.is_training:
+            self.till.end_training()
+        else:
+            self.till.begin_training()
+        for one in self.screen_stack:
+            one.set_class(self.till.is_training, "-training")
+        if isinstance(screen, TillScreen):
+            screen.say(self.texts("training.begun" if self.till.is_training else "training.ended"), "warn")
+        self.refresh_status()
 
     # Language and lock
 

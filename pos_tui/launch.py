@@ -112,6 +112,8 @@ def _run(options: LaunchOptions) -> None:
             till, theme=options.theme or preferences.theme, devices=devices, people=people, has_hanzi=shows_hanzi
         )
         app.run()
+    if app.return_code:  # Whoever started the till is told that it failed: Textual has shown why.
+        raise SystemExit(app.return_code)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+START_AFTER_S: Final = 2.0
+"""The till is painted first: on a small machine two programs that start at once keep the cashier waiting."""
 AGAIN_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 STOP_S: Final = 3.0
 LOG_FILE: Final = "sync.log"
@@ -62,6 +64,7 @@ class SyncProcess:
 
     def _supervise(self) -> None:
         failures = 0
+        self._stopped.wait(START_AFTER_S)
         while not self._stopped.is_set():
             with self._log() as log:
                 words = [sys.executable, "-c", _PROGRAM, "sync", "--watch", "--node", str(self._directory)]

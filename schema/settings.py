@@ -103,6 +103,8 @@ class TillRules(Setting, frozen=True, kw_only=True):
     lock_after_minutes: int = 10
     prints_receipts: bool = True
     opens_drawer_for_cash: bool = True
+    counts_blind: bool = True
+    """Whoever counts the drawer does not see first what it should hold."""
     keys: Mapping[str, str] = {}
     layouts: tuple[BarcodeLayout, ...] = DEFAULT_LAYOUTS
 

@@ -14,15 +14,17 @@ from hub.pages import (
     policies,
     products,
     promotions,
+    reports,
     settings,
     signing_in,
+    staff,
     stock,
 )
 from hub.pages.visits import Route
 
 MODULES = (
     first_run, signing_in, overview, inbox, stock, nodes, locations, policies, accounts, acts, products, promotions,
-    imports, settings,
+    imports, settings, staff, reports,
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import msgspec
 from hub.accounts import Right
 from hub.pages.forms import Form
 from hub.pages.visits import Answer, Routes, Visit
-from hub.setting_desk import SettingView, define_setting, inherit_setting, preview_receipt, view_setting
+from hub.setting_desk import SettingView, preview_receipt, view_setting
+from hub.settings import inherit_setting, record_setting
 from schema.amounts import format_money, format_quantity
 from schema.errors import RefusalError
 from schema.identity import ORG
@@ -27,6 +28,7 @@ from schema.settings import (
     Setting,
     ShopCard,
     TillRules,
+    write_setting,
 )
 
 routes = Routes()
@@ -154,7 +156,7 @@ def save_setting(visit: Visit) -> Answer:
                 if asked == "inherit":
                     inherit_setting(change.replica, change.own_log, view.name, location)
                 else:
-                    define_setting(change.replica, change.own_log, made, location)
+                    record_setting(change.replica, change.own_log, *write_setting(made), location)
             where = f"?at={location}" if location else ""
             return visit.redirect(f"/settings/{view.name}{where}", done="done.setting_saved")
         except RefusalError as error:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from hub.accounts import Account, Right, Session
+from hub.accounts import Account, Right, Session, operator_name
 from hub.own_log import OwnLog
 from hub.pages.forms import Form, Values
 from hub.pages.rendering import Rendering
@@ -18,7 +18,7 @@ from schema.errors import RefusalError
 from schema.identity import ORG, Scope
 from schema.kinds.base import Payload
 from schema.kinds.desk import ActRecorded
-from schema.kinds.organisation import LocationDefined
+from schema.kinds.organisation import LocationDefined, OperatorDefined
 from schema.texts import Texts
 from sync.entry import Entry
 from sync.replica import Replica
@@ -125,6 +125,7 @@ class Visit:
         self.now_ms = hub.now_ms()
         self.rendering = rendering
         self._locations: dict[str, LocationDefined] | None = None
+        self._people: dict[str, str] | None = None
 
     # Who asks.
 
@@ -165,6 +166,14 @@ class Visit:
                 every = replica.organisation.newest_each(replica.connection, LocationDefined)
             self._locations = {code: every[code] for code in sorted(every) if self.sees(code)}
         return self._locations
+
+    def operator_name(self, operator: str) -> str:
+        """Return an operator's name by their random id; the id where nobody is known by it."""
+        if self._people is None:
+            with self.read() as replica:
+                known = replica.organisation.newest_each(replica.connection, OperatorDefined)
+                self._people = {one.operator: operator_name(replica, one) for one in known.values()}
+        return self._people.get(operator, operator)
 
     def location_name(self, code: str) -> str:
         """Return a location's name; its code where it is not known or not to be seen."""

@@ -29,6 +29,8 @@ ResultT = TypeVar("ResultT")
 AnswerT = TypeVar("AnswerT")
 BURST_OVER_S: Final = 0.06
 """So long after its last key a burst that ended in no scan is typed text."""
+PRACTICE_ONLY: Final = frozenset({"file_read_only"})
+"""How the node of a till in training refuses to record anything."""
 COMMON: Final = (act("help", "f1"), act("language", "f11", on_bar=False), act("lock", "f12", on_bar=False))
 
 
@@ -88,6 +90,11 @@ class TillScreen(Screen[ResultT]):
         early, self._early = self._early, []
         for key, character, is_burst in early:
             self.take_key(key, character, is_burst=is_burst)
+
+    def on_screen_resume(self) -> None:
+        """Come back from a screen above: who works here and how the line is may have changed."""
+        if self._is_shown:
+            self.show_status()
 
     def show(self) -> None:
         """State all widgets anew."""
@@ -205,6 +212,7 @@ class TillScreen(Screen[ResultT]):
 
     def perform(self, name: str) -> None:
         """Do an act of this screen."""
+        self.till_app.restart_wedge()
         if not self.offers(name):
             self.app.bell()
             return
@@ -303,7 +311,8 @@ class TillScreen(Screen[ResultT]):
             raise
         except EdgetillError as error:
             self.app.bell()
-            self.say(self.till_app.texts.refusal(error), "bad")
+            is_practice = self.till.is_training and error.code in PRACTICE_ONLY
+            self.say(self.t("training.not_here") if is_practice else self.till_app.texts.refusal(error), "bad")
 
     def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Begin a conversation of several questions; one at a time."""

@@ -114,5 +114,7 @@ class DevicesScreen(TillScreen[None]):
 
     def act_test(self) -> None:
         """Print a page that tests the printer."""
-        self.till_app.print_test()
-        self.say(self.t("devices.test_sent"), "good")
+        if self.till_app.print_test():
+            self.say(self.t("devices.test_sent"), "good")
+        else:
+            self.say(self.t("devices.no_printer"), "warn")

@@ -84,7 +84,7 @@ class LookupScreen(TillScreen[str]):
         empty = (self.t("lookup.empty"),)
         if text:
             empty = (self.t("search.nothing", text=text), self.t("search.nothing_hint"))
-        self.listing.show(columns, rows, selected=0, empty=empty)
+        self.listing.show(columns, rows, selected=0, empty=empty, has_cursor=True)
 
     def _show_product(self) -> None:
         assert self.listing is not None
@@ -94,7 +94,7 @@ class LookupScreen(TillScreen[str]):
         self.query_one("#page", Vertical).border_title = title
         rows_of = why_rows if self._is_why else product_rows
         rows = rows_of(self.till.node, self._product, self.till_app.texts)
-        self.listing.show((Column("", 20), Column("")), rows, selected=0)
+        self.listing.show((Column("", 20), Column("")), rows, selected=0, has_cursor=False)
 
     def typed(self) -> None:
         """Search as the cashier types."""

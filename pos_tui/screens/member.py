@@ -40,8 +40,9 @@ class MemberScreen(Dialog[MemberCard]):
     NAME = "member"
     ACTS = (act("confirm", "enter"), act("drop", "-"), act("back", "escape"))
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_into_basket: bool = True) -> None:
         super().__init__("")
+        self._takes_into_basket = takes_into_basket
         self._card: MemberCard | None = None
         self.entry = EntryLine(id="entry")
         self.listing = Listing(id="card", has_cursor=False)
@@ -81,7 +82,8 @@ class MemberScreen(Dialog[MemberCard]):
             self._find(text)
         elif self._card is not None:
             card = self._card
-            self.till.set_member(card)
+            if self._takes_into_basket:
+                self.till.set_member(card)
             self.dismiss(card)
 
     def _find(self, phone: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from textual.containers import Container
 
 from edge import basket as baskets
+from edge.limits import Act
 from edge.members import find_member
 from edge.scanning import (
     Candidates,
@@ -27,7 +28,8 @@ from edge.scanning import (
 from edge.search import SearchHit, search
 from pos_tui.keys import act
 from pos_tui.screens import sale_view
-from pos_tui.screens.dialogs import ConfirmScreen
+from pos_tui.screens.money import money
+from pos_tui.screens.dialogs import ConfirmScreen, NoticeScreen
 from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from edge.basket import Basket, BasketLine
+    from edge.parking import Draft
     from edge.scanning import Interpretation, Warning
     from edge.wedge import Scan
 
@@ -63,8 +66,10 @@ class SaleScreen(SaleRoutes):
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, draft: Draft | None = None, *, asks_lease: bool = False) -> None:
         super().__init__()
+        self._draft = draft
+        self._asks_lease = asks_lease
         self.status = StatusLine(id="status")
         self.listing = Listing(id="basket")
         self.total = TotalPanel(id="total")
@@ -97,6 +102,26 @@ class SaleScreen(SaleRoutes):
             self.typed()
         else:
             self.show_basket()
+        if self._draft is not None:
+            draft, self._draft = self._draft, None
+            if draft.sold:
+                self.say(self.t("sale.draft_sold", number=draft.sold), "good")
+            else:
+                self.say(self.t("sale.draft_back"), "warn")
+        if self._asks_lease:
+            self._asks_lease = False
+            self.converse(self._lease())
+
+    async def _lease(self) -> None:
+        """Ask a manager whether to trade on alone; without one the till sells on, and its sales say so."""
+        await self.ask(NoticeScreen(self.t("lease.title"), self.t("lease.text")))
+        if await self.approval(Act.LEASE, 0) is None:
+            self.say(self.t("lease.without"), "warn")
+
+    def came_back(self) -> None:
+        """Show the sale anew after another screen."""
+        self.show_status()
+        self.show_basket()
 
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""
@@ -109,13 +134,20 @@ class SaleScreen(SaleRoutes):
             sale_view.columns(t), sale_view.rows(priced, t, self.till.today()), selected=selected,
             empty=self._welcome(),
         )  # fmt: skip
-        if self.till.basket.is_empty and self.till.done is not None:
+        is_done = self.till.done is not None and self.till.returning is None and self.till.exchanging is None
+        if self.till.basket.is_empty and is_done and self.till.done is not None:
             self.total.show(sale_view.done_figures(self.till.done, t))
         else:
             self.total.show(sale_view.basket_figures(priced, t, self._facts(), self._notes()))
 
     def _welcome(self) -> tuple[str, ...]:
+        if self.till.returning is not None:
+            return (self.t("return.empty"), self.t("return.empty_hint"))
+        if self.till.exchanging is not None:
+            return (self.t("exchange.empty"), self.t("exchange.empty_hint"))
         done = self.till.done
+        if done is not None and done.is_refund:
+            return (self.t("done.refunded", number=done.receipt_number), self.t("done.next"))
         if done is not None:
             return (self.t("done.title", number=done.receipt_number), self.t("done.next"))
         return (self.t("sale.empty"), self.t("sale.empty_hint"))
@@ -123,6 +155,10 @@ class SaleScreen(SaleRoutes):
     def _facts(self) -> list[Fact]:
         member = self.till.basket.member
         facts = []
+        if self.till.returning is not None:
+            facts.append(Fact(self.t("return.mode"), "", "warn"))
+        if self.till.exchanging is not None:
+            facts.append(Fact(self.t("means.exchange"), f"-{money(self.till.exchanging.total_minor)}", "warn"))
         if member is not None:
             facts.append(
                 Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent")
@@ -148,7 +184,12 @@ class SaleScreen(SaleRoutes):
         self.till.set_basket(basket)
         self.show_basket(selected)
         self.say(said, tone)
-        self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
+        self.set_timer(DRAFT_AFTER_S, self._kept)
+
+    def _kept(self) -> None:
+        """Write the basket down and tell the customer, once the screen stands."""
+        self.till.keep_draft()
+        self.till_app.show_basket_to_customer()
 
     def edit(self, how: Callable[[Basket], Basket], *, said: str = "", tone: str = "") -> None:
         """Change the basket by one of its edits; the selection stays."""
@@ -280,8 +321,12 @@ class SaleScreen(SaleRoutes):
     def escaped(self) -> None:
         """Leave the search; the basket is never lost by Escape."""
         assert self.entry is not None
+        had_text = bool(self.entry.text)
         self.entry.set_text("")
         if self._is_searching:
+            self.show_basket()
+        elif not had_text and self.till.basket.is_empty and (self.till.returning or self.till.exchanging):
+            self.till.returning = self.till.exchanging = None
             self.show_basket()
         self.say("")
 
@@ -295,37 +340,13 @@ class SaleScreen(SaleRoutes):
             raise RefusalError("basket_empty", "there is nothing in the basket yet")
         return max(0, self.listing.selected)
 
+    def show_line(self, place: int) -> None:
+        """Select a line of the basket."""
+        self.show_basket(place)
+
     def take_picked(self, code: str, quantity_milli: int | None) -> None:
         """Take a product that was chosen from a list."""
         self.take_outcome(pick(self.till.node, code, quantity_milli=quantity_milli))
-
-    # Going on
-
-    def act_pay(self) -> None:
-        """Take the money."""
-        from pos_tui.screens.tender import TenderScreen
-
-        if self.till.basket.is_empty:
-            self.say(self.t("sale.nothing_to_pay"), "warn")
-            return
-        if self.till.priced.unpriced:
-            place = self.till.priced.unpriced[0]
-            self.show_basket(place)
-            self.say(self.t("sale.unpriced"), "warn")
-            return
-        self.app.push_screen(TenderScreen(), self._paid)
-
-    def _paid(self, completed: object) -> None:
-        if completed is not None:
-            self.till_app.sale_completed()
-            self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
-            self.say("")
-        self.came_back()
-
-    def came_back(self) -> None:
-        """Show the sale anew after another screen."""
-        self.show_status()
-        self.show_basket()
 
 
 def _searched(text: str) -> str:

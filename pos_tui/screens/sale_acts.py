@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from edge import basket as baskets
 from edge.keyed import keyed_money, keyed_quantity
 from edge.limits import Act
+from edge.parking import CLEARED
 from edge.scanning import PriceNeeded, WeightNeeded, pick
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
@@ -73,7 +74,7 @@ class SaleActs(AllowingScreen[None]):
             return
         approver = await self.allowed(Act.VOID, self.till.priced.total_minor)
         if approver is not None:
-            self.till.record_voids(self.till.priced.lines, approver=approver)
+            self.till.record_voids(self.till.priced.lines, approver=approver, act=CLEARED)
             self.change(baskets.EMPTY, said=self.t("clear.done"))
 
     def act_quantity(self) -> None:
@@ -266,14 +267,9 @@ class SaleActs(AllowingScreen[None]):
         if text:
             self.edit(lambda basket: baskets.add_coupon(basket, text))
 
-    # Other screens
-
     async def begin_refund(self, reference: str) -> None:
         """Open the refund with a receipt that was scanned."""
-        from pos_tui.screens.refund import RefundScreen
-
-        await self.ask(RefundScreen(reference))
-        self.show()
+        raise NotImplementedError
 
 
 def _name(text: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.catalog import find_product, price_at
+from edge.catalog import find_product
 from edge.clock_source import local_time
-from edge.elsewhere import stock_elsewhere
-from edge.stock import on_hand, why
-from pos_tui.screens.money import age, amount_of, money
+from edge.lookup import look_up
+from edge.stock import why
+from pos_tui.screens.money import ago, amount_of, money
 from pos_tui.widgets.listing import Row
 
 if TYPE_CHECKING:
@@ -28,32 +28,28 @@ def _range(t: Texts, value: int, lo: int, hi: int, unit: str) -> str:
 
 
 def product_rows(node: Node, code: str, t: Texts) -> list[Row]:
-    """Return a product's facts: prices by unit, stock here, stock elsewhere with its age."""
-    found = find_product(node, code)
-    if found is None:
-        return []
-    product, now_ms = found.product, node.now_ms()
-    rows = [Row((t("search.code"), product.code))]
-    rows += [Row((t("search.barcode"), f"{barcode}  {unit}")) for barcode, unit in product.barcodes[:4]]
+    """Return a product's facts: prices by unit and what they will be, stock here, stock elsewhere with its age."""
+    look, now_ms = look_up(node, code), node.now_ms()
+    rows = [Row((t("search.code"), look.code))]
+    rows += [Row((t("search.barcode"), f"{barcode}  {unit}")) for barcode, unit in look.barcodes[:4]]
     rows.append(Row(note=" "))
-    for unit, name in [("", product.unit_name), *((one.unit, one.unit) for one in product.units)]:
-        price = price_at(found, unit, now_ms)
-        if price is None:
-            rows.append(Row((t("sale.price"), t("stock.no_price", unit=name)), "warn"))
-            continue
-        per = t(PER_WORDS[price.per.milli]) if price.per.milli in PER_WORDS else f"/{name}"
-        is_reduced = price.list_minor != price.price_minor
-        was = f"  {t('sale.list_price', price=money(price.list_minor))}" if is_reduced else ""
-        rows.append(Row((t("sale.price"), f"{money(price.price_minor)}{per}{was}"), "accent"))
+    for price in look.prices:
+        per = t(PER_WORDS[price.per_milli]) if price.per_milli in PER_WORDS else f"/{price.name}"
+        if price.price_minor is None:
+            rows.append(Row((t("sale.price"), t("stock.no_price", unit=price.name)), "warn"))
+        else:
+            rows.append(Row((t("sale.price"), f"{money(price.price_minor)}{per}"), "accent"))
+        if price.next_ms is not None and price.next_minor is not None:
+            when = local_time(price.next_ms, node.config.time_zone).strftime("%m-%d %H:%M")
+            rows.append(Row((t("stock.next_price"), t("stock.from", price=money(price.next_minor), time=when))))
     rows.append(Row(note=" "))
-    for figure in on_hand(node, product.code):
-        tone = "bad" if figure.is_negative else "good"
-        rows.append(Row((t("stock.here"), _range(t, figure.value, figure.lo, figure.hi, product.unit_name)), tone))
-    elsewhere = stock_elsewhere(node, product.code)
-    for one in elsewhere:
-        figure_text = _range(t, one.value_milli, one.lo_milli, one.hi_milli, product.unit_name)
-        rows.append(Row((one.name, t("stock.as_of", figure=figure_text, age=age(t, one.age_ms(now_ms))))))
-    if not elsewhere:
+    here, unit = look.stock, look.prices[0].name
+    figure = _range(t, here.value, here.lo, here.hi, unit)
+    rows.append(Row((t("stock.here"), figure), "bad" if here.is_negative else "good"))
+    for one in look.elsewhere:
+        figure = _range(t, one.value_milli, one.lo_milli, one.hi_milli, unit)
+        rows.append(Row((one.name, t("stock.as_of", figure=figure, age=ago(t, one.age_ms(now_ms))))))
+    if not look.elsewhere:
         rows.append(Row((t("stock.elsewhere"), t("stock.nothing_told")), "muted"))
     return rows
 
@@ -85,7 +81,7 @@ def why_rows(node: Node, code: str, t: Texts) -> list[Row]:
         rows.append(Row((t("why.conflict"), conflict.sentence), "warn"))
     rows.append(Row(note=" "))
     for voice in told.nodes:
-        silent = age(t, voice.silent_ms)
+        silent = ago(t, voice.silent_ms)
         rows.append(Row((voice.node, t("why.heard", age=silent)), "muted"))
     return rows
 

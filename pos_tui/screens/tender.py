@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from textual.containers import Container
 
+from edge.giving_back import EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
@@ -68,6 +69,15 @@ class TenderScreen(AllowingScreen["Completed"]):
         yield self.message
         yield self.entry
         yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Write down that this basket is being paid for: a till that dies now must not sell it again."""
+        self.till.attempt = self._attempt  # A scan just before may still have its draft to write.
+        self.till.keep_draft()
+        exchanging = self.till.exchanging
+        if exchanging is not None:
+            worth = min(exchanging.total_minor, self.till.priced.total_minor)
+            self._payments = (Payment(EXCHANGE, worth),)
 
     # Showing
 
@@ -174,7 +184,7 @@ class TenderScreen(AllowingScreen["Completed"]):
 
     def act_take_back(self) -> None:
         """Take the last payment back; without one, go back to the basket."""
-        if not self._payments:
+        if not any(one.means != EXCHANGE for one in self._payments):
             self.back()
             return
         self._payments = self._payments[:-1]
@@ -210,7 +220,11 @@ class TenderScreen(AllowingScreen["Completed"]):
     def entered(self, text: str) -> None:
         """Take a payment: what was typed, the quick amount, or all that is left."""
         with self.saying():
-            left_minor = self._due().left_minor
+            now = self._due()
+            left_minor = now.left_minor
+            if not left_minor:
+                self._finish(self._payments, now)
+                return
             amounts = quick_cash(self.till.node, left_minor)
             if text:
                 amount_minor = keyed_money(text)
@@ -267,23 +281,22 @@ class TenderScreen(AllowingScreen["Completed"]):
             self.say("")
             self.show_due()
             return
+        self._finish(payments, now)
+
+    def _finish(self, payments: tuple[Payment, ...], now: Due) -> None:
         try:
-            self._complete(payments, now)
+            self._complete(payments, now, "")
         except RefusalError as refusal:
             if refusal.code != "approval_needed":
                 raise
-            self.call_next(self.converse, self._complete_allowed(payments, now, refusal))
+            # Within a conversation the next one begins when this one has ended.
+            self.call_later(self._complete_insisting, payments, now)
 
-    async def _complete_allowed(self, payments: tuple[Payment, ...], now: Due, refusal: RefusalError) -> None:
-        """Complete once a second person allowed what the node asks for."""
-        what = Act(str(refusal.facts.get("act", Act.DISCOUNT.value)))
-        approver = await self.approval(what, payments[-1].amount_minor, now.total_minor)
-        if approver is not None:
-            self._approver = approver
-            self._complete(payments, now)
+    def _complete_insisting(self, payments: tuple[Payment, ...], now: Due) -> None:
+        self.converse(self.insisting(lambda approver: self._complete(payments, now, approver)))
 
-    def _complete(self, payments: tuple[Payment, ...], now: Due) -> None:
+    def _complete(self, payments: tuple[Payment, ...], now: Due, approver: str) -> None:
         completed = self.till.complete(
-            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=self._approver
+            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=approver or self._approver
         )
         self.dismiss(completed)

@@ -59,11 +59,12 @@ class WeighScreen(Dialog[int]):
         self.entry.show(self.t("weigh.prompt"), self.t("weigh.hint"))
         weighed = self._weighed
         grams = weighed.grams if weighed is not None else None
-        if grams is None:
-            self.total.show(TotalFigures(self.t("weigh.label"), "-.---", "muted", (Fact("", self._sentence()),)))
-            return
         is_settled = weighed is not None and weighed.is_settled
-        facts = [Fact("", self._sentence())]
+        self.say(self._sentence(), "good" if is_settled else "muted")
+        if grams is None:
+            self.total.show(TotalFigures(self.t("weigh.label"), "0.000", "muted"))
+            return
+        facts = []
         if is_settled:
             priced = self.till.price(add(EMPTY, replace(self._line, quantity_milli=grams)))
             facts.append(Fact(self.t("sale.amount"), money(priced.total_minor), "accent"))

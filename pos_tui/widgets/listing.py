@@ -46,10 +46,12 @@ class Listing(LineWidget):
 
     def show(
         self, columns: Sequence[Column], rows: Sequence[Row], *, selected: int | None = None,
-        empty: Sequence[str] = (),
+        empty: Sequence[str] = (), has_cursor: bool | None = None,
     ) -> None:  # fmt: skip
         """Set columns and rows; `selected` counts rows that can be selected, `empty` is said where there are none."""
         self._columns, self._rows, self._empty = tuple(columns), tuple(rows), tuple(empty)
+        if has_cursor is not None:
+            self._has_cursor = has_cursor
         self._places = [place for place, row in enumerate(self._rows) if not row.note]
         self._select(self.selected if selected is None else selected)
         self.update()
@@ -60,7 +62,11 @@ class Listing(LineWidget):
         self.update()
 
     def move(self, by: int) -> None:
-        """Move the selection by so many rows, staying within."""
+        """Move the selection by so many rows, staying within; a list without a cursor is scrolled."""
+        if not self._has_cursor:
+            self._top = max(0, min(self._top + by, len(self._rows) - self._room(self.size.height)))
+            self.update()
+            return
         self.select(max(0, min(len(self._places) - 1, self.selected + by)))
 
     def page(self, by: int) -> None:
@@ -81,6 +87,9 @@ class Listing(LineWidget):
         if self.selected < 0 and self._places and self._has_cursor:
             self.selected = 0
         room = self._room(self.size.height)
+        if not self._has_cursor:
+            self._top = max(0, min(self._top, len(self._rows) - room))
+            return
         if self.selected < 0 or room <= 0:
             self._top = 0
             return

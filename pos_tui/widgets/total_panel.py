@@ -46,8 +46,8 @@ class TotalPanel(LineWidget):
 
     def _low(self, width: int, height: int) -> list[Line]:
         figures = self._figures
-        rows = big_figures(figures.amount)
-        big = width_of(rows[0])
+        rows = big_figures(figures.amount, width - 24)
+        big = max(width_of(row) for row in rows)
         room = width - big - 4
         facts = list(figures.facts)
         columns = 2 if len(facts) > height - 1 and room >= 44 else 1
@@ -72,7 +72,7 @@ class TotalPanel(LineWidget):
         figures = self._figures
         inner = width - 4
         lines = [Line((Span("  " + figures.label, "muted"),))]
-        lines += [joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount)]
+        lines += [joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount, inner)]
         lines.append(Line())
         lines += [_wide_fact(fact, inner) for fact in figures.facts if fact.label or fact.value]
         for note in figures.notes:

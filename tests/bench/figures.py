@@ -1,4 +1,4 @@
-"""The figures of the foundation: each measures real processes and files beside what it is held to."""
+"""All figures: each measures real processes and files beside what it is held to."""
 
 from __future__ import annotations
 
@@ -25,22 +25,12 @@ from edge.sync_agent import HttpLine, sync_once
 from schema.identity import LocationId, location_scope
 from schema.kinds.base import StockMove
 from schema.kinds.stock import StockAdjusted
+from tests.bench.figure import Figure
 from tests.bench.fleet import Fleet, fleet, real_lines, run_edgetill, trade
+from tests.bench.till_figures import TILL_FIGURES
 
 BACKLOG = 30_000
 NEW_NODE_PRODUCTS = 20_000
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure: `met` compares it with its reach; None where it is only reported."""
-
-    figure: str
-    value: float
-    unit: str
-    reach: str
-    met: bool | None
-    note: str = ""
 
 
 @dataclass
@@ -209,6 +199,7 @@ import sys, time
 from pathlib import Path
 from edge.node import Node
 from edge.selling import complete_sale
+from tests.bench.figure import Figure
 from tests.bench.fleet import real_lines
 took = []
 with Node(Path(sys.argv[1])) as node:
@@ -369,5 +360,6 @@ FIGURES: dict[str, Callable[[Bench], Figure]] = {
         reverse_entry_ms,
         new_node_s,
         refold_entries_per_s,
+        *TILL_FIGURES,
     )
 }

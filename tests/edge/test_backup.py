@@ -193,7 +193,7 @@ def test_a_program_that_outlived_its_killed_parent_is_ended_by_the_next(director
     assert programs() == orphan, "the child lives on"
     running = subprocess.Popen(words, cwd=processes.ROOT, env=processes.environment())
     try:
-        until(lambda: len(programs()) == 1 and programs() != orphan, "the next one has a child of its own")
+        until(lambda: len(found := programs()) == 1 and found != orphan, "the next one has a child of its own")
     finally:
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0

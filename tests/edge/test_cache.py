@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from edge.balances import balance
+from edge.basket import Basket, BasketLine
 from edge.cache import LEASE_LAPSED, CacheAge, cache_state, prune_old
 from edge.clock_source import ScriptedClock
 from edge.commands import commands as node_verbs
@@ -19,10 +20,14 @@ from edge.config import read_config, write_config
 from edge.doctor import examine
 from edge.joining import join
 from edge.node import Node
+from edge.parking import park, recall
 from edge.returns import find_sale
 from edge.selling import LineRequest, refund, sell
+from edge.shifts import open_shift
 from edge.status import node_status
 from edge.sync_agent import HttpLine, sync_once
+from edge.trade_projections import TRADE_TABLES
+from edge.unknown_tenders import unknown_tenders
 from hub.commands import commands as hub_verbs
 from hub.enrolment import Profile
 from hub.own_log import parse_location
@@ -37,6 +42,7 @@ from schema.kinds.stock import GoodsReceived
 from schema.kinds.tills import SignInRecorded
 from schema.kinds.trading import Sale
 from schema.rows import BalanceKind
+from tests.edge.till_days import trade_all_day
 
 DAY = 86_400_000
 START = 1_790_000_000_000
@@ -212,6 +218,30 @@ def test_balances_stand_when_the_entries_that_moved_them_have_left(shop: Shop) -
     assert balance(node, BalanceKind.MEMBER_POINTS, "p1") == before
     found = examine(node)
     assert found.is_healthy, found.findings
+
+
+def test_what_a_tills_day_left_stands_when_its_entries_have_left(shop: Shop) -> None:
+    node = shop.till("T1")
+    trade(shop, node)
+    open_shift(node)
+    trade_all_day(node)
+    waiting = park(node, Basket((BasketLine("P1", "P1", is_known=False, override_minor=500),)), label="later")
+    open_tender = unknown_tenders(node)
+    shop.pass_days(40)
+    sell(node, [LineRequest("P1", price_minor=500)])
+    shop.sync(node)
+    shop.hub.pruning.cut_location("A")
+    shop.sync(node)
+    before = till_tables(node)
+    assert prune_old(node).left > 40  # more than the plain trade: the rest of the day leaves as well
+    assert till_tables(node) == before
+    assert examine(node).is_healthy
+    assert unknown_tenders(node) == open_tender
+    assert len(recall(node, waiting).lines) == 1
+
+
+def till_tables(node: Node) -> dict[str, list[Any]]:
+    return {table: sorted(node.connection.execute(f"SELECT * FROM {table}").fetchall()) for table in TRADE_TABLES}
 
 
 def test_new_node_of_a_cut_scope_starts_from_the_balance(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from edge.applying import Pace, apply_batches
 from edge.balances import balance
+from edge.bundles import import_bundle
 from edge.clock_source import machine_clock
 from edge.doctor import examine
 from edge.elsewhere import stock_elsewhere
@@ -18,6 +20,8 @@ from edge.node import Node
 from edge.signing_in import operators, sign_in
 from edge.stock import QuantityRequest, adjust_stock
 from edge.sync_agent import HttpLine, SyncReport, sync_once
+from hub.balances import balances_of
+from hub.bundles import export_bundle
 from hub.customers import forget_person, people_by_code
 from hub.enrolment import Profile
 from hub.importing import append_rows
@@ -222,6 +226,30 @@ def test_two_shops_that_spend_the_same_points_offline_agree_on_what_is_left(hub:
     assert all(examine(node).is_healthy for node in nodes)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_till_shows_what_the_hub_holds_and_what_its_shop_did_since_and_nothing_twice(
+    hub: Hub, enrol: Enrol, seed: int
+) -> None:
+    bring(hub, member())
+    set_intervals(hub)
+    rng = random.Random(seed)
+    nodes = [enrol("A1", "A"), enrol("A2", "A"), enrol("B1", "B")]
+    person = person_of(hub)
+    shown = [0, 0, 0]
+    for _ in range(40):
+        number = rng.randrange(3)
+        node = nodes[number]
+        if rng.random() < 0.6:
+            amount = rng.randint(-50, 50)
+            move(node, amount, person)
+            shown[number] += amount
+        else:
+            sync(node)
+            with hub.store.snapshot() as replica:
+                shown[number] = balances_of(replica.connection, person).get(BalanceKind.MEMBER_POINTS.value, 0)
+        assert balance(node, BalanceKind.MEMBER_POINTS, person).amount == shown[number]
+
+
 def test_what_changes_often_is_told_only_now_and_then_and_its_age_says_so(hub: Hub, enrol: Enrol) -> None:
     bring(hub, member(), OpeningBalanceRow(kind=BalanceKind.MEMBER_POINTS, subject="M1", amount=100))
     set_intervals(hub, balance_seconds=3600)
@@ -279,6 +307,28 @@ def topics_of(node: Node) -> dict[str, bytes]:
         topic: bytes(digest)
         for topic, digest in node.connection.execute("SELECT topic, digest FROM elsewhere_topic").fetchall()
     }
+
+
+def test_a_stick_brings_balances_and_stock_but_no_key_of_anybody(hub: Hub, enrol: Enrol, tmp_path: Path) -> None:
+    node = enrol("A1", "A")
+    define(hub, "1001", "cashier", "A")
+    bring(
+        hub,
+        member(),
+        OpeningBalanceRow(kind=BalanceKind.MEMBER_POINTS, subject="M1", amount=100),
+        OpeningStockRow(location=LocationId("B"), product=ProductId("P1"), quantity_milli=Milli(3000)),
+    )
+    set_intervals(hub)
+    stick = tmp_path / "stick"
+    export_bundle(hub, node.config.node, stick)
+    assert import_bundle(node, stick)[0] > 0
+    assert find_member(node, "13800001234").points == 100
+    assert find_member(node, "13800001234").name == ""
+    assert [one.value_milli for one in stock_elsewhere(node, "P1")] == [3000]
+    assert operators(node) == ()
+    sync(node)
+    assert find_member(node, "13800001234").name == "林敏秀"
+    assert [one.number for one in operators(node)] == ["1001"]
 
 
 def test_a_session_with_nothing_to_say_is_one_short_round_trip(hub: Hub, enrol: Enrol) -> None:

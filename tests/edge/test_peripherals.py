@@ -353,6 +353,8 @@ def test_training_paper_is_printed_and_kept_nowhere(shop: Node, make_counter: Ca
     report = Report(kind=ReportKind.X, till="A1", business_date="2026-03-02")
     counter.devices.print_now(report_document(shop, report, Copy(48, is_training=True)))
     eventually(lambda: "培训练习" in device.paper.text())
+    counter.devices.print_trial()
+    eventually(lambda: "打印测试" in device.paper.text())
     assert shop.connection.execute("SELECT count(*) FROM print_job").fetchone()[0] == 0
     server.close()
 

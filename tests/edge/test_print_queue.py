@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from PIL import Image
 
 from drivers.errors import DeviceFault
 from drivers.escpos.code_page import PAPER_58MM, PAPER_80MM, PAPER_80MM_LATIN, PrinterProfile
@@ -15,8 +17,11 @@ from drivers.escpos.picture import Typeface
 from drivers.escpos.printer import ReceiptPrinter
 from drivers.link import BackOff, FileLink, Link
 from drivers.simulated import SimulatedPrinter
+from edge import print_queue
 from edge.config import DATABASE_FILE
+from edge.device_desks import logo_of
 from edge.device_events import Condition, DeviceEvent, PaperFailed, PaperPrinted, PaperUnknown
+from edge.devices_config import PrinterSettings
 from edge.node import Node
 from edge.print_jobs import (
     KEPT,
@@ -386,6 +391,29 @@ def test_no_sale_waits_for_paper(desk: Desk) -> None:
     assert desk.papers()[1:] == numbers[1:]
 
 
+def test_a_till_that_ends_waits_for_no_printer_that_hangs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(print_queue, "STOP_S", 0.2)
+    link = Slow(desk.device.link())
+    desk.make_queue(link)
+    number = desk.sell()
+    desk.queue.start()
+    assert link.is_writing.wait(10)
+    began = time.monotonic()
+    desk.queue.stop()
+    assert time.monotonic() - began < 1.0
+    assert desk.states() == [JobState.PRINTING]
+    later = Desk(desk.node)
+    assert later.queue.run_until_idle() == 0
+    assert later.queue.state.fault == ELSEWHERE, "the other one still prints"
+    link.may_go_on.set()
+    eventually(lambda: desk.states() == [JobState.PRINTED])
+    assert desk.papers() == [number]
+    second = desk.sell()
+    eventually(lambda: later.queue.run_until_idle() == 1)
+    assert later.papers() == [second]
+    later.queue.stop()
+
+
 def test_the_list_stays_short(desk: Desk) -> None:
     with desk.node.write() as writing:
         for place in range(KEPT + OPEN_MAX + 50):
@@ -401,6 +429,22 @@ def test_the_list_stays_short(desk: Desk) -> None:
         connection.execute("UPDATE print_job SET state = 'printed'")
         tidy(connection)
     assert len(jobs(connection)) == KEPT
+
+
+def test_the_shops_logo_stands_above_each_receipt_and_a_broken_one_stops_none(desk: Desk, tmp_path: Path) -> None:
+    Image.new("1", (64, 24), 0).save(tmp_path / "logo.png")
+    (tmp_path / "text.png").write_text("no picture")
+    settings = PrinterSettings(address="tcp://x", profile="58mm", logo="logo.png")
+    desk.queue = PrintQueue(
+        desk.node.directory, ReceiptPrinter(desk.device.link(), PAPER_58MM, typeface=NO_FONT),
+        clock=desk.node.clock_source, logo=logo_of(tmp_path, settings),
+    )  # fmt: skip
+    number = desk.sell()
+    desk.queue.run_until_idle()
+    assert desk.device.paper.lines()[0].strip() == "[*]"
+    assert desk.papers() == [number]
+    for broken in ("text.png", "nothing.png", ""):
+        assert logo_of(tmp_path, replace(settings, logo=broken)) is None
 
 
 def test_a_shared_printer_is_let_go_after_each_receipt(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from hub.importing import append_import, found_sample, preview
 from hub.imports import ImportKind
 from hub.own_log import parse_location
 from hub.service import Hub, init_hub, open_hub, serving
-from hub.settings import define_setting, list_settings
+from hub.settings import define_setting, let_follow, list_settings
 from schema import sample
 from schema.errors import RefusalError
 from schema.settings import CashRules, LoyaltyRules, ReceiptForm, ShopCard
@@ -161,6 +161,9 @@ def test_a_setting_holds_for_the_chain_or_for_one_location_from_the_next_sync(hu
     assert listed["cash", ""]
     assert listed["cash", "A"]
     assert not listed["till", ""]
+    let_follow(hub.store, hub.own_log, "cash", "A")
+    sync(node)
+    assert setting(node, CashRules).step_minor == 10
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_a_setting_holds_for_the_chain_or_for_one_location_from_the_next_sync(hu
         ("cash", b'{"step_minor": "x"}', "", "setting_invalid"),
         ("cash", b"\xff", "", "setting_invalid"),
         ("cash", b"{}", "Z", "location_unknown"),
-        ("receipt", b'{"template": {"footer": ["{{ operator.pin }}"]}}', "", "setting_invalid"),
+        ("receipt", b'{"template": {"footer": ["{{ operator.pin }}"]}}', "", "template_name"),
         ("elsewhere", b"{}", "A", "setting_invalid"),
     ],
 )

@@ -249,7 +249,7 @@ def test_reports_are_paged_for_holders_of_a_token(hub: Hub, client: httpx.Client
     assert client.get("/v1/sales", params={"limit": "0"}, headers=headers).status_code == 400
     assert client.get("/v1/sales", params={"cursor": "../x"}, headers=headers).json()["code"] == "cursor_invalid"
     described = client.get("/v1/openapi/openapi.json").json()
-    assert set(described["paths"]) == {"/v1/sales", "/v1/stock", "/v1/conflicts"}
+    assert set(described["paths"]) == {"/v1/sales", "/v1/stock", "/v1/conflicts", "/v1/findings"}
 
 
 def test_the_first_token_of_an_organisation_works(

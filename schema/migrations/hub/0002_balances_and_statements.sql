@@ -25,7 +25,7 @@ CREATE TABLE balance (
     amount INTEGER NOT NULL,
     PRIMARY KEY (scope_no, balance, subject)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX balance_by_slot ON balance (slot);
+CREATE INDEX balance_by_slot ON balance (slot, subject, balance);
 
 -- By slot of the subject's hash: the last entry of each stream that moved a balance there, and how often any did.
 CREATE TABLE balance_slot (
