@@ -47,7 +47,7 @@ from sync.effective import Fold
 from sync.entry import Entry
 from sync.organisation import Organisation
 from sync.reissue import ReissueProjection, reissue
-from sync.replica import Moment
+from sync.replica import Moment, Replica
 from sync.stock_projection import core_folds
 from sync.transport import OrganisationCard
 
@@ -125,9 +125,12 @@ class Hub:
 
     def reissue_changes(self) -> int:
         """Bring what locations changed in shared documents into `org`; returns how many changes."""
-        with self.store.transaction(ORG) as replica:
+
+        def work(replica: Replica) -> int:
             incarnation = self.own_log.incarnation(replica.connection)
             return len(reissue(replica, self.identity.node, incarnation, Moment(self.now_ms(), 0, 0)))
+
+        return self.store.attempt(ORG, work)
 
     def card(self) -> OrganisationCard:
         """Return who the hub says it is."""

@@ -34,6 +34,7 @@ from sync.version_vector import Head, VersionVector, vector_digest
 BATCH_BYTES_MIN: Final = 128 * 1024
 BATCH_BYTES_MAX: Final = 2304 * 1024
 """Batches grow while the line carries them: a reply is never larger than what the asking side said it takes."""
+_SCOPES_ASKED_MAX: Final = 500
 PROBES_MAX: Final = 100
 """Streams that one session asks about; another session asks about the rest."""
 
@@ -71,9 +72,14 @@ class SessionResult:
     is_complete: bool = False
 
 
-def fold_digests(replica: Replica) -> dict[str, bytes]:
-    """Return the fold digest of every scope here."""
-    rows = replica.connection.execute("SELECT scope, fold_digest FROM scope").fetchall()
+def fold_digests(replica: Replica, scopes: Sequence[str] | None = None) -> dict[str, bytes]:
+    """Return the fold digest of every scope here, or of those of these that are: a hub has thousands."""
+    if scopes is None or len(scopes) > _SCOPES_ASKED_MAX:
+        rows = replica.connection.execute("SELECT scope, fold_digest FROM scope").fetchall()
+    else:
+        marks = ", ".join("?" * len(scopes))
+        sql = f"SELECT scope, fold_digest FROM scope WHERE scope IN ({marks})"
+        rows = replica.connection.execute(sql, tuple(scopes)).fetchall() if scopes else []
     return {str(scope): bytes(digest) for scope, digest in rows}
 
 
@@ -357,7 +363,7 @@ def reply(
         batches += found
         has_more = has_more or more
         room -= sum(len(entry) for batch in found for entry in batch.entries)
-    digests = fold_digests(replica)
+    digests = fold_digests(replica, [state.scope for state in request.scopes if not state.own_only])
     return Response(
         PROTOCOL,
         release,

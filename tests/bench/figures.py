@@ -25,22 +25,12 @@ from edge.sync_agent import HttpLine, sync_once
 from schema.identity import LocationId, location_scope
 from schema.kinds.base import StockMove
 from schema.kinds.stock import StockAdjusted
+from tests.bench import hub_store
+from tests.bench.figure import Figure
 from tests.bench.fleet import Fleet, fleet, real_lines, run_edgetill, trade
 
 BACKLOG = 30_000
 NEW_NODE_PRODUCTS = 20_000
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure: `met` compares it with its reach; None where it is only reported."""
-
-    figure: str
-    value: float
-    unit: str
-    reach: str
-    met: bool | None
-    note: str = ""
 
 
 @dataclass
@@ -371,3 +361,4 @@ FIGURES: dict[str, Callable[[Bench], Figure]] = {
         refold_entries_per_s,
     )
 }
+FIGURES |= hub_store.FIGURES
