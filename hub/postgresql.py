@@ -242,16 +242,19 @@ class PostgresqlConnection:
     def _make_bulk(self, sql: str) -> _Bulk | None:
         """Return a statement's form for many rows; None for what is none of the plain shapes."""
         if found := _INSERT.fullmatch(sql):
-            table, alias, names, marks, rest = found.groups()
-            columns = names.split(", ")
-            if marks.count("?") != len(columns) or "?" in rest:
-                return None
-            types = self._types(table, columns)
+            table, alias, names, values, rest = found.groups()
+            given = [name for name, value in zip(names.split(", "), values.split(", "), strict=True) if value == "?"]
             updated = _CONFLICT_UPDATE.match(rest)
-            unique = tuple(columns.index(name) for name in updated[1].split(", ")) if updated else ()
-            source = ", ".join(_parameter(at, oid) for at, oid in enumerate(types))
-            text = f"INSERT INTO {table}{alias or ''} ({names}) SELECT * FROM unnest({source}){rest}"
-            return _Bulk(text, types, None if rest else f"{table} ({names})", unique)
+            keys = updated[1].split(", ") if updated else []
+            if "?" in rest or not set(keys) <= set(given):
+                return None
+            types = self._types(table, given)
+            places = iter(range(len(given)))
+            selected = ", ".join(f"v.c{next(places)}" if value == "?" else value for value in values.split(", "))
+            source = f"SELECT {selected} FROM {_unnested(types)}"
+            text = f"INSERT INTO {table}{alias or ''} ({names}) {source}{rest}"
+            copied = f"{table} ({names})" if len(given) == values.count(", ") + 1 and not rest else None
+            return _Bulk(text, types, copied, tuple(given.index(name) for name in keys))
         if found := _UPDATE.fullmatch(sql):
             table = found[1]
             changed = [_ASSIGNED.fullmatch(part) for part in found[2].split(", ")]
@@ -289,7 +292,7 @@ class PostgresqlConnection:
 
 
 _DATA_STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
-_INSERT: Final = re.compile(r"INSERT INTO (\w+)( AS \w+)? \(([\w, ]+)\) VALUES \(([?, ]+)\)(.*)", re.DOTALL)
+_INSERT: Final = re.compile(r"INSERT INTO (\w+)( AS \w+)? \(([\w, ]+)\) VALUES \(([?\d, ]+)\)(.*)", re.DOTALL)
 _UPDATE: Final = re.compile(r"UPDATE (\w+) SET (.+?) WHERE (.+)", re.DOTALL)
 _DELETE: Final = re.compile(r"DELETE FROM (\w+) WHERE (.+)", re.DOTALL)
 _ASSIGNED: Final = re.compile(r"(\w+) = \?")
@@ -300,12 +303,8 @@ _ARRAY_OF: Final = {oid: array for array, oid in _ARRAYS.items()}
 _ARRAY_NAMES: Final = {_INT8: "int8[]", _TEXT: "text[]", _BYTEA: "bytea[]", _INT4: "int4[]"}
 
 
-def _parameter(at: int, oid: int) -> str:
-    return f"${at + 1}::{_ARRAY_NAMES[oid]}"
-
-
 def _unnested(types: Sequence[int]) -> str:
-    source = ", ".join(_parameter(at, oid) for at, oid in enumerate(types))
+    source = ", ".join(f"${at}::{_ARRAY_NAMES[oid]}" for at, oid in enumerate(types, 1))
     return f"unnest({source}) AS v({', '.join(f'c{at}' for at in range(len(types)))})"
 
 

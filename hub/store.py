@@ -25,13 +25,16 @@ from schema.database import Connection, migrate, read_migrations
 from schema.errors import EdgetillError, RefusalError, TransientError
 from schema.identity import ORG, Scope
 from sync.effective import Fold
+from sync.entry import Entry
 from sync.organisation import Organisation
 from sync.replica import Replica
 
 T = TypeVar("T")
+BeforeCommit = Callable[[Sequence[Entry]], None]
+"""Told of what the hub itself appended in a transaction, just before that commits."""
 
 PARTS: Final = ("replica", "hub")
-"""The migrations that make a hub's database."""
+"""The migrations that make a hub's database; PostgreSQL has more, which say how it stores the same tables."""
 NONCES_KEPT_MS: Final = 24 * 3_600_000
 _MIGRATING_MS: Final = 10 * 60_000
 _WRITERS: Final = 8
@@ -92,7 +95,9 @@ class SqlStore:
         folds: Callable[[Organisation], Sequence[Fold]],
         *,
         is_postgresql: bool,
+        before_commit: BeforeCommit | None = None,
     ) -> None:
+        self._before_commit = before_commit
         self._writers = writers
         self._readers = readers
         self._engine = engine
@@ -113,7 +118,8 @@ class SqlStore:
             if self.is_postgresql:
                 connection.execute(f"SET LOCAL lock_timeout = {_MIGRATING_MS}")
                 connection.execute("SELECT 1 FROM pg_advisory_xact_lock(1161971028)")
-            migrate(connection, read_migrations(*PARTS), is_postgresql=self.is_postgresql)
+            parts = (*PARTS, "postgresql") if self.is_postgresql else PARTS
+            migrate(connection, read_migrations(*parts), is_postgresql=self.is_postgresql)
             Replica(connection, self._organisation(), ()).log.ensure_scope(ORG)
 
     def _replica(self, connection: StoreConnection) -> Replica:
@@ -163,7 +169,11 @@ class SqlStore:
             if self.is_postgresql and scope is not None:
                 lock_rows(replica, scope)
             replica.organisation.settle(connection)
+            appended: list[Entry] = []
+            replica.on_append = appended.append
             yield replica
+            if appended and self._before_commit is not None:
+                self._before_commit(appended)
 
     def attempt(self, scope: Scope | None, work: Callable[[Replica], T]) -> T:
         """Do work in such a transaction, and again from its start where the database undid it for another's sake."""
@@ -267,6 +277,7 @@ def open_store(
     folder: Path,
     organisation: Callable[[], Organisation],
     folds: Callable[[Organisation], Sequence[Fold]],
+    before_commit: BeforeCommit | None = None,
 ) -> SqlStore:
     """Open the store that a setting names: a file name within the hub's folder, or `postgresql://…`.
 
@@ -275,7 +286,7 @@ def open_store(
     """
     name = parse_database(database)
     if name.startswith("postgresql://"):
-        return _open_postgresql(name, organisation, folds)
+        return _open_postgresql(name, organisation, folds, before_commit)
     sqlite.check_version()
     path = folder / name
     return SqlStore(
@@ -286,11 +297,15 @@ def open_store(
         organisation,
         folds,
         is_postgresql=False,
+        before_commit=before_commit,
     )
 
 
 def _open_postgresql(
-    url: str, organisation: Callable[[], Organisation], folds: Callable[[Organisation], Sequence[Fold]]
+    url: str,
+    organisation: Callable[[], Organisation],
+    folds: Callable[[Organisation], Sequence[Fold]],
+    before_commit: BeforeCommit | None,
 ) -> SqlStore:
     try:
         from hub import postgresql
@@ -307,7 +322,16 @@ def _open_postgresql(
         connect_args={"connect_timeout": postgresql.CONNECT_S},
     ).execution_options(postgresql_readonly=True)
     readers = Pool(lambda: postgresql.PostgresqlConnection(url, syncs_disk=False), _READERS)
-    return SqlStore(pool, readers, engine, postgresql.as_ours, organisation, folds, is_postgresql=True)
+    return SqlStore(
+        pool,
+        readers,
+        engine,
+        postgresql.as_ours,
+        organisation,
+        folds,
+        is_postgresql=True,
+        before_commit=before_commit,
+    )
 
 
 def _sqlite_engine(path: Path) -> sa.Engine:
