@@ -29,7 +29,8 @@ faults: $(VENV)/.installed
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 system-packages:
-	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends git make python3 python3-venv postgresql
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends git make python3 python3-venv \
+		postgresql chromium tmux fonts-noto-cjk librsvg2-bin
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 13), "edgetill needs Python 3.11 or 3.12"'

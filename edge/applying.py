@@ -10,17 +10,24 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
 from sync.branches import must_renew
+from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
+from sync.entry import chain, genesis
 from sync.messages import Batch, Refusal, Statement
 from sync.signing import is_signed, statement_message
 from sync.verification import VerifiedBatch, verify_batch
+from sync.version_vector import Head
 
 SLICE_MS: Final = 8
 BULK_ENTRIES: Final = 2_000
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
+EVIDENCES_MAX: Final = 1_000
+"""So many refused batches are kept: a peer that sends nothing else cannot fill the disk."""
 _QUARANTINED: Final = frozenset(
     {"fork", "seal_invalid", "chain_broken", "entry_malformed", "entry_float", "entry_not_canonical", "entry_too_large"}
 )
@@ -67,11 +74,21 @@ def _apply(node: Node, batch: Batch, pace: Pace) -> int:
         with node.write() as writing:  # others hold more of my stream than I do: this file is an older copy
             if must_renew(node.config.node_id, writing.state.incarnation, [batch.stream]):
                 node.new_incarnation(writing)
-    with foreseen(node.store.path):
-        admitted = node.replica.admit(batch)
-    if admitted is None:
-        return 0
-    verified = verify_batch(*admitted)
+    stored = 0
+    while True:
+        with foreseen(node.store.path):
+            admitted = node.replica.admit(batch)
+        if admitted is None:
+            return stored
+        verified = verify_batch(*admitted)
+        stored += (done := _store(node, verified, pace))
+        # Hub and neighbours bring the same entries: what another line stored meanwhile is admitted anew.
+        if done == len(verified.entries):
+            return stored
+
+
+def _store(node: Node, verified: VerifiedBatch, pace: Pace) -> int:
+    """Store entries in slices; returns how many, fewer than all where another connection moved the stream's head."""
     entries = verified.entries
     position = 0
     while position < len(entries):
@@ -80,10 +97,14 @@ def _apply(node: Node, batch: Batch, pace: Pace) -> int:
         is_last = position + count == len(entries)
         began = time.perf_counter()
         with node.write():
+            row = node.replica.log.stream(verified.stream)
+            head = Head(0, genesis(verified.stream)) if row is None else row.head
+            if head.seq + 1 != part[0].body.seq or chain(head.digest, part[0].encoded) != part[0].digest:
+                return position
             node.replica.store(VerifiedBatch(verified.stream, part, verified.seal), is_whole=is_last)
         pace.note(count, (time.perf_counter() - began) * 1000)
         position += count
-    return len(entries)
+    return position
 
 
 def _is_news(node: Node, batch: Batch) -> bool:
@@ -94,18 +115,20 @@ def _is_news(node: Node, batch: Batch) -> bool:
 def _quarantine(node: Node, batch: Batch, error: RefusalError) -> None:
     evidence = b"".join(batch.entries)[:EVIDENCE_BYTES_MAX] + batch.seal
     with node.write() as writing:
+        if node.connection.execute("SELECT count(*) FROM quarantine").fetchone()[0] >= EVIDENCES_MAX:
+            return
         node.replica.log.quarantine(
             str(batch.stream), batch.first_seq, error.code, error.message, evidence, writing.moment.wall_ms
         )
 
 
 def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
-    """Keep digests of elsewhere that the hub signed and that are newer than those here; others are ignored."""
+    """Keep digests of elsewhere that the hub signed, for this location, and that are newer than those here."""
     key = node.config.root_public_key
     signed = [
         (s.topic, s.content, s.signature, s.as_of_ms)
         for s in statements
-        if is_signed(key, s.signature, statement_message(s.topic, s.content))
+        if is_signed(key, s.signature, statement_message(s.topic, s.content)) and _is_for(node, s)
     ]
     if signed:
         with node.write():
@@ -115,3 +138,14 @@ def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
                 " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
                 signed,
             )
+
+
+def _is_for(node: Node, statement: Statement) -> bool:
+    """Tell whether a statement is meant for this location: one of another's operators is signed as well."""
+    if statement.topic != OPERATORS_TOPIC:
+        return True
+    try:
+        told = msgspec.msgpack.decode(statement.content, type=OperatorSecrets)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return told.location == node.config.location and told.as_of_ms == statement.as_of_ms

@@ -4,61 +4,40 @@ from __future__ import annotations
 
 import datetime
 from functools import lru_cache
-from typing import NamedTuple
 
+from edge.known_catalogue import FoundProduct
 from edge.node import Node
-from schema.catalogue import Product, category_of, price_book
-from schema.errors import RefusalError
+from schema.catalogue import price_book
 from schema.rules.barcodes import canonical_code
 from schema.rules.pricing import ChosenPrice
 from schema.rules.tax import SellerKind, SellerTax, TaxClass, applied_rate
-from sync.document_projection import decode_fields
-
-
-class FoundProduct(NamedTuple):
-    """A product as it reads now, with its price fields of the node's price list by selling unit."""
-
-    product: Product
-    timelines: dict[str, str]
-    unit: str
-    """The selling unit that the scanned barcode names; empty for the base unit."""
 
 
 def find_product(node: Node, code: str) -> FoundProduct | None:
     """Find a product by its code, or by any barcode of one of its units; None when nothing here has it."""
-    found = _by_code(node, code, "")
+    found = product_of(node, code)
     if found is not None:
         return found
-    try:
-        barcode = canonical_code(code)
-    except (RefusalError, ValueError):
-        barcode = code
+    return next((found for _, found in products_with(node, code)), None)
+
+
+def product_of(node: Node, code: str, unit: str = "") -> FoundProduct | None:
+    """Return the product of a code in one of its selling units; None when nothing here has it."""
+    node.known.refresh(node.connection)
+    found = node.known.product(node.connection, code)
+    if found is None or unit in {"", found.product.unit}:
+        return found
+    return found._replace(unit=unit)
+
+
+def products_with(node: Node, code: str) -> list[tuple[str, FoundProduct]]:
+    """Return every product that has a barcode, with its code; several where the hub has not settled which."""
+    barcode = canonical_code(code)
     rows = node.connection.execute(
         "SELECT product, unit FROM barcode WHERE barcode IN (?, ?) ORDER BY product, unit", (barcode, code)
     ).fetchall()
-    for product, unit in rows:
-        found = _by_code(node, product, unit)
-        if found is not None:
-            return found
-    return None
-
-
-def _by_code(node: Node, code: str, unit: str) -> FoundProduct | None:
-    rows = node.connection.execute(
-        "SELECT document, fields FROM record WHERE record = ? ORDER BY document", (code,)
-    ).fetchall()
-    product: Product | None = None
-    timelines: dict[str, str] = {}
-    prefix = f"prices/{node.config.price_list}/"
-    for document, fields in rows:
-        category = category_of(document)
-        if category is not None and product is None:
-            product = Product.from_fields(code, category, decode_fields(bytes(fields)))
-        elif document.startswith(prefix):
-            timelines |= {k: v for k, v in decode_fields(bytes(fields)).items() if isinstance(v, str)}
-    if product is None:
-        return None
-    return FoundProduct(product, timelines, "" if unit == product.unit else unit)
+    found = ((product, product_of(node, product, unit)) for product, unit in rows)
+    return [(product, one) for product, one in found if one is not None]
 
 
 def price_at(found: FoundProduct, unit: str, moment_ms: int, tiers: frozenset[str] = frozenset()) -> ChosenPrice | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,8 @@ def add_to(app: typer.Typer) -> None:
     transfer.command("dispatch")(transfer_dispatch)
     transfer.command("receive")(transfer_receive)
     transfer.command("list")(transfer_list)
+    transfer.command("paper")(transfer_paper)
+    transfer.command("read-paper")(transfer_read_paper)
     app.add_typer(transfer, name="transfer")
     count = typer.Typer(help="Count the shelf: product by product, or in a session by zones.", no_args_is_help=True)
     count.command("open")(count_open)
@@ -230,6 +233,58 @@ def transfer_receive(
             operator=operator, document=document, stated=stated_time(opened, at), note=note,
         )  # fmt: skip
         _print_recorded(recorded, as_json, "Received")
+
+
+def transfer_paper(
+    dispatch: Annotated[str, typer.Argument(metavar="ID", help="The transfer's number, or the dispatch's entry.")],
+    node: NodeOption = HERE,
+    pictures: Annotated[Path | None, typer.Option(help="A folder for the pages' QR codes as PNG.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what the driver takes along: QR pages with which the other shop can take the goods in offline."""
+    from edge.papers import paper_pages, save_pages
+
+    with open_node(node) as opened:
+        papers = paper_pages(opened, dispatch)
+    if pictures is not None:
+        for path in save_pages(papers, pictures):
+            typer.echo(str(path))
+    elif as_json:
+        write_json(papers)
+    else:
+        for page in (page for pages in papers for page in pages):
+            typer.echo(page)
+
+
+def transfer_read_paper(
+    node: NodeOption = HERE,
+    receive: Annotated[bool, typer.Option(help="Take everything in at once.")] = False,
+    operator: OperatorOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Read a paper's pages from a scanner or standard input, a page a line, until it is whole; nothing is posted."""
+    from edge.papers import PaperScanner, read_paper, receive_by_paper
+
+    scanner, pages = PaperScanner(), list[str]()
+    for line in sys.stdin:
+        if scanner.scan(line):
+            pages.append(line)
+            if scanner.is_complete:
+                break
+        elif line.strip():
+            typer.echo(f"edgetill: this is no page of a transfer's paper: {line.strip()[:20]}", err=True)
+    with open_node(node) as opened:
+        paper = read_paper(opened, pages)
+        if receive:
+            _print_recorded(receive_by_paper(opened, paper, operator=operator), as_json, "Received")
+            return
+        if as_json:
+            write_json(paper)
+            return
+        typer.echo(f"{paper.transfer} from {paper.origin}")
+        for told in paper.lines:
+            lot = f"  {told.lot}" if told.lot else ""
+            typer.echo(f"{format_quantity(told.quantity_milli)} {told.unit}\t{told.product}\t{told.name}{lot}")
 
 
 def transfer_list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from edge.command_options import HERE, JsonOption, NodeOption
 from schema.errors import RefusalError, TransientError
 
 if TYPE_CHECKING:
-    from apscheduler.schedulers.background import BackgroundScheduler
+    from contextlib import AbstractContextManager
 
     from edge.node import Node
     from edge.sync_agent import HttpLine, SyncReport
@@ -84,7 +85,10 @@ def sync(
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and exchange again every few seconds.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Exchange with the hub until neither side has more. Exit status 5: some streams were refused or differ."""
+    """Exchange with the hub until neither side has more. Exit status 5: some streams were refused or differ.
+
+    With --watch it stays, exchanges with the location's other tills too, and looks after the backup.
+    """
     from edge.clock_source import clock_from_environment
     from edge.hub_line import back_off_s
     from edge.node import Node
@@ -94,8 +98,10 @@ def sync(
     report: SyncReport | None = None
     with Node(node, clock=clock_from_environment()) as opened:
         line = HttpLine(opened)
-        calendar = _calendar(opened) if watch else None
+        companions = ExitStack()
         try:
+            if watch:
+                companions.enter_context(_watching(opened))
             while True:
                 try:
                     report = _sync_with_progress(opened, line, is_quiet=as_json)
@@ -114,19 +120,18 @@ def sync(
             typer.echo("stopped", err=True)
         finally:
             line.close()
-            if calendar is not None:
-                calendar.shutdown(wait=False)
+            companions.close()
     if report is not None and (not report.is_complete or report.mismatched_folds):
         raise SystemExit(EXIT_INCOMPLETE)
 
 
-def _calendar(node: Node) -> BackgroundScheduler:
-    from edge.calendar_jobs import start_calendar
+def _watching(node: Node) -> AbstractContextManager[None]:
+    from edge.watching import watching
 
     def tell(text: str) -> None:
         typer.echo(text, err=True)
 
-    return start_calendar(node.directory, node.clock_source, node.config.time_zone, tell)
+    return watching(node, tell)
 
 
 def _sync_with_progress(node: Node, line: HttpLine, *, is_quiet: bool) -> SyncReport:

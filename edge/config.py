@@ -17,6 +17,7 @@ CONFIG_FILE: Final = "node.toml"
 KEY_FILE: Final = "node.key"
 TOKEN_FILE: Final = "node.token"  # noqa: S105 - the name of a file
 DATABASE_FILE: Final = "node.db"
+CERTIFICATE_FILE: Final = "node.crt"
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +38,15 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price_list: str = "standard"
     lease_days: int | None = None
     cache_days: int = 30
+    lan: bool = True
+    """Whether tills of the location find each other and exchange entries without the hub."""
+    lan_host: str = ""
+    """The address to listen on; every one of this machine where it is empty."""
+    lan_port: int = 8444
+    lan_peers: tuple[str, ...] = ()
+    """Neighbours as host:port, where they cannot be found by multicast."""
+    backup: str = ""
+    """Where the backup goes: a folder, `sftp://user@host/path` or `s3://bucket/path`; none where it is empty."""
 
     @property
     def node_id(self) -> NodeId:

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import msgspec
 import sqlcipher3.dbapi2 as sqlcipher
+import sqlite_utils
 
 from edge.cache import restoring
+from edge.catalogue_index import index_catalogue
 from edge.node import Node
-from edge.projections import index_barcodes, own_folds
+from edge.projections import own_folds
 from schema.database import migrate, read_migrations
+from schema.errors import CorruptionError
 from schema.files import read_given
 from schema.identity import Stream
 from sync.bundle import read_bundle
@@ -63,7 +66,15 @@ OWN_VIEWS: Final = (
         "SELECT session, scope_no, stream_no, seq, is_opening, wall_ms, operator, plan FROM count_session"
         " WHERE {scopes} ORDER BY session, scope_no, stream_no, seq",
     ),
+    TableView(
+        "sign_in",
+        "SELECT operator, scope_no, stream_no, seq, outcome, approver, hlc_ms, hlc_counter, writer, wall_ms,"
+        " clock_epoch FROM sign_in WHERE {scopes} ORDER BY operator, scope_no, stream_no, seq",
+    ),
     TableView("barcode", "SELECT barcode, product, unit FROM barcode ORDER BY barcode, product, unit", False),
+    TableView(
+        "product_index", "SELECT product, article, words, initials, pinyin FROM product_index ORDER BY product", False
+    ),
 )
 """The projections that only a node keeps."""
 _MEANING: Final = {
@@ -77,6 +88,8 @@ _MEANING: Final = {
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
     "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
+    "sign_in": "sign-ins",
+    "product_index": "the search index",
 }  # fmt: skip
 
 
@@ -117,6 +130,8 @@ def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Exam
     from what stands at its cut.
     """
     findings = _check_file(node) if bytes_check else []
+    search = _check_search(node)
+    findings += search
     log = LogTables(node.connection)
     damages, seals, streams, entries = _check_log(node, log, findings)
     damaged_numbers = {
@@ -124,7 +139,7 @@ def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Exam
     }
     with _scratch() as scratch:
         organisation = Organisation(node.config.root, node.config.root_public_key)
-        documents, stock = core_folds(organisation, index_barcodes)
+        documents, stock = core_folds(organisation, index_catalogue)
         replica = Replica(scratch, organisation, [documents, stock, *own_folds()])
         rebuild = Rebuild(
             node.connection,
@@ -142,6 +157,10 @@ def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Exam
             differences, skipped = compare(node.connection, scratch, (*CORE_VIEWS, *OWN_VIEWS), unjudged)
         findings += [_differs(one) for one in differences]
         is_mended = False
+        if mend and search:
+            with node.store.transaction() as connection:
+                sqlite_utils.Database(connection)["product_index"].rebuild_fts()
+            is_mended = True
         if mend and differences and not unjudged:
             with node.store.transaction():
                 rebuild.catch_up()
@@ -185,6 +204,16 @@ def _check_file(node: Node) -> list[Finding]:
     return [
         Finding("file_damaged", f"the file is damaged ({row[0]}): restore the backup") for row in rows if row[0] != "ok"
     ]
+
+
+def _check_search(node: Node) -> list[Finding]:
+    """Compare the full-text index with the products that it was made of, by FTS5's own check."""
+    try:
+        with node.store.transaction() as connection:
+            connection.execute("INSERT INTO product_text (product_text, rank) VALUES ('integrity-check', 1)")
+    except (CorruptionError, sqlcipher.DatabaseError):
+        return [Finding("search_damaged", "the search for products does not fit the products: mend it")]
+    return []
 
 
 def _check_log(node: Node, log: LogTables, findings: list[Finding]) -> tuple[list[StreamDamage], int, int, int]:

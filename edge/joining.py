@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.clock_source import ClockSource
-from edge.config import CONFIG_FILE, DATABASE_FILE, KEY_FILE, NodeConfig, read_config, write_config
+from edge.config import CERTIFICATE_FILE, CONFIG_FILE, DATABASE_FILE, KEY_FILE, NodeConfig, read_config, write_config
 from edge.hub_line import HubLine, meet, read_problem
 from edge.node import RELEASE, Node
 from edge.store import Store, foreseen
+from edge.sync_agent import HttpLine, sync_once
 from schema.codec import encode
 from schema.errors import RefusalError, TransientError
 from schema.files import write_private
@@ -75,7 +76,7 @@ def join(
             answer.node, answer.name, answer.location, answer.till, answer.organisation, address, answer.hub,
             answer.root_key.hex(), answer.ca_pem, answer.currency, answer.time_zone, answer.day_cut_hour,
         )  # fmt: skip
-        write_private(directory / "node.crt", answer.certificate_pem.encode())
+        write_private(directory / CERTIFICATE_FILE, answer.certificate_pem.encode())
         passphrase = base64.b32encode(secrets.token_bytes(15)).decode().lower()
         snapshot = _download(directory, line, signer, answer.hub, progress)
         write_config(directory, config)
@@ -85,6 +86,7 @@ def join(
                 node.connection.execute("UPDATE node_state SET clock = ?", (encode(renewed),))
                 _keep_sealed_key(node, passphrase, directory)
             _load(node, snapshot, answer.root_key)
+            _exchange(node)
         (directory / SNAPSHOT_FILE).unlink(missing_ok=True)
     finally:
         line.close()
@@ -166,6 +168,17 @@ def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
     keep_statements(node, header.statements)
     with node.write():
         node.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (header.wall_ms,))
+
+
+def _exchange(node: Node) -> None:
+    """Fetch what travels by the line alone, such as operators' PINs; a line that breaks now is no harm."""
+    line = HttpLine(node)
+    try:
+        sync_once(node, line, is_bulk=True)
+    except TransientError:
+        return
+    finally:
+        line.close()
 
 
 def _keep_sealed_key(node: Node, passphrase: str, directory: Path) -> None:

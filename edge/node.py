@@ -11,9 +11,11 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
+from edge.catalogue_index import ensure_index, index_catalogue
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
-from edge.projections import index_barcodes, own_folds
+from edge.known_catalogue import KnownCatalogue
+from edge.projections import own_folds
 from edge.store import Store, foreseen
 from schema.codec import encode
 from schema.database import Connection
@@ -53,6 +55,11 @@ class Writing:
         self.state = state
         self.clock = clock
         self.moment = Moment(clock.wall_ms, clock.bound_ms(), clock.epoch)
+
+    @property
+    def connection(self) -> Connection:
+        """The open transaction, for what belongs to it beside entries."""
+        return self._connection
 
     @property
     def business_date(self) -> str:
@@ -96,12 +103,13 @@ class Node:
         self._entropy = entropy
         self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only)
         self.organisation = Organisation(self.config.root, self.config.root_public_key)
-        self.documents, self.stock = core_folds(self.organisation, index_barcodes)
+        self.documents, self.stock = core_folds(self.organisation, index_catalogue)
         self.replica = Replica(
             self.store.connection,
             self.organisation,
             [self.documents, self.stock, *own_folds()],
         )
+        self.known = KnownCatalogue(self.config.price_list)
         if not is_read_only:
             self._start()
 
@@ -126,6 +134,7 @@ class Node:
     def _start(self) -> None:
         """Begin a new incarnation when this directory is a copy: another machine's, or an older file."""
         with self.write() as writing:
+            ensure_index(self.connection)
             token = writing.state.token
             if not token or token != self._outer_token() or not token.endswith(f"-{_machine()}"):
                 self._open_incarnation(writing.state)
@@ -188,6 +197,7 @@ class Node:
                 yield Writing(self, connection, state, clock)
             except BaseException:
                 self.replica.log.forget()
+                self.known.forget()
                 raise
 
     def now_ms(self) -> int:

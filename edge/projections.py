@@ -1,15 +1,14 @@
-"""The node's own read models: receipts by number, what came back of them, shifts, and the barcode index."""
+"""The node's own read models: receipts by number, what came back of them, and shifts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from schema.catalogue import Scalar, category_of
+from edge.till_projections import SignInProjection
 from schema.codec import encode
 from schema.database import Connection
 from schema.kinds.counting import CountClosed, CountOpened
 from schema.kinds.trading import CashMoved, Refund, Sale, ShiftClosed, ShiftOpened, Tender
-from sync.document_projection import decode_fields
 from sync.effective import Effective, Fold
 
 
@@ -237,31 +236,4 @@ def _cash(tenders: Sequence[Tender]) -> int:
 
 def own_folds() -> tuple[Fold, ...]:
     """Return the folds that a node keeps beside those of every replica, in their order."""
-    return (ReceiptProjection(), ShiftProjection(), SessionProjection())
-
-
-def index_barcodes(connection: Connection, document: str, records: Mapping[str, Mapping[str, Scalar]]) -> None:
-    """Keep the barcodes of changed products; a barcode may name several until the hub settles which.
-
-    A product that moves between categories stands in both documents for a while, so its barcodes are those of all.
-    """
-    if category_of(document) is None:
-        return
-    names = list(records)
-    for start in range(0, len(names), 500):
-        part = names[start : start + 500]
-        marks = ", ".join("?" * len(part))
-        found = connection.execute(
-            f"SELECT document, record, fields FROM record WHERE record IN ({marks})", part
-        ).fetchall()
-        connection.executemany("DELETE FROM barcode WHERE product = ?", [(product,) for product in part])
-        connection.executemany(
-            "INSERT INTO barcode (barcode, product, unit) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            [
-                (name[8:], product, unit)
-                for place, product, fields in found
-                if category_of(place) is not None
-                for name, unit in decode_fields(bytes(fields)).items()
-                if name.startswith("barcode:") and isinstance(unit, str)
-            ],
-        )
+    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +9,8 @@ import msgspec
 from edge.cache import lease_flags, receipt_is_older
 from edge.catalog import find_product, price_at, tax_bp
 from edge.node import Node, Writing
-from schema.codec import encode
+from edge.print_jobs import queue_receipt
+from edge.receipt_codes import code_text, write_receipt_code
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
 from schema.kinds.base import StockMove
@@ -19,7 +19,6 @@ from schema.rules.allocation import allocate
 from schema.rules.pricing import PriceSource, SoldLine, refund_as_sold
 from schema.rules.rounding import PricePer, line_amount
 from sync.entry import Entry
-from sync.signing import receipt_message
 
 _PER = {1000: PricePer.PIECE, 500: PricePer.JIN, 100: PricePer.HECTOGRAM}
 
@@ -59,7 +58,7 @@ class Completed(msgspec.Struct, frozen=True):
     @property
     def code_text(self) -> str:
         """The receipt's code as it is printed: base 32, which QR codes hold in their alphanumeric mode."""
-        return base64.b32encode(self.code).decode().rstrip("=")
+        return code_text(self.code)
 
 
 def price_line(node: Node, request: LineRequest, moment_ms: int, business_date: str) -> SaleLine:
@@ -139,8 +138,9 @@ def complete_sale(
     approver: str = "",
     flags: tuple[str, ...] = (),
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
-    """Complete a sale of priced lines; when this returns it is on the disk.
+    """Complete a sale of priced lines; when this returns it is on the disk, and its paper waits where it `prints`.
 
     Without tenders it is paid exactly in cash. Raises RefusalError when the tenders do not cover the total, or
     when the disk cannot take it: then nothing was recorded.
@@ -161,12 +161,20 @@ def complete_sale(
             approver, member, flags, source,
         )  # fmt: skip
         entry = writing.append(sale)
+        if prints:
+            queue_receipt(writing, str(entry.id))
     given = sum(max(tender.given_minor, tender.amount_minor) for tender in paid)
     return _completed(node, number, entry, total, given - total)
 
 
 def sell(
-    node: Node, requests: Sequence[LineRequest], *, operator: str = "", source: str = "", discount_minor: int = 0
+    node: Node,
+    requests: Sequence[LineRequest],
+    *,
+    operator: str = "",
+    source: str = "",
+    discount_minor: int = 0,
+    prints: bool = False,
 ) -> Completed:
     """Price and complete a sale in one go, paid exactly in cash; a discount is spread over its lines."""
     moment_ms = node.now_ms()
@@ -174,7 +182,8 @@ def sell(
     lines = [price_line(node, request, moment_ms, date) for request in requests]
     if not 0 <= discount_minor <= sum(line.amount_minor for line in lines):
         raise RefusalError("discount_invalid", "a discount is between nothing and what the goods cost")
-    return complete_sale(node, with_basket_discount(lines, discount_minor, "basket"), operator=operator, source=source)
+    discounted = with_basket_discount(lines, discount_minor, "basket")
+    return complete_sale(node, discounted, operator=operator, source=source, prints=prints)
 
 
 def today(node: Node, moment_ms: int) -> str:
@@ -194,10 +203,8 @@ def shift_of(node: Node, business_date: str) -> str:
 
 
 def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
-    stream, seq = entry.stream, entry.body.seq
-    signature = node.signer.sign(receipt_message(stream, seq, entry.digest, total))
-    content = encode((stream.scope, stream.writer, seq, entry.digest, total, signature))
-    return Completed(number, str(entry.id), entry.digest, total, change, content)
+    code = write_receipt_code(node, entry.id, entry.digest, total)
+    return Completed(number, str(entry.id), entry.digest, total, change, code)
 
 
 class OriginalSale(msgspec.Struct, frozen=True):
@@ -240,6 +247,7 @@ def refund(
     operator: str = "",
     approver: str = "",
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
     """Take goods back, priced as they were sold, to the original tender first; all that is left without `returns`.
 
@@ -255,7 +263,7 @@ def refund(
     lines = [_refund_line(original, request) for request in returns]
     if not lines:
         raise RefusalError("refund_empty", "everything of this sale has come back already")
-    return _complete_refund(node, original.entry, lines, original.sale.tenders, operator, approver, source)
+    return _complete_refund(node, original.entry, lines, original.sale.tenders, operator, approver, source, prints)
 
 
 def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
@@ -291,6 +299,7 @@ def refund_without_receipt(
     approver: str = "",
     goods_to: str = "shelf",
     source: str = "",
+    prints: bool = False,
 ) -> Completed:
     """Take goods back without their sale, at today's price or the one given."""
     if not requests:
@@ -305,7 +314,7 @@ def refund_without_receipt(
         )
         for k in lines
     ]
-    return _complete_refund(node, "", returned, (), operator, approver, source)
+    return _complete_refund(node, "", returned, (), operator, approver, source, prints)
 
 
 def _complete_refund(
@@ -316,6 +325,7 @@ def _complete_refund(
     operator: str,
     approver: str,
     source: str,
+    prints: bool,
 ) -> Completed:
     total = sum(line.amount_minor for line in lines)
     moves = tuple(
@@ -326,6 +336,8 @@ def _complete_refund(
     with node.write() as writing:
         number, entry = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
                                        approver, source)  # fmt: skip
+        if prints:
+            queue_receipt(writing, str(entry.id))
     return _completed(node, number, entry, total, 0)
 
 

@@ -10,6 +10,7 @@ from schema.settings import NAME_OF, SettingT, read_setting
 def setting(node: Node, kind: type[SettingT]) -> SettingT:
     """Return a setting as it holds at this node's location."""
     name = NAME_OF[kind]
+    node.organisation.refresh(node.connection)
     for location in (node.config.location, ""):
         found = node.organisation.newest(node.connection, SettingDefined, f"{name}/{location}")
         if found is not None:

@@ -17,6 +17,7 @@ from schema.errors import TransientError
 from schema.identity import ORG, Scope
 from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
+from sync.elsewhere import OPERATORS_TOPIC
 from sync.messages import (
     ClockReport,
     Refusal,
@@ -99,7 +100,8 @@ def sync_once(
     return report
 
 
-def _clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+def clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
+    """Return what a request says of this node's clock, with the round trip that was measured last."""
     clock = node.state().clock
     reading = node.clock_source()
     current = msgspec.structs.replace(clock, wall_ms=max(clock.wall_ms, reading.wall_ms))
@@ -121,7 +123,8 @@ def _session(
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        request: Request | None = session.open(node.replica, _clock_report(node, None))
+        opening = session.open(node.replica, clock_report(node, None))
+        request: Request | None = msgspec.structs.replace(opening, topics=_topics(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
     with ThreadPoolExecutor(1) as carrier:
@@ -144,7 +147,7 @@ def _session(
             keep_statements(node, response.statements)
             theirs |= {v.scope: v.vector for v in response.vectors}
             with node.store.reading():
-                clock = _clock_report(node, round_trip_ms)
+                clock = clock_report(node, round_trip_ms)
                 request = session.next(node.replica, clock, request, response)
                 acknowledged = own_total(node)
             if progress is not None:
@@ -158,6 +161,12 @@ def _session(
         report.offset_ms = best.offset_ms
         _renew_clock(node, best, acknowledged, is_complete=result.is_complete)
     return result, theirs
+
+
+def _topics(node: Node) -> tuple[tuple[str, int], ...]:
+    """Return what this node wants to know of elsewhere, each with the age of what it has."""
+    held = dict(node.connection.execute("SELECT topic, as_of_ms FROM elsewhere").fetchall())
+    return ((OPERATORS_TOPIC, int(held.get(OPERATORS_TOPIC, 0))),)
 
 
 def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:

@@ -299,7 +299,7 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Make a token for the JSON API; it is shown once."""
-    from hub.reports import create_token
+    from hub.tokens import create_token
 
     with _opened(hub) as opened, opened.store.transaction(None) as replica:
         made = create_token(replica.connection, name, opened.now_ms())

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -19,18 +18,18 @@ from hub.own_log import OwnLog
 from hub.store import HubStore
 from schema.codec import encode
 from schema.database import Connection
-from schema.errors import CorruptionError, RefusalError
+from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, is_code
 from schema.kinds.organisation import LocationDefined, OperatorDefined
 from sync.elsewhere import OPERATORS_TOPIC, OperatorSecret, OperatorSecrets
 from sync.messages import Statement
+from sync.people import NONCE_BYTES, seal
 from sync.replica import Replica
 from sync.signing import SigningKey, statement_message
 
 ROLES: Final = (
     "cashier", "driver", "supervisor", "stock_keeper", "shop_manager", "auditor", "administrator", "owner",
 )  # fmt: skip
-_NONCE_BYTES: Final = 12
 
 
 def define_operator(
@@ -91,7 +90,7 @@ def record_operator(
     known = organisation.newest_each(connection, OperatorDefined)
     operator = next((o.operator for o in known.values() if o.number == number), "")
     operator = operator or f"o{base64.b32encode(secrets.token_bytes(10)).decode('ascii').lower()}"
-    sealed = seal(person_key(connection, operator), operator, name)
+    sealed = seal_for(connection, operator, name)
     own_log.append(replica, ORG, OperatorDefined(operator, number, role, tuple(locations), sealed, is_active))
     connection.execute(
         "INSERT INTO operator_verifier (operator, verifier, changed_ms) VALUES (?, ?, ?)"
@@ -118,19 +117,9 @@ def person_key(connection: Connection, person: str) -> bytes:
     return key
 
 
-def seal(key: bytes, person: str, text: str) -> bytes:
-    """Return a text as ciphertext (nonce first) that only the person's key opens."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + ChaCha20Poly1305(key).encrypt(nonce, text.encode(), person.encode())
-
-
-def unseal(key: bytes, person: str, sealed: bytes) -> str:
-    """Return what was sealed under a person's key; raises CorruptionError where the key does not fit."""
-    try:
-        opened = ChaCha20Poly1305(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], person.encode())
-    except InvalidTag:
-        raise CorruptionError("person_unreadable", f"the key of {person} does not open what is sealed") from None
-    return opened.decode()
+def seal_for(connection: Connection, person: str, text: str) -> bytes:
+    """Return a text sealed under a person's key, which is made at the first time."""
+    return seal(person_key(connection, person), person, text, secrets.token_bytes(NONCE_BYTES))
 
 
 def operators_statement(replica: Replica, location: LocationId, after_ms: int, signer: SigningKey) -> Statement | None:

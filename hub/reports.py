@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from typing import Final, Protocol
 
 import msgspec
@@ -11,6 +9,7 @@ import sqlalchemy as sa
 
 from hub import tables
 from hub.store import HubStore
+from hub.tokens import Tokens, TokenStanding
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import LocationId, location_scope
@@ -92,24 +91,14 @@ class StockReader(Protocol):
 class Reports:
     """Answers the JSON API from projections; `stock` reads the stock fold, where one is plugged in."""
 
-    def __init__(self, store: HubStore, stock: StockReader | None = None) -> None:
+    def __init__(self, store: HubStore, tokens: Tokens, stock: StockReader | None = None) -> None:
         self._store = store
+        self._tokens = tokens
         self._stock = stock
 
-    def authorise(self, header: str | None) -> str:
-        """Return the name of the token in an Authorization header.
-
-        Raises RefusalError `token_missing` or `token_unknown`.
-        """
-        scheme, _, token = (header or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise RefusalError("token_missing", "this needs a token: Authorization: Bearer …")
-        with self._store.reading() as connection:
-            query = sa.select(tables.api_token.c.name).where(tables.api_token.c.token_hash == token_hash(token))
-            name = connection.execute(query).scalar()
-        if name is None:
-            raise RefusalError("token_unknown", "this token is not known here")
-        return str(name)
+    def authorise(self, header: str | None) -> TokenStanding:
+        """Return what the token in an Authorization header stands for; raises RefusalError as `Tokens.authorise`."""
+        return self._tokens.authorise(header)
 
     def sales(self, *, location: str | None, business_date: str | None, cursor: str | None, limit: int) -> SalesPage:
         """Return some sales in the order of their streams; raises RefusalError `cursor_invalid`."""
@@ -172,19 +161,3 @@ def _cursor(text: str) -> tuple[int, int, int]:
     if len(parts) != 3 or not all(part.isascii() and part.isdecimal() and len(part) <= 15 for part in parts):
         raise RefusalError("cursor_invalid", "this cursor is not one that a page gave out")
     return int(parts[0]), int(parts[1]), int(parts[2])
-
-
-def token_hash(token: str) -> bytes:
-    """Return what is stored of a token."""
-    return hashlib.sha256(b"edgetill-token-1\0" + token.encode("utf-8", "replace")).digest()
-
-
-def create_token(connection: Connection, name: str, now_ms: int) -> str:
-    """Make a token for the JSON API; the old one of that name stops working. It is shown once and stored hashed."""
-    token = secrets.token_urlsafe(32)
-    connection.execute(
-        "INSERT INTO api_token (name, token_hash, created_ms) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-        " SET token_hash = excluded.token_hash, created_ms = excluded.created_ms",
-        (name, token_hash(token), now_ms),
-    )
-    return token

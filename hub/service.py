@@ -17,7 +17,10 @@ from typing import Any, Final, NamedTuple
 
 import uvicorn
 
+from hub.accounts import Accounts
+from hub.activity import ActivityFold
 from hub.contacts import Contacts
+from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
 from hub.identity import (
     APPENDED_FILE,
@@ -28,15 +31,19 @@ from hub.identity import (
     found_directory,
     load_identity,
 )
+from hub.inbox_fold import InboxFold
 from hub.ingest import AfterIngest, Ingest
 from hub.own_log import OwnLog, found_organisation
+from hub.pages.desk import Desk
+from hub.product_index import index_products
 from hub.pruning import Pruning
-from hub.reports import Reports, StockReader, create_token
+from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, open_store
 from hub.sync_endpoint import Workers, create_app
+from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
 from schema.errors import RefusalError
 from schema.identity import ORG
@@ -59,7 +66,9 @@ Folds = Callable[[Organisation], Sequence[Fold]]
 
 def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
-    return (*core_folds(organisation), SalesFold(), ReissueProjection())
+    inbox = InboxFold(wall_clock_ms)
+    documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
+    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
 
 
 def wall_clock_ms() -> int:
@@ -114,7 +123,10 @@ class Hub:
             lambda: self.workers.busy_ms,
         )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
-        self.reports = Reports(store, stock or TableStockReader())
+        self.tokens = Tokens(store, now_ms)
+        self.reports = Reports(store, self.tokens, stock or TableStockReader())
+        self.accounts = Accounts(store, now_ms)
+        self.desk = Desk(self)
         self._told = after_ingest
 
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
@@ -160,6 +172,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.desk.workers.close()
         self.workers.close()
         self.contacts.flush()
         self.store.close()
@@ -186,6 +199,7 @@ def open_hub(
         threads=threads,
         waiting_max=waiting_max,
     )
+    fill_desk_tables(hub.store, now_ms)
     with hub.store.snapshot() as replica:
         is_behind = hub.own_log.is_behind(replica.connection)
     if is_behind:
@@ -240,7 +254,7 @@ def init_hub(
                 currency=currency,
                 time_zone=time_zone,
             )
-            token = create_token(replica.connection, FIRST_TOKEN, now_ms())
+            token = create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
     finally:
         store.close()
     return Founded(identity.node, token)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
@@ -24,8 +23,10 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from hub.ingest import Credentials
+from hub.pages.desk import wants_page
 from hub.reports import PAGE_MAX, ConflictsPage, SalesPage, StockPage
 from hub.snapshots import parse_range
+from hub.workers import RETRY_SECONDS, Workers
 from schema.codec import encode
 from schema.errors import EdgetillError, RefusalError, TransientError
 from sync.messages import FRAME_BYTES_MAX
@@ -46,11 +47,12 @@ from sync.transport import (
 if TYPE_CHECKING:
     from hub.service import Hub
 
+__all__ = ["Workers", "create_app", "read_body"]
+
 BODY_BYTES_MAX: Final = FRAME_BYTES_MAX + 64
 DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
 """So much of a body that is too large is read and dropped, so that its sender reads the answer instead of a reset."""
 BODY_SECONDS_MAX: Final = 60
-RETRY_SECONDS: Final = 2
 _WIRE_PATHS: Final = frozenset({SYNC_PATH, ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
 _CHUNK_BYTES: Final = 256 * 1024
 
@@ -77,43 +79,7 @@ _STATUS: Final = {
 AnyRequest = Request[Any, Any, Any]
 OptionalText = Annotated[str | None, QueryParameter()]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
-ResultT = TypeVar("ResultT")
 _log = logging.getLogger("edgetill.hub")
-
-
-class Workers:
-    """A bounded set of threads with a bounded queue before them."""
-
-    def __init__(self, *, threads: int, waiting_max: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub")
-        self._threads = threads
-        self._waiting_max = waiting_max
-        self._running = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Tell whether another request would wait too long."""
-        return self._running >= self._threads + self._waiting_max
-
-    @property
-    def busy_ms(self) -> int:
-        """Return how long nodes had better wait before the next step: 0 while less than half the places are taken."""
-        places = self._threads + self._waiting_max
-        return RETRY_SECONDS * 1000 if self._running * 2 > places + self._threads else 0
-
-    async def run(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run blocking work; raises TransientError `busy` when too many requests wait already."""
-        if self.is_full:
-            raise TransientError("busy", "the hub is busy: try again in a moment")
-        self._running += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._running -= 1
-
-    def close(self) -> None:
-        """Wait for the work that runs."""
-        self._pool.shutdown(wait=True)
 
 
 async def read_body(request: AnyRequest, limit: int = BODY_BYTES_MAX) -> bytes:
@@ -268,8 +234,12 @@ def create_app(hub: Hub) -> Litestar:
 
         return await workers.run(work)
 
+    def on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+        is_page = wants_page(request) and not request.url.path.startswith("/v1/")
+        return hub.desk.error_page(request, error.status_code) if is_page else _on_framework(request, error)
+
     return Litestar(
-        [sync, enrol, organisation, snapshot, sales, stock, conflicts],
+        [sync, enrol, organisation, snapshot, sales, stock, conflicts, *hub.desk.handlers()],
         openapi_config=OpenAPIConfig(
             title="edgetill hub",
             version="1",
@@ -278,7 +248,7 @@ def create_app(hub: Hub) -> Litestar:
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
         ),
-        exception_handlers={EdgetillError: _on_ours, HTTPException: _on_framework, Exception: _on_bug},
+        exception_handlers={EdgetillError: _on_ours, HTTPException: on_framework, Exception: _on_bug},
         lifespan=[hub.lifespan],
         logging_config=None,
     )

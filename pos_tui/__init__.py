@@ -1,1 +1,1 @@
-"""The cashier's terminal."""
+"""The cashier's terminal: screens and small widgets over the node's use cases, with no rule of its own."""

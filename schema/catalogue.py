@@ -47,8 +47,18 @@ class UnitFactor(msgspec.Struct, frozen=True):
     factor_milli: int
 
 
+class KitPart(msgspec.Struct, frozen=True, array_like=True):
+    """A product inside one base unit of a kit, in thousandths of that product's own base unit."""
+
+    product: str
+    quantity_milli: int
+
+
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """A product as tills read it. `unit` is the base unit, which `unit_name` calls as people do; `units` the others."""
+    """A product as tills read it. `unit` is the base unit, which `unit_name` calls as people do; `units` the others.
+
+    A product with `parts` is a kit: it is sold under its own price, and its parts leave the shelf.
+    """
 
     code: ProductId
     category: str
@@ -62,6 +72,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     is_active: bool = True
     units: tuple[UnitFactor, ...] = ()
     barcodes: tuple[tuple[str, str], ...] = ()
+    parts: tuple[KitPart, ...] = ()
 
     def factor_milli(self, unit: str) -> int | None:
         """Return the base quantity of one selling unit in thousandths; None when it is not sold so."""
@@ -75,6 +86,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
             "name": self.name, "unit": self.unit, "unit_name": self.unit_name, "spec": self.spec, "tax": self.tax_class,
             "weighed": self.is_weighed, "article": self.article, "active": self.is_active,
         }  # fmt: skip
+        if self.parts:
+            fields["parts"] = msgspec.json.encode(self.parts).decode()
         fields |= {f"unit:{u.unit}": u.factor_milli for u in self.units}
         return fields | {f"barcode:{code}": unit for code, unit in self.barcodes}
 
@@ -107,7 +120,21 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
                 for name, value in sorted(fields.items())
                 if name.startswith("barcode:") and isinstance(value, str)
             ),
+            parts=_read_parts(fields.get("parts")),
         )
+
+
+_decode_parts = msgspec.json.Decoder(tuple[KitPart, ...]).decode
+
+
+def _read_parts(text: Scalar) -> tuple[KitPart, ...]:
+    if not isinstance(text, str):
+        return ()
+    try:
+        parts = _decode_parts(text)
+    except msgspec.MsgspecError:
+        return ()
+    return parts if all(part.product and part.quantity_milli > 0 for part in parts) else ()
 
 
 class PriceStep(msgspec.Struct, frozen=True, array_like=True):

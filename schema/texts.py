@@ -34,7 +34,7 @@ class Texts:
         self.language = language
         self._texts = catalogue(SHARED, language) | catalogue(package, language)
 
-    def __call__(self, name: str, **facts: object) -> str:
+    def __call__(self, name: str, /, **facts: object) -> str:
         """Return a text with its facts filled in (`{name}`); the id itself where there is none."""
         text = self._texts.get(name)
         if text is None:

@@ -27,6 +27,7 @@ PATIENT_LEVEL: Final = 12
 """For a node's requests: it packs the next part of a backlog while the hub works on this one."""
 _MAGIC: Final = b"ETS1"
 _HEADER: Final = struct.Struct(">4sII")
+FRAME_HEADER_BYTES: Final = _HEADER.size
 _SCOPES_MAX: Final = 5_000
 _STREAMS_MAX: Final = 20_000
 _ENTRIES_MAX: Final = 50_000
@@ -205,19 +206,29 @@ def unframe_all(data: bytes) -> Iterator[bytes]:
     """Yield the contents of consecutive frames (a bundle); raises RefusalError at the first that is not whole."""
     offset = 0
     while offset < len(data):
-        if len(data) - offset < _HEADER.size:
-            raise RefusalError("frame_truncated", "the frame ends before its header does")
-        magic, length, packed_length = _HEADER.unpack_from(data, offset)
-        if magic != _MAGIC:
-            raise RefusalError("frame_malformed", "these bytes are no edgetill frame")
-        if length > FRAME_BYTES_MAX or packed_length > length:
-            raise RefusalError("frame_too_large", "the frame declares more than a receiver takes")
+        length, packed_length = _lengths(data, offset)
         offset += _HEADER.size
         packed = data[offset : offset + packed_length]
         if len(packed) < packed_length:
             raise RefusalError("frame_truncated", "the frame is shorter than it declares")
         offset += packed_length
         yield packed if packed_length == length else _decompress(packed, length)
+
+
+def frame_length(header: bytes) -> int:
+    """Return how many bytes follow a frame's header; raises RefusalError before anything of it is read."""
+    return _lengths(header, 0)[1]
+
+
+def _lengths(data: bytes, offset: int) -> tuple[int, int]:
+    if len(data) - offset < _HEADER.size:
+        raise RefusalError("frame_truncated", "the frame ends before its header does")
+    magic, length, packed_length = _HEADER.unpack_from(data, offset)
+    if magic != _MAGIC:
+        raise RefusalError("frame_malformed", "these bytes are no edgetill frame")
+    if length > FRAME_BYTES_MAX or packed_length > length:
+        raise RefusalError("frame_too_large", "the frame declares more than a receiver takes")
+    return length, packed_length
 
 
 def _decompress(packed: bytes, length: int) -> bytes:

@@ -35,6 +35,7 @@ PRUNED_KINDS: Final = frozenset(
         "cash.moved",
         "shift.closed",
         "day.closed",
+        "sign_in.recorded",
         "stock.received",
         "stock.adjusted",
         "stock.repacked",

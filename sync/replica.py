@@ -6,6 +6,7 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeVar
 
 from schema.codec import encode_body, kind_of, verify_body
@@ -48,6 +49,16 @@ class Replica:
         self.on_append: Callable[[Entry], None] | None = None
         """Told of every entry that is appended here, inside its transaction."""
         self._folds = folds
+        self._operation = ""
+
+    @contextmanager
+    def belonging_to(self, operation: str) -> Iterator[None]:
+        """Have the entries that are appended within this block, and name no operation of their own, share this one."""
+        before, self._operation = self._operation, operation
+        try:
+            yield
+        finally:
+            self._operation = before
 
     def forget(self) -> None:
         """Drop what was remembered: the owner's transaction was rolled back, and numbers may be given again."""
@@ -88,7 +99,7 @@ class Replica:
             unc_ms=moment.unc_ms,
             clock_epoch=moment.clock_epoch,
             seen=tuple(sorted((row.stream.writer, row.head.seq) for row in news)),
-            operation=operation,
+            operation=operation or self._operation,
         )
         entry = Entry(stream, encoded, chain(own.head.digest, encoded), body, payload)
         self.log.insert(own, [entry], None, hlc)

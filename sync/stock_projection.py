@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from schema.catalogue import category_of
 from schema.database import Connection
@@ -54,11 +54,16 @@ _DEFAULT = Policy(step=1000)
 """A category without a policy: the latest of clearly ordered counts, no tolerance, whole pieces."""
 
 
+StockFolded = Callable[[Connection, StockTables, FoldChanges], None]
+"""Hears, in the transaction of the fold, how figures and conflicts of one scope changed."""
+
+
 class StockProjection:
     """Folds the stock facts of every location's scope; changed settings derive what they bear on afresh."""
 
-    def __init__(self, organisation: Organisation) -> None:
+    def __init__(self, organisation: Organisation, *on_fold: StockFolded) -> None:
         self._organisation = organisation
+        self._on_fold = on_fold
         self._rules: Rules | None = None
         self._rules_version = -1
         self._reaching: dict[Scope, set[str]] = {}
@@ -99,8 +104,10 @@ class StockProjection:
         location = scope_location(scope)
         return None if location is None else StockTables(connection, scope_no, scope, location)
 
-    def _keep(self, tables: StockTables, scope: Scope, changes: FoldChanges) -> None:
+    def _keep(self, connection: Connection, tables: StockTables, scope: Scope, changes: FoldChanges) -> None:
         tables.apply(changes)
+        for hear in self._on_fold:
+            hear(connection, tables, changes)
         if changes.reaching_below:
             self._reaching.setdefault(scope, set()).update(key.product for key in changes.reaching_below)
 
@@ -134,7 +141,7 @@ class StockProjection:
             below = [fact for fact in below if not tables.is_history(fact)]
         # Whoever stores entries has refreshed the organisation in this transaction.
         engine = StockFold(tables, self._rules_at(connection, self._organisation.version))
-        self._keep(tables, entries[0].stream.scope, engine.ingest(facts, below))
+        self._keep(connection, tables, entries[0].stream.scope, engine.ingest(facts, below))
 
     def _stand(self, connection: Connection, tables: StockTables, entry: Effective) -> None:
         scope = entry.stream.scope
@@ -147,7 +154,7 @@ class StockProjection:
             if products:
                 engine = StockFold(tables, self.rules(connection))
                 keys = [Key(location, product) for product in sorted(products)]
-                self._keep(tables, scope, engine.stand(keys, tables.transfers_of(products)))
+                self._keep(connection, tables, scope, engine.stand(keys, tables.transfers_of(products)))
 
     def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Take back the facts of entries that lost their authority."""
@@ -160,7 +167,7 @@ class StockProjection:
         for entry, facts in batch:
             tables.remove(entry.stream_no, entry, facts)
         engine = StockFold(tables, self.rules(connection))
-        self._keep(tables, scope, engine.reconsider([fact for _, facts in batch for fact in facts]))
+        self._keep(connection, tables, scope, engine.reconsider([fact for _, facts in batch for fact in facts]))
 
     def _follow_settings(self, connection: Connection, entries: Sequence[Effective]) -> None:
         if any(isinstance(entry.payload, PolicySet | LocationDefined) for entry in entries):
@@ -183,14 +190,19 @@ class StockProjection:
             keys = [Key(location, p) for (p,) in rows if wanted is None or p in wanted]
             if keys:
                 changes = StockFold(tables, self.rules(connection)).rederive(keys)
-                self._keep(tables, scope, changes)
+                self._keep(connection, tables, scope, changes)
                 done.append(changes)
         return done
 
 
-def core_folds(organisation: Organisation, *on_change: RecordsChanged) -> tuple[DocumentProjection, StockProjection]:
-    """Return the folds that every replica keeps, in their order; `on_change` hears of changed records."""
-    stock = StockProjection(organisation)
+def core_folds(
+    organisation: Organisation, *on_change: RecordsChanged, on_fold: Sequence[StockFolded] = ()
+) -> tuple[DocumentProjection, StockProjection]:
+    """Return the folds that every replica keeps, in their order.
+
+    `on_change` hears of changed records, `on_fold` of changed figures and conflicts.
+    """
+    stock = StockProjection(organisation, *on_fold)
 
     def follow_categories(connection: Connection, document: str, records: Mapping[str, object]) -> None:
         if category_of(document) is not None:

@@ -50,8 +50,8 @@ class StockTables:
         self, connection: Connection, scope_no: int, scope: Scope, location: str, *, sees_history: bool = False
     ) -> None:
         self._connection = connection
-        self._scope_no = scope_no
-        self._scope = scope
+        self._scope_no = self.scope_no = scope_no
+        self._scope = self.scope = scope
         self._location = self.location = location
         self._log = LogTables(connection)
         self._sees_history = sees_history

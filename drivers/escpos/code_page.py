@@ -50,6 +50,8 @@ class PrinterProfile:
     """Answers `DLE EOT n`; false for one-way paths such as a plain file."""
     confirms_jobs: bool = True
     """Answers `GS r 1` in its turn, after all that was sent before it."""
+    has_real_time_pulse: bool = True
+    """Obeys `DLE DC4 1 m t`: the drawer opens at once, also while paper is out and bytes wait in the buffer."""
     has_drawer_sensor: bool = False
     is_drawer_open_high: bool = True
     """The level of the drawer's switch while it is open; drawers differ."""
@@ -77,6 +79,7 @@ PAPER_58MM_SIMPLE: Final = PrinterProfile(
     has_native_barcodes=False,
     has_cutter=False,
     confirms_jobs=False,
+    has_real_time_pulse=False,
 )
 PROFILES: Final = {
     "80mm": PAPER_80MM,

@@ -39,7 +39,8 @@ _GS_LENGTHS: Final = {
 _FS_LENGTHS: Final = {0x26: 0, 0x2E: 0, 0x21: 1, 0x2D: 1, 0x43: 1, 0x53: 2, 0x57: 1, 0x70: 2}
 
 
-_QUESTION: Final = re.compile(rb"\x10\x04[\x01-\x04]")
+_REAL_TIME: Final = re.compile(rb"\x10\x04[\x01-\x04]|\x10\x14\x01[\x00\x01][\x01-\x08]")
+_REAL_TIME_MAX: Final = 5
 
 
 class _Incomplete(Exception):  # noqa: N818 - not an error: the rest of a command is still to come
@@ -182,7 +183,7 @@ class Interpreter:
     """Reads ESC/POS bytes in any portions onto paper; `receive` returns what the printer answers.
 
     `answer_status` gives the answer to `DLE EOT n` and `GS r n`; `on_pulse` hears of drawer pulses; `may_print` is
-    asked before each command: while it is false the rest waits in the buffer, and only `DLE EOT` is answered.
+    asked before each command: while it is false the rest waits in the buffer, and only real-time commands are obeyed.
     As in real printers, the bytes of a question also go the way of all others, and may end up as dots of a picture.
     """
 
@@ -227,11 +228,16 @@ class Interpreter:
 
     def receive(self, data: bytes = b"") -> bytes:
         """Take bytes, print what can be printed, and return the answers."""
-        # Real-time questions are answered on reception, even in the middle of a picture or without paper.
+        # Real-time commands are obeyed on reception, even in the middle of a picture or without paper.
         heard = self._tail + data
-        for found in _QUESTION.finditer(heard):
-            self._answers += self._answer_status(found.group())
-        self._tail = next((heard[-size:] for size in (2, 1) if heard[-size:] == b"\x10\x04"[:size]), b"")
+        end = 0
+        for found in _REAL_TIME.finditer(heard):
+            end = found.end()
+            if found.group()[1] == 0x14:
+                self._on_pulse(5 if found.group()[3] else 2)
+            else:
+                self._answers += self._answer_status(found.group())
+        self._tail = heard[end:][1 - _REAL_TIME_MAX :]
         self._buffer += data
         self._work()
         answers = bytes(self._answers)
@@ -332,11 +338,7 @@ class Interpreter:
             case 0x05:
                 self._byte()
             case 0x14:
-                kind = self._byte()
-                if kind == 1:
-                    self._on_pulse(5 if self._take(2)[0] else 2)
-                else:
-                    self._take(7 if kind == 8 else 2)
+                self._take(7 if self._byte() == 8 else 2)  # a pulse was given when it arrived
             case _:
                 self._note_unknown()
 

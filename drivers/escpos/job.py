@@ -47,10 +47,14 @@ _LEVELS: Final = {"L": 0, "M": 1, "Q": 2, "H": 3}
 
 @dataclass(frozen=True, slots=True)
 class PrintJob:
-    """The bytes of one job. `lacks_font`: hanzi had to be drawn, and this machine has no font for them."""
+    """The bytes of one job. `lacks_font`: hanzi had to be drawn, and this machine has no font for them.
+
+    `ends` are the places where a command ends and another may be slipped in.
+    """
 
     data: bytes
     lacks_font: bool = False
+    ends: tuple[int, ...] = ()
 
 
 class _Writer:
@@ -63,6 +67,7 @@ class _Writer:
         self._is_bold = False
         self._size = NORMAL
         self._lacks_font = False
+        self._ends: list[int] = []
         self._printer.hw("INIT")
 
     @property
@@ -72,7 +77,10 @@ class _Writer:
         return self._given_typeface
 
     def job(self) -> PrintJob:
-        return PrintJob(self._printer.output, self._lacks_font)
+        return PrintJob(self._printer.output, self._lacks_font, tuple(self._ends))
+
+    def _end_command(self) -> None:
+        self._ends.append(len(self._printer.output))
 
     def _raw(self, data: bytes) -> None:
         self._printer._raw(data)
@@ -97,6 +105,10 @@ class _Writer:
             self._size = size
 
     def write(self, row: Row) -> None:
+        self._write(row)
+        self._end_command()
+
+    def _write(self, row: Row) -> None:
         match row:
             case Text() | Columns() | Rule():
                 for line in lay_out(row, self._profile.columns):
@@ -145,6 +157,7 @@ class _Writer:
             rows = min(BAND, raster.height - top)
             head = b"\x1dv0\x00" + stride.to_bytes(2, "little") + rows.to_bytes(2, "little")
             self._raw(head + raster.bits[top * stride : (top + rows) * stride])
+            self._end_command()
 
     def _linear(self, code: LinearCode) -> None:
         data = _code_128_data(code.data) if code.symbology is Symbology.CODE_128 else code.full_data.encode()

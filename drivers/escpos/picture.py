@@ -65,6 +65,12 @@ def find_fonts(names: Sequence[str], folders: Iterable[str] = FONT_FOLDERS) -> l
 
 
 Glyph = Image.Image
+FACES_MAX: Final = 16
+
+
+def _is_mainland(family: str | None) -> bool:
+    """Tell whether a face of a collection draws characters as they are written in mainland China."""
+    return family is not None and family.endswith((" SC", " CN"))
 
 
 class Typeface:
@@ -78,10 +84,23 @@ class Typeface:
 
     @staticmethod
     def _open(path: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont | None:
+        if path is None:
+            return None
         try:
-            return ImageFont.truetype(str(path), size) if path is not None else None
+            first = ImageFont.truetype(str(path), size)
         except OSError:
             return None
+        # A collection holds a face for each country; the same character has other strokes in Japan.
+        for index in range(1, FACES_MAX if path.suffix.lower() in (".ttc", ".otc") else 1):
+            if _is_mainland(first.getname()[0]):
+                break
+            try:
+                face = ImageFont.truetype(str(path), size, index)
+            except OSError:
+                break
+            if _is_mainland(face.getname()[0]):
+                return face
+        return first
 
     @property
     def has_hanzi(self) -> bool:

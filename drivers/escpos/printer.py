@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +18,7 @@ from typing import Final
 
 from drivers.errors import DeviceError, DeviceFault, NoAnswerError
 from drivers.escpos.code_page import PAPER_80MM, PrinterProfile
-from drivers.escpos.document import DrawerPulse, PrintDocument
+from drivers.escpos.document import PrintDocument
 from drivers.escpos.job import FLUSH, PrintJob, job_of
 from drivers.escpos.picture import Typeface
 from drivers.escpos.status import (
@@ -28,6 +29,8 @@ from drivers.escpos.status import (
     is_answer,
     is_confirmation,
     question,
+    queued_pulse,
+    real_time_pulse,
     status_from,
 )
 from drivers.link import BackOff, Link, Reconnection, drain
@@ -73,8 +76,17 @@ class DrawerMove(StrEnum):
     """There is no sensor to ask."""
 
 
+class _Pulse:
+    """A wish to open the drawer while another thread holds the printer."""
+
+    def __init__(self, pin: int) -> None:
+        self.pin = pin
+        self.is_served = threading.Event()
+        self.error: DeviceError | None = None
+
+
 class ReceiptPrinter:
-    """A printer behind a link. One thread at a time; others wait."""
+    """A printer behind a link. One thread at a time; others wait, only the drawer does not."""
 
     def __init__(
         self,
@@ -93,6 +105,7 @@ class ReceiptPrinter:
         self._way = Reconnection(link, back_off, monotonic)
         self._turn = threading.Lock()
         self._was_cut_off = False
+        self._pulses: deque[_Pulse] = deque()
 
     @property
     def name(self) -> str:
@@ -129,10 +142,26 @@ class ReceiptPrinter:
     def _wait_for(self, link: Link, wanted: Callable[[int], bool], within_s: float) -> int | None:
         until = self._monotonic() + within_s
         while (left := until - self._monotonic()) > 0:
-            for byte in link.read(64, timeout_s=min(left, 0.25)):
+            self._serve_pulses(link)
+            for byte in link.read(64, timeout_s=min(left, 0.1)):
                 if wanted(byte):
                     return byte
         return None
+
+    def _serve_pulses(self, link: Link) -> None:
+        """Open the drawer for another thread, between two commands of what this one sends."""
+        while self._pulses:
+            try:
+                wish = self._pulses.popleft()
+            except IndexError:  # its own thread took it back
+                return
+            try:
+                link.write(real_time_pulse(wish.pin) if self.profile.has_real_time_pulse else queued_pulse(wish.pin))
+            except DeviceError as error:
+                wish.error = error
+                raise
+            finally:
+                wish.is_served.set()
 
     def job(self, document: PrintDocument) -> PrintJob:
         """Return the bytes of a document for this printer; raises ValueError for a code that cannot fit."""
@@ -165,8 +194,7 @@ class ReceiptPrinter:
                     # The printer may still wait for the rest of a picture and would swallow the beginning of this job.
                     link.write(FLUSH)
                     self._was_cut_off = False
-                for place in range(0, len(job.data), CHUNK):
-                    link.write(job.data[place : place + CHUNK])
+                self._send(link, job)
                 handed_over = True
                 if not self.profile.answers_status:
                     return PrintReport(Outcome.HANDED_OVER, lacks_font=job.lacks_font)
@@ -178,6 +206,17 @@ class ReceiptPrinter:
             # Even a write that failed at its first byte may have left some of it in a driver's buffer.
             return PrintReport(Outcome.UNCONFIRMED, before, after, error, job.lacks_font)
         return PrintReport(Outcome.PRINTED, before, after, None, job.lacks_font)
+
+    def _send(self, link: Link, job: PrintJob) -> None:
+        begin = 0
+        for end in (*job.ends, len(job.data)):
+            # Small commands go together, large ones in portions; in between the drawer may be opened.
+            if end - begin < CHUNK and end < len(job.data):
+                continue
+            for place in range(begin, end, CHUNK):
+                link.write(job.data[place : min(place + CHUNK, end)])
+            begin = end
+            self._serve_pulses(link)
 
     def _confirmed(self, link: Link) -> PrinterStatus:
         """Wait until the printer has worked through the job, looking now and then whether it has stopped for good."""
@@ -209,24 +248,59 @@ class ReceiptPrinter:
         return status_from(answers)
 
     def open_drawer(self, pin: int = 2, *, at_once: bool = False) -> DrawerMove:
-        """Open the drawer and look whether it opened; raises `DeviceError`, with `drawer.jammed` when it did not."""
-        pulse = self.job(PrintDocument((DrawerPulse(pin),)))
-        with self._turn, self._way.opened(at_once=at_once) as link:
-            has_sensor = self.profile.has_drawer_sensor and self.profile.answers_status
-            was_open = self._is_drawer_open(link) if has_sensor else None
-            link.write(pulse.data)
-            if was_open is None:
-                return DrawerMove.UNKNOWN
-            if was_open:
-                return DrawerMove.WAS_OPEN
-            until = self._monotonic() + DRAWER_S
-            while True:
-                if self._is_drawer_open(link):
-                    return DrawerMove.OPENED
-                if self._monotonic() >= until:
-                    raise DeviceError(DeviceFault.DRAWER_JAMMED, self.name)
-                time.sleep(0.05)
+        """Open the drawer and look whether it opened; raises `DeviceError`, with `drawer.jammed` when it did not.
 
-    def _is_drawer_open(self, link: Link) -> bool | None:
-        byte = self._answer(link, ASK_PRINTER)
+        It waits for no job: while another thread prints, the pulse is slipped in between two of its commands. A
+        printer that is offline (no paper, cover open) gets the real-time pulse where it knows it.
+        """
+        wish = _Pulse(pin)
+        self._pulses.append(wish)
+        while True:
+            if self._turn.acquire(blocking=False):
+                try:
+                    if not self._take_back(wish):
+                        break
+                    with self._way.opened(at_once=at_once) as link:
+                        return self._open_drawer(link, pin)
+                finally:
+                    self._turn.release()
+            if wish.is_served.wait(0.02):
+                break
+        wish.is_served.wait()
+        if wish.error is not None:
+            raise wish.error
+        return DrawerMove.UNKNOWN
+
+    def _take_back(self, wish: _Pulse) -> bool:
+        """Take a wish off the list; False where it has been served, or is being served."""
+        try:
+            self._pulses.remove(wish)
+        except ValueError:
+            return False
+        return True
+
+    def _open_drawer(self, link: Link, pin: int) -> DrawerMove:
+        answers = self.profile.answers_status
+        if answers:
+            drain(link)
+        state = self._answer(link, ASK_PRINTER) if answers else None
+        is_stuck = answers and (state is None or bool(state & 0x08))
+        was_open = self._drawer_position(state) if self.profile.has_drawer_sensor else None
+        in_time = is_stuck and self.profile.has_real_time_pulse
+        link.write(real_time_pulse(pin) if in_time else queued_pulse(pin))
+        if answers and state is None:
+            raise NoAnswerError(DeviceFault.SILENT, self.name, "no answer to DLE EOT")
+        if was_open is None:
+            return DrawerMove.UNKNOWN
+        if was_open:
+            return DrawerMove.WAS_OPEN
+        until = self._monotonic() + DRAWER_S
+        while True:
+            if self._drawer_position(self._answer(link, ASK_PRINTER)):
+                return DrawerMove.OPENED
+            if self._monotonic() >= until:
+                raise DeviceError(DeviceFault.DRAWER_JAMMED, self.name)
+            time.sleep(0.05)
+
+    def _drawer_position(self, byte: int | None) -> bool | None:
         return None if byte is None else bool(byte & 0x04) is self.profile.is_drawer_open_high

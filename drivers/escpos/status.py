@@ -1,8 +1,8 @@
 """Owns what a printer says about itself: the answers to `DLE EOT n` and `GS r 1`, read bit by bit.
 
-Sources: Epson ESC/POS command reference, "DLE EOT (real-time status)" and "GS r (transmit status)". `DLE EOT` is
-answered at once, even by a printer that is offline; `GS r` is answered in its turn, so its answer proves that all that
-was sent before has been taken from the buffer.
+Sources: Epson ESC/POS command reference, "DLE EOT (real-time status)", "DLE DC4 (fn = 1)", "GS r (transmit status)".
+`DLE EOT` is answered at once, even by a printer that is offline; `GS r` is answered in its turn, so its answer proves
+that all that was sent before has been taken from the buffer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ ASK_PRINTER, ASK_OFFLINE, ASK_ERROR, ASK_PAPER = 1, 2, 3, 4
 QUESTIONS: Final = (ASK_PRINTER, ASK_OFFLINE, ASK_ERROR, ASK_PAPER)
 CONFIRM: Final = b"\x1dr\x01"
 """Ask for the paper sensor in turn: the answer stands for everything before it."""
+
+
+def real_time_pulse(pin: int) -> bytes:
+    """Return `DLE DC4 1 m t`, which opens the drawer on pin 2 or 5 on reception, whatever waits in the buffer.
+
+    Like all real-time commands it must not stand inside another command. The pulse lasts 100 ms.
+    """
+    return b"\x10\x14\x01" + bytes([pin == 5, 1])
+
+
+def queued_pulse(pin: int) -> bytes:
+    """Return `ESC p m t1 t2`, which every printer knows and obeys in its turn."""
+    return b"\x1bp" + bytes([pin == 5]) + b"22"
 
 
 class Paper(StrEnum):

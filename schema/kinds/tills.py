@@ -6,7 +6,11 @@ from schema.kinds.base import Amount, Code, Count, Kind, Payload, Permission, Te
 
 
 class SignInRecorded(Payload, frozen=True):
-    """What happened at the sign-in: `outcome` is in, out, wrong (PIN), locked (too many wrong ones) or unlocked."""
+    """What happened at the sign-in.
+
+    `outcome` is in, out, wrong (PIN), locked (too many wrong ones), unlocked, or approved (a second person's PIN was
+    right after wrong ones).
+    """
 
     operator: Code
     outcome: Code

@@ -154,3 +154,34 @@ def search_key(name: str) -> SearchKey:
     """Return the initials and the full pinyin of a name; punctuation and spaces vanish, ASCII words stay."""
     pieces = [_piece(piece) for piece in _PIECES.findall(unicodedata.normalize("NFKC", name).lower())]
     return SearchKey("".join(p[0] for p in pieces), "".join(p[1] for p in pieces))
+
+
+class SearchStarts(NamedTuple):
+    """What a name is found by from every character on: of 可口可乐 `kkkl kkl kl l` and `kekoukele koukele kele le`."""
+
+    initials: tuple[str, ...]
+    full: tuple[str, ...]
+
+
+INITIALS_MAX = 12
+FULL_MAX = 20
+"""Letters that a start keeps: nobody types more of one before looking at what was found."""
+
+
+def search_starts(name: str) -> SearchStarts:
+    """Return the starts of a name's initials and full pinyin, the whole name's first, cut to what people type."""
+    readings: list[tuple[str, str]] = []
+    for piece in _PIECES.findall(unicodedata.normalize("NFKC", name).lower()):
+        if _ASCII_WORD.fullmatch(piece):
+            readings.append((piece, piece))
+        else:
+            readings += [(full[0], full) for full in _WORD_READINGS.get(piece) or (reading(piece),) if full]
+    initials, full = "".join(r[0] for r in readings), "".join(r[1] for r in readings)
+    starts: list[str] = []
+    full_starts: list[str] = []
+    at = full_at = 0
+    for short, long in readings:
+        starts.append(initials[at : at + INITIALS_MAX])
+        full_starts.append(full[full_at : full_at + FULL_MAX])
+        at, full_at = at + len(short), full_at + len(long)
+    return SearchStarts(tuple(starts), tuple(full_starts))

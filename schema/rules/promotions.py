@@ -147,7 +147,7 @@ class _Search:
         self._all = frozenset(place for places in self._by_product.values() for place in places)
         self._offers = self._applicable(promotions, moment, tiers, coupons)
         self._width = 1 + max((len(offer.slots) for offer in self._offers), default=0)
-        self._base = len(self._offers) * self._width + 1
+        self._digit = (len(self._offers) * self._width + 1).bit_length()
         self._goods = [offer for offer in self._offers if not offer.promotion.is_for_basket]
         self._basket = [offer for offer in self._offers if offer.promotion.is_for_basket]
         self._components = self._split()
@@ -282,7 +282,7 @@ class _Search:
     def _order(self, places: Sequence[int]) -> tuple[int, ...]:
         """Order lines so that few sets are open at once, and by falling price where the cheapest piece is free.
 
-        It depends on no choice of promotions: paths through it compare whatever is switched on.
+        The order costs or saves time and nothing else: what a path is worth does not depend on it.
         """
         rest = sorted(places, key=lambda place: (-self._prices[place], place))
         shared = [offer for offer in self._goods if not offer.is_simple and not offer.lines.isdisjoint(places)]
@@ -364,8 +364,10 @@ class _Search:
         """Choose for every piece the set that it joins: the largest saving, then the first path in a fixed order.
 
         Pieces that the cheapest of is free go by falling price, so that sets are filled as the customer would group
-        them. A state is how far each promotion's open set is filled, and how often a limited
-        one was used; a path is a number whose digits are the choices, which makes every tie total.
+        them. A state is how far each promotion's open set is filled, and how often a limited one was used; a path is
+        a number whose digits are the choices. A digit's place is the piece's own among all pieces by falling price,
+        in whatever order pieces are shared out: sharings that save the same leave different lines to the basket
+        promotions, so which of them is taken must not hang on promotions that are switched off.
         """
         offsets: list[int] = []
         width = 0
@@ -378,7 +380,12 @@ class _Search:
             )
             caps.append(min(sets, offer.promotion.limit or sets))
         states: dict[tuple[int, ...], tuple[int, int]] = {(0,) * width: (0, 0)}
-        pieces: list[int] = []
+        shifts: dict[int, int] = {}
+        shift = 0
+        for place in sorted(places, key=lambda place: (-self._prices[place], place), reverse=True):
+            shift += self._digit * self._counts[place]
+            shifts[place] = shift
+        pieces: list[tuple[int, int]] = []
         for number, place in enumerate(places):
             price, plain = self._prices[place], alone.get(place, (0, 0))[0]
             joins = self._joins(place, shared, offsets, caps)
@@ -387,25 +394,22 @@ class _Search:
                     self._is_exact = False
                     break
                 self._steps += len(states)
-                pieces.append(place)
+                shifts[place] -= self._digit
+                shift = shifts[place]
+                pieces.append((place, shift))
                 following: dict[tuple[int, ...], tuple[int, int]] = {}
-                for state, (gain, before) in states.items():
-                    path = before * self._base
+                for state, (gain, path) in states.items():
                     _keep(following, state, gain + plain, path)
                     for offer, offset, slot, cap in joins:
                         joined = self._join(offer, offset, slot, cap, state, price, place)
                         if joined is not None:
                             code = offer.rank * self._width + slot + 2
-                            _keep(following, joined[0], gain + joined[1], path + code)
+                            _keep(following, joined[0], gain + joined[1], path | code << shift)
                 states = following if len(following) <= STATES_MAX else self._narrow(following, shared, offsets)
             states = self._completable(states, places[number + 1 :], joins)
         path = min((-gain, path) for state, (gain, path) in states.items() if _is_closed(state, shared, offsets))[1]
-        choices: list[int] = []
-        for _ in pieces:
-            path, choice = divmod(path, self._base)
-            choices.append(choice)
-        choices.reverse()
-        return self._gains_of(pieces, choices)
+        mask = (1 << self._digit) - 1
+        return self._gains_of([(place, path >> shift & mask) for place, shift in pieces])
 
     def _completable(
         self, states: dict[tuple[int, ...], tuple[int, int]], left: Sequence[int],
@@ -477,11 +481,11 @@ class _Search:
         closed = next(each for each in ranked if _is_closed(each[0], shared, offsets))
         return dict([closed, *ranked[:STATES_MAX]])
 
-    def _gains_of(self, pieces: Sequence[int], choices: Sequence[int]) -> list[tuple[int, int, int]]:
+    def _gains_of(self, choices: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
         """Name for each piece that joined something the line, the offer and its own saving, without sets' prices."""
         fills: dict[tuple[int, int], int] = {}
         found = []
-        for place, choice in zip(pieces, choices, strict=True):
+        for place, choice in choices:
             if not choice:
                 continue
             rank, number = divmod(choice - 1, self._width)

@@ -8,58 +8,21 @@ the next row, and nothing is cut off.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
 from schema.amounts import format_money, format_quantity
 from schema.kinds.trading import Refund, RefundLine, Sale, SaleLine, Tender
+from schema.rules.paper import COLUMNS_58_MM, COLUMNS_MIN, Paper, ReceiptRow, RowKind
 from schema.rules.promotion_terms import Language
 from schema.rules.tax import included_tax
 
 ROUNDING_REASON: Final = "rounding"
 """The reason of a line's share of 抹零, which the receipt states once, below the goods."""
-COLUMNS_58_MM: Final = 32
-COLUMNS_80_MM: Final = 48
-COLUMNS_MIN: Final = 24
-
-
-class RowKind(StrEnum):
-    """What a row asks the device to do."""
-
-    TEXT = "text"
-    """`left` and, at the right edge, `right`."""
-    COLUMNS = "columns"
-    """Cells side by side, each padded to its width."""
-    RULE = "rule"
-    BARCODE = "barcode"
-    """Code 128 of `data`."""
-    QR = "qr"
-    """A QR code of `data`, with `left` as its caption above."""
-    CUT = "cut"
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """A column's text; `width` is in display columns."""
-
-    text: str
-    width: int
-    is_right: bool = True
-
-
-class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a receipt; texts fit the paper's width (half of it where `is_double`)."""
-
-    kind: RowKind = RowKind.TEXT
-    left: str = ""
-    right: str = ""
-    cells: tuple[Cell, ...] = ()
-    is_double: bool = False
-    is_centred: bool = False
-    data: str = ""
 
 
 class Section(StrEnum):
@@ -75,6 +38,8 @@ class Section(StrEnum):
     FOOTER = "footer"
     REFUND_CODE = "refund-code"
     INVOICE_CODE = "invoice-code"
+    NUMBER_CODE = "number-code"
+    """The receipt's number as a barcode, for shops whose scanners read no QR codes."""
 
 
 class Detail(StrEnum):
@@ -96,7 +61,9 @@ class ReceiptTemplate(msgspec.Struct, frozen=True, kw_only=True):
     language: Language = Language.ZH
     header: tuple[str, ...] = ("{{ shop.name }}", "{{ shop.address }}", "{{ shop.phone }}")
     footer: tuple[str, ...] = ()
-    sections: tuple[Section, ...] = tuple(section for section in Section if section is not Section.TAX)
+    sections: tuple[Section, ...] = tuple(
+        section for section in Section if section not in {Section.TAX, Section.NUMBER_CODE}
+    )
     details: tuple[Detail, ...] = (
         Detail.RECEIPT_NUMBER, Detail.ORIGINAL, Detail.TILL, Detail.CASHIER, Detail.TIME,
     )  # fmt: skip
@@ -130,110 +97,8 @@ class ReceiptNames(msgspec.Struct, frozen=True, kw_only=True):
     invoice_code: str = ""
     is_reprint: bool = False
     is_training: bool = False
-
-
-_WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "receipt-number": ("单号", "Receipt"),
-    "original": ("原单号", "Original"),
-    "till": ("机号", "Till"),
-    "cashier": ("收银员", "Cashier"),
-    "time": ("时间", "Time"),
-    "business-date": ("营业日", "Business day"),
-    "shift": ("班次", "Shift"),
-    "phone": ("电话", "Phone"),
-    "quantity": ("数量", "Qty"),
-    "price": ("单价", "Price"),
-    "subtotal": ("小计", "Amount"),
-    "list-price": ("原价", "Was"),
-    "discount": ("优惠", "Discount"),
-    "gift": ("赠品", "Gift"),
-    "pieces": ("件数", "Pieces"),
-    "sum": ("合计", "Sum"),
-    "rounding": ("抹零", "Rounded off"),
-    "due": ("应收", "Due"),
-    "refunded": ("应退", "Refund due"),
-    "given": ("实收", "Received"),
-    "change": ("找零", "Change"),
-    "unknown": ("待确认", "not confirmed"),
-    "member": ("会员", "Member"),
-    "points-earned": ("本次积分", "Points earned"),
-    "points": ("积分余额", "Points"),
-    "balance": ("储值余额", "Balance"),
-    "tax-rate": ("税率", "Tax rate"),
-    "net": ("不含税", "Net"),
-    "tax": ("税额", "Tax"),
-    "exempt": ("免税", "exempt"),
-    "refund-title": ("退货单", "REFUND"),
-    "reprint": ("补打", "REPRINT"),
-    "training": ("培训练习 不作凭证", "TRAINING - NO RECEIPT"),
-    "refund-code": ("退货凭此码", "Code for returns"),
-    "invoice-code": ("扫码开票", "Scan for an invoice"),
-    "cash": ("现金", "Cash"),
-    "wechat": ("微信支付", "WeChat Pay"),
-    "alipay": ("支付宝", "Alipay"),
-    "card": ("银行卡", "Card"),
-    "account": ("挂账", "On account"),
-    "stored": ("储值", "Stored value"),
-    "line": ("单品优惠", "Line discount"),
-    "basket": ("整单优惠", "Basket discount"),
-    "promotion": ("促销", "Promotion"),
-}
-
-# Text.
-
-
-def display_width(text: str) -> int:
-    """Return how many columns a text takes: two for wide, full-width and ambiguous characters, none for marks.
-
-    Ambiguous ones (Unicode Standard Annex 11) are in GB18030's double-byte part, so a Chinese printer gives them two.
-    """
-    return sum(_char_width(char) for char in text)
-
-
-def _char_width(char: str) -> int:
-    if " " <= char <= "~":
-        return 1
-    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WFA" else 1
-
-
-def _harmless(text: str) -> str:
-    return "".join(" " if unicodedata.category(char) in {"Cc", "Zl", "Zp", "Cs"} else char for char in text)
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Break a text into rows of at most `width` columns, at blanks where that helps; only blanks are dropped.
-
-    Control characters become blanks: nothing in a name commands a printer. An empty text gives one empty row.
-    """
-    if width < 2:
-        raise ValueError("a row is at least two columns wide")
-    rows: list[str] = []
-    row, taken, blank = "", 0, -1
-    for char in _harmless(text).strip():
-        size = _char_width(char)
-        if taken + size > width:
-            if char == " ":
-                rows.append(row.rstrip())
-                row, taken, blank = "", 0, -1
-                continue
-            head, tail = (row[:blank], row[blank + 1 :]) if blank > 0 else (row, "")
-            rows.append(head.rstrip())
-            row, taken, blank = tail, display_width(tail), -1
-        if char == " ":
-            if not row:
-                continue
-            blank = len(row)
-        row += char
-        taken += size
-    return [*rows, row.rstrip()] if row or not rows else rows
-
-
-def pad(text: str, width: int, *, is_right: bool = False) -> str:
-    """Fill a text with blanks to a width in display columns."""
-    blanks = " " * max(0, width - display_width(text))
-    return blanks + text if is_right else text + blanks
+    currency_sign: str = ""
+    """Stands before the figure that is due; the full-width ￥ is in every Chinese printer's font."""
 
 
 # Templates.
@@ -259,57 +124,28 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
+def invoice_address(url: str, sale: Sale) -> str:
+    """Return the address behind the code for 开票: the shop's own, which may name the receipt in double braces.
+
+    Without any names the receipt's number is added as `receipt`; an empty address stays empty.
+    """
+    values = {
+        "receipt.number": sale.receipt_number, "receipt.total": format_money(sale.total_minor),
+        "receipt.date": sale.business_date,
+    }  # fmt: skip
+    if not url or _PLACE.search(url):
+        return fill(url, {name: quote(value, safe="") for name, value in values.items()})
+    return f"{url}{'&' if '?' in url else '?'}receipt={quote(sale.receipt_number, safe='')}"
+
+
 # Rows.
-
-
-class _Paper(NamedTuple):
-    columns: int
-    language: Language
-
-    def word(self, name: str) -> str:
-        known = _WORDS.get(name)
-        return name if known is None else known[0 if self.language is Language.ZH else 1]
-
-    def text(self, text: str, *, is_centred: bool = False, is_double: bool = False) -> list[ReceiptRow]:
-        width = self.columns // 2 if is_double else self.columns
-        return [ReceiptRow(left=row, is_centred=is_centred, is_double=is_double) for row in wrap(text, width)]
-
-    def pair(self, left: str, right: str, *, is_double: bool = False) -> list[ReceiptRow]:
-        """Put two texts at the two edges; where they do not fit side by side the right one has its own row."""
-        width = self.columns // 2 if is_double else self.columns
-        lefts, rights = wrap(left, width), wrap(right, width)
-        rows = [ReceiptRow(left=row, is_double=is_double) for row in lefts]
-        if len(rights) == 1 and display_width(lefts[-1]) + 1 + display_width(rights[0]) <= width:
-            rows[-1] = ReceiptRow(left=lefts[-1], right=rights[0], is_double=is_double)
-            return rows
-        return rows + [ReceiptRow(right=row, is_double=is_double) for row in rights]
-
-    def columns_of(self, texts: Sequence[str]) -> list[ReceiptRow]:
-        """Put figures side by side under their headings; where one is too long, each pair of edges in its own row."""
-        texts = [_harmless(text) for text in texts]
-        width = self.columns // len(texts)
-        widths = [width] * (len(texts) - 1) + [self.columns - width * (len(texts) - 1)]
-        if all(display_width(text) < size for text, size in zip(texts, widths, strict=True)):
-            cells = tuple(
-                Cell(text, size, place > 0) for place, (text, size) in enumerate(zip(texts, widths, strict=True))
-            )
-            return [ReceiptRow(kind=RowKind.COLUMNS, cells=cells)]
-        return self.pair("  ".join(texts[:-1]), texts[-1])
-
-    def rule(self) -> list[ReceiptRow]:
-        return [ReceiptRow(kind=RowKind.RULE)]
-
-    def code(self, kind: RowKind, data: str, caption: str = "") -> list[ReceiptRow]:
-        captions = wrap(caption, self.columns) if caption else [""]
-        above = [ReceiptRow(left=row, is_centred=True) for row in captions[:-1]]
-        return [*above, ReceiptRow(kind=kind, data=data, left=captions[-1], is_centred=True)]
 
 
 def receipt_rows(document: Sale | Refund, template: ReceiptTemplate, names: ReceiptNames) -> tuple[ReceiptRow, ...]:
     """Lay a completed sale or refund out; raises ValueError for paper narrower than `COLUMNS_MIN`."""
     if template.columns < COLUMNS_MIN:
         raise ValueError(f"a receipt needs at least {COLUMNS_MIN} columns")
-    paper = _Paper(template.columns, template.language)
+    paper = Paper(template.columns, template.language)
     rows: list[ReceiptRow] = []
     for mark, is_on in (("training", names.is_training), ("reprint", names.is_reprint)):
         if is_on:
@@ -335,11 +171,11 @@ _RULED: Final = frozenset({Section.LINES, Section.TOTALS, Section.MEMBER, Sectio
 
 
 def _section(
-    section: Section, paper: _Paper, document: Sale | Refund, template: ReceiptTemplate, names: ReceiptNames
+    section: Section, paper: Paper, document: Sale | Refund, template: ReceiptTemplate, names: ReceiptNames
 ) -> list[ReceiptRow]:
     match section:
         case Section.HEADER:
-            rows = _texts(template.header, paper, document, names, is_title=True)
+            rows = shop_rows(template.header, paper, document.receipt_number, names, is_title=True)
             if isinstance(document, Refund):
                 rows += paper.text(paper.word("refund-title"), is_centred=True, is_double=True)
             return rows
@@ -348,30 +184,33 @@ def _section(
         case Section.LINES:
             return _lines(paper, document, names)
         case Section.TOTALS:
-            return _totals(paper, document)
+            return _totals(paper, document, names)
         case Section.TENDERS:
-            return [row for tender in document.tenders for row in _tender(paper, tender, names)]
+            return [row for tender in document.tenders for row in tender_rows(paper, tender, names)]
         case Section.MEMBER:
-            return _member(paper, names)
+            return member_rows(paper, names)
         case Section.TAX:
             return _tax(paper, document.lines)
         case Section.FOOTER:
-            return _texts(template.footer, paper, document, names, is_title=False)
+            return shop_rows(template.footer, paper, document.receipt_number, names)
         case Section.REFUND_CODE:
             is_needed = names.refund_code and isinstance(document, Sale) and not names.is_training
             return paper.code(RowKind.QR, names.refund_code, paper.word("refund-code")) if is_needed else []
         case Section.INVOICE_CODE:
             is_needed = names.invoice_code and not names.is_training
             return paper.code(RowKind.QR, names.invoice_code, paper.word("invoice-code")) if is_needed else []
+        case Section.NUMBER_CODE:
+            return [] if names.is_training else paper.code(RowKind.BARCODE, document.receipt_number)
 
 
-def _texts(
-    texts: Iterable[str], paper: _Paper, document: Sale | Refund, names: ReceiptNames, *, is_title: bool
+def shop_rows(
+    texts: Iterable[str], paper: Paper, number: str, names: ReceiptNames, *, is_title: bool = False
 ) -> list[ReceiptRow]:
+    """Fill the texts of a template's header or footer in; the first one of a title is of double size."""
     date, _, time = names.time.partition(" ")
     values = {
         "shop.name": names.shop_name, "shop.phone": names.shop_phone, "shop.address": names.shop_address,
-        "receipt.number": document.receipt_number, "receipt.date": date, "receipt.time": time, "till": names.till,
+        "receipt.number": number, "receipt.date": date, "receipt.time": time, "till": names.till,
         "cashier": names.operator, "member": names.member,
     }  # fmt: skip
     rows: list[ReceiptRow] = []
@@ -380,13 +219,11 @@ def _texts(
         if filled.strip() or not text.strip():  # A line whose names are all empty is left out; a blank one is meant.
             if text.strip() == "{{ shop.phone }}":
                 filled = f"{paper.word('phone')} {filled}"
-            rows += paper.text(filled, is_centred=True, is_double=is_title and not rows)
+            rows += paper.title(filled) if is_title and not rows else paper.text(filled, is_centred=True)
     return rows
 
 
-def _details(
-    paper: _Paper, document: Sale | Refund, template: ReceiptTemplate, names: ReceiptNames
-) -> list[ReceiptRow]:
+def _details(paper: Paper, document: Sale | Refund, template: ReceiptTemplate, names: ReceiptNames) -> list[ReceiptRow]:
     values = {
         Detail.RECEIPT_NUMBER: document.receipt_number,
         Detail.ORIGINAL: names.original,
@@ -396,20 +233,14 @@ def _details(
         Detail.BUSINESS_DATE: document.business_date,
         Detail.SHIFT: document.shift,
     }
-    colon = "：" if paper.language is Language.ZH else ": "
-    return [
-        row
-        for detail in template.details
-        if values[detail]
-        for row in paper.text(f"{paper.word(detail.value)}{colon}{values[detail]}")
-    ]
+    return paper.facts([(detail.value, values[detail]) for detail in template.details])
 
 
 def _quantity(quantity_milli: int, unit: str) -> str:
     return f"{format_quantity(quantity_milli)}{unit}"
 
 
-def _lines(paper: _Paper, document: Sale | Refund, names: ReceiptNames) -> list[ReceiptRow]:
+def _lines(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[ReceiptRow]:
     rows = paper.columns_of([paper.word(word) for word in ("quantity", "price", "subtotal")])
     rows += paper.rule()
     if isinstance(document, Refund):
@@ -423,19 +254,19 @@ def _lines(paper: _Paper, document: Sale | Refund, names: ReceiptNames) -> list[
     return rows
 
 
-def _sale_line(paper: _Paper, line: SaleLine, names: ReceiptNames) -> list[ReceiptRow]:
+def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[ReceiptRow]:
     rows = paper.text(line.name or names.products.get(line.product, line.product))
     per = {500: "/500g", 100: "/100g"}.get(line.per_milli, "")
     price = f"{format_money(line.price_minor)}{per}"
     quantity = _quantity(line.quantity_milli, line.unit or names.units.get(line.product, ""))
     rows += paper.columns_of([quantity, price, format_money(_before_discounts(line))])
     if line.list_price_minor != line.price_minor:
-        rows += paper.text(f"{paper.word('list-price')} {format_money(line.list_price_minor)}{per}")
+        rows += paper.text(f"{paper.word('list-price')} {format_money(line.list_price_minor)}{per}", indent=2)
     for discount in line.discounts:
         if discount.reason == ROUNDING_REASON or not discount.share_minor:
             continue
         why = names.promotions.get(discount.reference, "") or paper.word(discount.reason)
-        rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor))
+        rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor), indent=2)
     return rows
 
 
@@ -448,10 +279,10 @@ def _pieces(lines: Sequence[SaleLine] | Sequence[RefundLine]) -> int:
     return sum(max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1 for line in lines)
 
 
-def _totals(paper: _Paper, document: Sale | Refund) -> list[ReceiptRow]:
+def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[ReceiptRow]:
     rows = paper.pair(paper.word("pieces"), str(_pieces(document.lines)))
     if isinstance(document, Refund):
-        return rows + paper.pair(paper.word("refunded"), format_money(document.total_minor), is_double=True)
+        return rows + paper.pair(paper.word("refunded"), _due(document.total_minor, names), is_double=True)
     listed = sum(_before_discounts(line) for line in document.lines)
     discount = listed - document.total_minor - document.rounding_minor
     if discount or document.rounding_minor:
@@ -460,10 +291,15 @@ def _totals(paper: _Paper, document: Sale | Refund) -> list[ReceiptRow]:
         rows += paper.pair(paper.word("discount"), format_money(-discount))
     if document.rounding_minor:
         rows += paper.pair(paper.word("rounding"), format_money(-document.rounding_minor))
-    return rows + paper.pair(paper.word("due"), format_money(document.total_minor), is_double=True)
+    return rows + paper.pair(paper.word("due"), _due(document.total_minor, names), is_double=True)
 
 
-def _tender(paper: _Paper, tender: Tender, names: ReceiptNames) -> list[ReceiptRow]:
+def _due(total_minor: int, names: ReceiptNames) -> str:
+    return f"{names.currency_sign}{format_money(total_minor)}"
+
+
+def tender_rows(paper: Paper, tender: Tender, names: ReceiptNames) -> list[ReceiptRow]:
+    """Say how an amount was paid, and for cash what was given and came back."""
     name = names.tenders.get(tender.means) or paper.word(tender.means)
     if tender.state == "unknown":
         name = f"{name} ({paper.word('unknown')})"
@@ -474,11 +310,12 @@ def _tender(paper: _Paper, tender: Tender, names: ReceiptNames) -> list[ReceiptR
     return rows
 
 
-def _member(paper: _Paper, names: ReceiptNames) -> list[ReceiptRow]:
+def member_rows(paper: Paper, names: ReceiptNames) -> list[ReceiptRow]:
+    """Name the member, masked, and what the balances are where that is known."""
     if not names.member:
         return []
     rows = paper.pair(paper.word("member"), names.member)
-    for word, points in (("points-earned", names.points_earned), ("points", names.points)):
+    for word, points in (("points-earned", names.points_earned), ("points-balance", names.points)):
         if points is not None:
             rows += paper.pair(paper.word(word), str(points))
     if names.balance_minor is not None:
@@ -486,7 +323,7 @@ def _member(paper: _Paper, names: ReceiptNames) -> list[ReceiptRow]:
     return rows
 
 
-def _tax(paper: _Paper, lines: Sequence[SaleLine] | Sequence[RefundLine]) -> list[ReceiptRow]:
+def _tax(paper: Paper, lines: Sequence[SaleLine] | Sequence[RefundLine]) -> list[ReceiptRow]:
     """State tax by the class and rate that were stamped into the lines; nothing is asked of today's rates."""
     classes: dict[tuple[str, int], tuple[int, int]] = {}
     for line in lines:
@@ -498,31 +335,3 @@ def _tax(paper: _Paper, lines: Sequence[SaleLine] | Sequence[RefundLine]) -> lis
         rate = paper.word("exempt") if tax_class == "exempt" else f"{format_money(rate_bp).rstrip('0').rstrip('.')}%"
         rows += paper.columns_of([rate, format_money(gross - tax), format_money(tax)])
     return rows
-
-
-def to_text(rows: Iterable[ReceiptRow], columns: int) -> list[str]:
-    """Render rows as lines of text for a preview; every line fits `columns`, and codes are shown by their content."""
-    lines: list[str] = []
-    for row in rows:
-        match row.kind:
-            case RowKind.RULE:
-                lines.append("-" * columns)
-            case RowKind.CUT:
-                lines.append("=" * columns)
-            case RowKind.COLUMNS:
-                lines.append("".join(pad(cell.text, cell.width, is_right=cell.is_right) for cell in row.cells).rstrip())
-            case RowKind.BARCODE | RowKind.QR:
-                captions = [row.left] if row.left else []
-                shown = wrap(f"[{'QR' if row.kind is RowKind.QR else '|||'} {row.data}]", columns)
-                lines += [_centred(text, columns) for text in (*captions, *shown)]
-            case RowKind.TEXT:
-                if row.is_centred:
-                    lines.append(_centred(row.left, columns))
-                else:
-                    gap = columns - display_width(row.left)
-                    lines.append((row.left + pad(row.right, gap, is_right=True) if row.right else row.left).rstrip())
-    return lines
-
-
-def _centred(text: str, columns: int) -> str:
-    return " " * ((columns - display_width(text)) // 2) + text

@@ -5,25 +5,36 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
 from drivers.errors import DeviceError, DeviceFault, NoAnswerError
-from drivers.escpos.code_page import PAPER_58MM, PAPER_80MM, PrinterProfile
+from drivers.escpos.code_page import PAPER_58MM, PAPER_80MM, PROFILES, PrinterProfile
 from drivers.escpos.document import Cut, DrawerPulse, Picture, PrintDocument, Raster, Text, document_of
 from drivers.escpos.picture import Typeface
-from drivers.escpos.printer import DrawerMove, Outcome, ReceiptPrinter
+from drivers.escpos.printer import DrawerMove, Outcome, PrintReport, ReceiptPrinter
 from drivers.escpos.status import Paper, PrinterStatus, is_answer, is_confirmation, status_from
 from drivers.link import BackOff, FileLink, Link, MemoryLink, NetworkLink, link_from_address
 from drivers.simulated import PrinterServer, SimulatedPrinter
-from tests.drivers.fault_links import Hang, Noise, OneByteAtATime, RandomLoss, Unplug, WithDelays, eventually
+from tests.drivers.fault_links import Hang, Noise, OneByteAtATime, Passing, RandomLoss, Unplug, WithDelays, eventually
 from tests.drivers.receipts import chinese_receipt
 from tests.processes import ROOT, environment
 
 NO_FONT = Typeface(None, None)
 SHORT = document_of([Text("你好"), Cut()])
+
+
+class SlowLine(Passing):
+    """A slow line, so that another thread gets its turn between any two portions."""
+
+    def write(self, data: bytes) -> None:
+        time.sleep(0.002)
+        self.inner.write(data)
+
+
 LONG = document_of([*(Text(f"第 {number} 行") for number in range(40)), Cut()])
 SENSING = PrinterProfile("80 mm with drawer", has_drawer_sensor=True)
 
@@ -212,6 +223,71 @@ def test_the_drawer_opens_is_seen_open_and_a_jammed_one_is_told() -> None:
     assert caught.value.code == "drawer.jammed"
     assert device.pulses == [2, 2, 5]
     assert printer_on(device.link()).open_drawer() is DrawerMove.UNKNOWN
+
+
+@pytest.mark.parametrize("trouble", [{"lines_left": 0}, {"is_cover_open": True}, {"is_cutter_stuck": True}])
+def test_the_drawer_opens_at_once_while_the_printer_is_stuck(trouble: dict[str, object]) -> None:
+    device = SimulatedPrinter(SENSING, typeface=NO_FONT)
+    for name, value in trouble.items():
+        setattr(device, name, value)
+    assert printer_on(device.link(), SENSING).open_drawer() is DrawerMove.OPENED
+    assert device.pulses == [2]
+    device.load_paper()
+    assert device.pulses == [2], "no second pulse waits in the buffer"
+
+
+def test_the_drawer_waits_for_no_job_that_is_stuck_in_its_middle() -> None:
+    device = SimulatedPrinter(typeface=NO_FONT)
+    device.lines_left = 3
+    printer = printer_on(device.link(), answer_s=2.0, confirm_s=10.0)
+    reports: list[PrintReport] = []
+    thread = threading.Thread(target=lambda: reports.append(printer.print(LONG)))
+    thread.start()
+    eventually(lambda: bool(device.waiting))
+    began = time.monotonic()
+    printer.open_drawer(5)
+    assert time.monotonic() - began < 1.0
+    assert device.pulses == [5]
+    thread.join()
+    assert reports[0].outcome is Outcome.UNCONFIRMED
+    device.load_paper()
+    assert device.pulses == [5]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_drawer_opened_while_a_receipt_is_printed_spoils_neither(profile: PrinterProfile) -> None:
+    quiet = SimulatedPrinter(profile, typeface=NO_FONT)
+    printer_on(quiet.link(), profile).print(chinese_receipt())
+    device = SimulatedPrinter(profile, typeface=NO_FONT)
+    printer = printer_on(SlowLine(device.link()), profile)
+    ending = threading.Event()
+
+    def press() -> None:
+        while not ending.is_set():
+            printer.open_drawer(5)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    assert printer.print(chinese_receipt()).outcome in (Outcome.PRINTED, Outcome.HANDED_OVER)
+    ending.set()
+    thread.join()
+    assert device.unknown == []
+    assert device.paper.lines() == quiet.paper.lines()
+    assert 5 in device.pulses
+
+
+def test_a_printer_that_is_off_says_so_when_the_drawer_is_asked_for() -> None:
+    device = SimulatedPrinter(typeface=NO_FONT)
+    device.is_silent = True
+    with pytest.raises(DeviceError) as caught:
+        printer_on(device.link()).open_drawer()
+    assert caught.value.fault is DeviceFault.SILENT
+    gone = printer_on(Unplug(device.link(), 0, comes_back=False))
+    with pytest.raises(DeviceError):
+        gone.open_drawer()
+    with pytest.raises(DeviceError) as caught:
+        gone.open_drawer(at_once=True)
+    assert caught.value.fault is DeviceFault.ABSENT
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from edge.counting import close_session, count_product, open_session, record_loo
 from edge.doctor import OWN_VIEWS, examine, put_back_entries
 from edge.node import Node
 from edge.resolving import accept_count, void_entry
+from edge.search import search
 from edge.selling import refund
 from edge.shifts import close_shift, open_shift, pay_in
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
@@ -192,6 +193,7 @@ DAMAGES = {
     "shift_event": "DELETE FROM shift_event",
     "count_session": "DELETE FROM count_session WHERE is_opening = 0",
     "barcode": "INSERT INTO barcode (barcode, product, unit) VALUES ('123', 'P0001', 'pc')",
+    "product_index": "UPDATE product_index SET article = '9'",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",
@@ -217,6 +219,16 @@ def test_a_table_that_differs_is_named_and_mended_from_the_log(traded: Node, tab
     assert after.is_healthy, after.findings
     assert figures(traded) == before
     assert sell_pieces(traded).receipt_number
+
+
+def test_a_search_index_that_does_not_fit_the_products_is_named_and_mended(traded: Node) -> None:
+    assert search(traded, "water")
+    traded.store.connection.execute("INSERT INTO product_text (product_text) VALUES ('delete-all')")
+    assert not search(traded, "water")
+    assert [finding.code for finding in examine(traded).findings] == ["search_damaged"]
+    assert examine(traded, mend=True).is_mended
+    assert examine(traded).is_healthy
+    assert search(traded, "water")
 
 
 def test_every_projection_is_examined() -> None:

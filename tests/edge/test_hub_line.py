@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import http.server
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,7 +53,7 @@ def answering() -> Iterator[Answering]:
         (500, b"", {}, "hub_failing"),
         (429, b"", {}, "hub_busy"),
         (404, b"\x92\xa1\xff\xa1\xff", {}, "hub_refused"),
-        (403, os.urandom(1000), {}, "hub_refused"),
+        (403, bytes(range(256)) * 4, {}, "hub_refused"),
     ],
 )
 def test_a_reply_that_is_no_hubs_is_refused_by_name(

@@ -17,6 +17,7 @@ from schema.kinds.counting import (
     Look,
     MovementClassified,
 )
+from schema.kinds.desk import ActRecorded, RecountAsked
 from schema.kinds.organisation import (
     AuthorityGranted,
     AuthorityRevoked,
@@ -138,4 +139,6 @@ SAMPLES: Mapping[str, Payload] = {
     "product.drafted": ProductDrafted("6900000000009", "新品", 990, "o1012", "A1-1-000007"),
     "tender.settled": TenderSettled("loc/A:abcdefghijkl.1:9", 0, "confirmed", "o1012", "4200001234"),
     "line.voided": LineVoided("void", "o1012", "11001", 1000, 200, "o1"),
+    "act.recorded": ActRecorded("o1", "policy.set", "drinks", "盘点误差太小"),
+    "recount.asked": RecountAsked("11001", "o1", "admin", "front", "请再数一遍"),
 }  # fmt: skip

@@ -19,9 +19,9 @@ import pytest
 
 from hub.enrolment import Profile
 from hub.operators import define_operator
-from hub.reports import create_token
 from hub.service import Founded, Hub, open_hub, serving
 from hub.sync_endpoint import Workers
+from hub.tokens import create_token
 from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
 from sync.bundle import is_bundle_signed, read_bundle

@@ -424,6 +424,24 @@ def test_no_legal_set_of_promotions_is_cheaper_than_the_one_found(
                 assert best.total_minor <= priced_without_choice(basket, some)
 
 
+def test_pieces_go_alike_whatever_promotions_are_switched_off() -> None:
+    """Sets that save the same leave different lines to a threshold: which is filled may not hang on what is unused."""
+    sets = promotion(KIND.MIX_AND_MATCH, "P0", percent_ppm=400_000,
+                     parts=({"count": 1, "categories": ("x",)}, {"count": 1, "products": ("a", "d")}))  # fmt: skip
+    half = promotion(KIND.PERCENT_OFF, "P1", products=("a", "c"), percent_ppm=500_000, threshold_minor=500)
+    unused = promotion(KIND.BUY_N_GET_M, "P2", products=("a",), buy_count=1, free_count=1, limit=1)
+    basket = [line("d", 500, 2, "y"), line("a", 500, 3, "x")]
+    assert priced(basket, sets, half).total_minor == 1150
+    assert priced(basket, sets, half, unused).total_minor == 1150
+
+    gift = promotion(KIND.BUY_N_GET_M, "P0", buy_count=1, limit=1, parts=({"count": 1, "products": ("d", "a")},))
+    penny = promotion(KIND.N_FOR_PRICE, "P1", products=("a",), buy_count=1, amount_minor=1)
+    free = promotion(KIND.PERCENT_OFF, "P3", products=("a",), percent_ppm=1_000_000, threshold_minor=500)
+    basket = [line("b", 1, 1, "x"), line("a", 250, 3, "x")]
+    assert priced(basket, gift, free).total_minor == 0
+    assert priced(basket, gift, penny, free).total_minor == 0
+
+
 def priced_without_choice(basket: list[BasketLine], promotions: tuple[Promotion, ...]) -> int:
     """Apply all of some promotions: goods by trying every way to use the pieces, then the basket's by priority."""
     goods = [one for one in promotions if not one.is_for_basket]

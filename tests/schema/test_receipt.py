@@ -13,25 +13,20 @@ from schema.amounts import Milli, Minor
 from schema.identity import ProductId
 from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLine, Tender
 from schema.rows import PromotionKind
+from schema.rules.paper import ReceiptRow, RowKind, display_width, pad, to_text, wrap
 from schema.rules.promotion_terms import BasketLine, Language, LocalMoment, Promotion, reason_sentence
 from schema.rules.promotions import best_combination
 from schema.rules.receipt import (
-    _WORDS,
     TEMPLATE_NAMES,
     Detail,
     ReceiptNames,
-    ReceiptRow,
     ReceiptTemplate,
-    RowKind,
     Section,
-    display_width,
     fill,
-    pad,
     receipt_rows,
-    to_text,
     unknown_names,
-    wrap,
 )
+from schema.rules.receipt_words import WORDS
 from schema.rules.rounding import PricePer
 
 SNAPSHOTS = Path(__file__).parent / "receipts"
@@ -170,8 +165,8 @@ def test_a_template_substitutes_its_names_and_executes_nothing() -> None:
 
 
 def test_neither_language_has_holes() -> None:
-    assert all(len(words) == 2 and all(words) for words in _WORDS.values())
-    assert all(detail.value in _WORDS for detail in Detail)
+    assert all(len(words) == 2 and all(words) for words in WORDS.values())
+    assert all(detail.value in WORDS for detail in Detail)
 
 
 def test_wide_characters_take_two_columns_and_marks_none() -> None:

@@ -1,0 +1,85 @@
+"""Remembers what a till has read of the catalogue for as long as nothing there changed: products, prices, promotions.
+
+Pricing a basket of fifty lines anew at every scan reads no record twice. What is remembered is valid for one version,
+which moves with every change of a shared document, whoever stored it: the till itself or its agent.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from schema.catalogue import Product, category_of
+from schema.database import Connection
+from schema.rules.promotion_terms import Promotion, read_terms
+from sync.document_projection import decode_fields
+
+PRODUCTS_MAX: Final = 4_096
+"""A till sells a few thousand different goods in a day: more than these are not kept in memory."""
+PROMOTIONS: Final = "promotions/standard"
+_CHANGED = "SELECT (SELECT version FROM catalogue_state), (SELECT version FROM scope WHERE scope = 'org')"
+
+
+class FoundProduct(NamedTuple):
+    """A product as it reads now, with its price fields of the node's price list by selling unit."""
+
+    product: Product
+    timelines: dict[str, str]
+    unit: str
+    """The selling unit that the scanned barcode names; empty for the base unit."""
+
+
+class KnownCatalogue:
+    """What one node has read of the catalogue's records; `refresh` comes before each reading."""
+
+    def __init__(self, price_list: str) -> None:
+        self._prices = f"prices/{price_list}/"
+        self._version: tuple[int, int] | None = None
+        self._products: dict[str, FoundProduct | None] = {}
+        self._promotions: tuple[Promotion, ...] | None = None
+
+    def forget(self) -> None:
+        """Drop what was read: a transaction was rolled back, and its version may come to mean something else."""
+        self._version = None
+
+    def refresh(self, connection: Connection) -> None:
+        """Drop what was read before the catalogue last changed."""
+        row = connection.execute(_CHANGED).fetchone()
+        version = (int(row[0]), int(row[1] or 0))
+        if version != self._version:
+            self._version = version
+            self._products.clear()
+            self._promotions = None
+
+    def product(self, connection: Connection, code: str) -> FoundProduct | None:
+        """Return the product of a code, in its base unit; None where nothing here has it."""
+        if code in self._products:
+            return self._products[code]
+        if len(self._products) >= PRODUCTS_MAX:
+            self._products.clear()
+        found = self._products[code] = self._read(connection, code)
+        return found
+
+    def _read(self, connection: Connection, code: str) -> FoundProduct | None:
+        rows = connection.execute(
+            "SELECT document, fields FROM record WHERE record = ? ORDER BY document", (code,)
+        ).fetchall()
+        product: Product | None = None
+        timelines: dict[str, str] = {}
+        for document, fields in rows:
+            category = category_of(document)
+            if category is not None and product is None:
+                product = Product.from_fields(code, category, decode_fields(bytes(fields)))
+            elif document.startswith(self._prices):
+                timelines |= {k: v for k, v in decode_fields(bytes(fields)).items() if isinstance(v, str)}
+        return None if product is None else FoundProduct(product, timelines, "")
+
+    def promotions(self, connection: Connection) -> tuple[Promotion, ...]:
+        """Return every promotion whose terms can be read and applied, in the order of their codes."""
+        if self._promotions is None:
+            rows = connection.execute(
+                "SELECT record, fields FROM record WHERE document = ? OR document LIKE ? ORDER BY record, document",
+                (PROMOTIONS, f"{PROMOTIONS}#%"),
+            ).fetchall()
+            read = (read_terms(decode_fields(bytes(fields)).get("terms")) for _, fields in rows)
+            self._promotions = tuple(promotion for promotion in read if promotion is not None)
+        return self._promotions

@@ -1,0 +1,51 @@
+"""The desk's navigation: which pages stand in the menu, in which order, for whom."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from hub.accounts import Right
+
+
+class NavigationLink(NamedTuple):
+    """A page in the menu: its path, its text's id, and the right without which it is not shown."""
+
+    path: str
+    text: str
+    right: Right
+
+
+class NavigationGroup(NamedTuple):
+    """Some links under a heading."""
+
+    text: str
+    links: tuple[NavigationLink, ...]
+
+
+NAVIGATION: Final = (
+    NavigationGroup(
+        "menu.today",
+        (
+            NavigationLink("/", "menu.overview", Right.READ),
+            NavigationLink("/inbox", "menu.inbox", Right.READ),
+            NavigationLink("/stock", "menu.stock", Right.READ),
+        ),
+    ),
+    NavigationGroup(
+        "menu.catalogue",
+        (
+            NavigationLink("/products", "menu.products", Right.READ),
+            NavigationLink("/promotions", "menu.promotions", Right.READ),
+            NavigationLink("/imports", "menu.imports", Right.CATALOGUE),
+        ),
+    ),
+    NavigationGroup(
+        "menu.organisation",
+        (
+            NavigationLink("/nodes", "menu.nodes", Right.READ),
+            NavigationLink("/policies", "menu.policies", Right.READ_ALL),
+            NavigationLink("/accounts", "menu.accounts", Right.ACCOUNTS),
+            NavigationLink("/acts", "menu.acts", Right.READ_ALL),
+        ),
+    ),
+)

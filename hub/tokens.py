@@ -1,0 +1,135 @@
+"""Tokens of the JSON API: what each may do and where; shown once, stored hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from hub.store import HubStore
+from schema.database import Connection
+from schema.errors import RefusalError
+
+NAME_CHARACTERS_MAX: Final = 60
+
+
+class TokenScope(StrEnum):
+    """What a token is for."""
+
+    READ = "read"
+    """Stock, sales, products, prices, conflicts: see them."""
+    CATALOGUE = "catalogue"
+    """Change products and prices."""
+    SETTLE = "settle"
+    """Settle conflicts."""
+
+
+class TokenStanding(msgspec.Struct, frozen=True):
+    """Who asks the API; `locations` is empty for a token that is bound to none, `operator` who made it."""
+
+    name: str
+    scopes: frozenset[str]
+    locations: frozenset[str]
+    operator: str = ""
+    expires_ms: int | None = None
+    created_ms: int = 0
+
+    def may(self, scope: TokenScope, location: str | None = None) -> bool:
+        """Tell whether the token is for this, at a location where one is named."""
+        return scope in self.scopes and (location is None or not self.locations or location in self.locations)
+
+    def check(self, scope: TokenScope, location: str | None = None) -> None:
+        """Raise RefusalError `token_forbidden` where the token is not for this."""
+        if not self.may(scope, location):
+            raise RefusalError("token_forbidden", "this token is not for that")
+
+
+class Tokens:
+    """Knows the tokens; one object serves many threads."""
+
+    def __init__(self, store: HubStore, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._now_ms = now_ms
+
+    def authorise(self, header: str | None) -> TokenStanding:
+        """Return what the token in an Authorization header stands for.
+
+        Raises RefusalError `token_missing`, `token_unknown` or `token_expired`.
+        """
+        scheme, _, token = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise RefusalError("token_missing", "this needs a token: Authorization: Bearer …")
+        with self._store.snapshot() as replica:
+            row = replica.connection.execute(f"{_SELECT} WHERE token_hash = ?", (token_hash(token),)).fetchone()
+        if row is None:
+            raise RefusalError("token_unknown", "this token is not known here")
+        standing = _standing(row)
+        if standing.expires_ms is not None and standing.expires_ms <= self._now_ms():
+            raise RefusalError("token_expired", "this token has expired: ask for a new one")
+        return standing
+
+    def listed(self) -> list[TokenStanding]:
+        """Return every token by name, without itself."""
+        with self._store.snapshot() as replica:
+            rows = replica.connection.execute(f"{_SELECT} ORDER BY name").fetchall()
+        return [_standing(row) for row in rows]
+
+
+_SELECT: Final = "SELECT name, scopes, locations, operator, expires_ms, created_ms FROM api_token"
+
+
+def _standing(row: Sequence[object]) -> TokenStanding:
+    name, scopes, locations, operator, expires_ms, created_ms = row
+    return TokenStanding(
+        str(name),
+        frozenset(msgspec.json.decode(str(scopes), type=list[str])),
+        frozenset(msgspec.json.decode(str(locations), type=list[str])),
+        str(operator),
+        None if expires_ms is None else int(str(expires_ms)),
+        int(str(created_ms)),
+    )
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is stored of a token."""
+    return hashlib.sha256(b"edgetill-token-1\0" + token.encode("utf-8", "replace")).digest()
+
+
+def create_token(
+    connection: Connection,
+    name: str,
+    now_ms: int,
+    *,
+    scopes: Sequence[str] = (TokenScope.READ,),
+    locations: Sequence[str] = (),
+    operator: str = "",
+    expires_ms: int | None = None,
+) -> str:
+    """Make a token for the JSON API; the old one of that name stops working. It is shown once and stored hashed.
+
+    Raises RefusalError `token_name_invalid`.
+    """
+    if not name.strip() or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
+        raise RefusalError("token_name_invalid", f"a token's name has 1 to {NAME_CHARACTERS_MAX} characters")
+    token = secrets.token_urlsafe(32)
+    connection.execute(
+        "INSERT INTO api_token (name, token_hash, created_ms, scopes, locations, operator, expires_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET token_hash = excluded.token_hash,"
+        " created_ms = excluded.created_ms, scopes = excluded.scopes, locations = excluded.locations,"
+        " operator = excluded.operator, expires_ms = excluded.expires_ms",
+        (
+            name.strip(), token_hash(token), now_ms, msgspec.json.encode(sorted(map(str, scopes))).decode(),
+            msgspec.json.encode(sorted(locations)).decode(), operator, expires_ms,
+        ),
+    )  # fmt: skip
+    return token
+
+
+def delete_token(connection: Connection, name: str) -> None:
+    """Have a token stop working; raises RefusalError `token_unknown`."""
+    if connection.execute("DELETE FROM api_token WHERE name = ? RETURNING name", (name,)).fetchone() is None:
+        raise RefusalError("token_unknown", "there is no token of this name")

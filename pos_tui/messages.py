@@ -1,0 +1,59 @@
+"""What happened, as facts in the past tense: widgets and worker threads tell, screens decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from edge.wedge import Scan
+
+
+class RowPointedAt(Message):
+    """The mouse pointed at a row of a list; `is_again` when it was the selected one already."""
+
+    def __init__(self, index: int, *, is_again: bool) -> None:
+        super().__init__()
+        self.index = index
+        self.is_again = is_again
+
+
+class KeyBarPressed(Message):
+    """The mouse pressed an act on the key bar."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__()
+        self.act = act
+
+
+class QuickAmountPressed(Message):
+    """The mouse pressed one of the quick amounts."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
+
+
+class CodeScanned(Message):
+    """A scanner on a port of its own read a code."""
+
+    def __init__(self, scan: Scan) -> None:
+        super().__init__()
+        self.scan = scan
+
+
+class DevicesChanged(Message):
+    """A device came, went or needs attention."""
+
+
+class WeightSettled(Message):
+    """The scale came to rest."""
+
+    def __init__(self, weight_milli: int) -> None:
+        super().__init__()
+        self.weight_milli = weight_milli
+
+
+class ReceiptUncertain(Message):
+    """Whether a receipt was printed is not known: a person looks at the paper and answers."""

@@ -1,0 +1,1 @@
+"""The small widgets of the till; all of them paint lines and none asks anything of the node."""

@@ -1,0 +1,56 @@
+"""Every page speaks Chinese and English: neither language has a hole, and every text that pages name exists."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from schema.rules.promotion_terms import Language
+from schema.texts import Texts, catalogue
+
+HUB = Path(str(files("hub")))
+_NAMED = re.compile(r"""\bt\(\s*["']([a-z0-9_.]+)["']|(?:done|text)=["']([a-z0-9_]+\.[a-z0-9_.]+)["']""")
+_RAISED = re.compile(r"""(?:RefusalError|TransientError)\(\s*["']([a-z_0-9]+)["']""")
+_WRONG = re.compile(r"""\.wrong\([^,()]+,\s*["']([a-z0-9_.]+)["']""")
+
+
+def _named_texts() -> set[str]:
+    found: set[str] = set()
+    for file in [*HUB.rglob("*.html"), *HUB.rglob("*.py")]:
+        if file == HUB / "pages" / "__init__.py":  # the how-to names what an example would
+            continue
+        text = file.read_text("utf-8")
+        found |= {one or other for one, other in _NAMED.findall(text)} | set(_WRONG.findall(text))
+    return found
+
+
+@pytest.mark.parametrize("package", ["hub", "schema"])
+def test_both_languages_have_every_text_with_the_same_facts(package: str) -> None:
+    chinese, english = catalogue(package, Language.ZH), catalogue(package, Language.EN)
+    assert chinese.keys() == english.keys()
+    for name, text in chinese.items():
+        facts = set(re.findall(r"\{(\w+)\}", text))
+        assert facts == set(re.findall(r"\{(\w+)\}", english[name])), name
+
+
+def test_every_text_that_a_page_names_exists() -> None:
+    texts = Texts("hub", Language.EN)
+    named = _named_texts()
+    assert "menu.overview" in {*named, *catalogue("hub", Language.EN)}
+    # A name that ends in a dot is the beginning of several.
+    assert [name for name in sorted(named) if not texts.has(name) and not name.endswith(".")] == []
+
+
+def test_no_refusal_of_the_desk_is_without_a_sentence() -> None:
+    texts = Texts("hub", Language.ZH)
+    raised: set[str] = set()
+    sources = [HUB / "accounts.py", HUB / "tokens.py", *(HUB / "pages").rglob("*.py")]
+    for file in sources:
+        raised |= set(
+            re.findall(r"""(?:RefusalError|TransientError)\(\s*["']([a-z_0-9]+)["']""", file.read_text("utf-8"))
+        )
+    raised -= {"token_missing", "token_unknown", "token_expired", "token_forbidden"}  # the API's, which speaks English
+    assert [code for code in sorted(raised) if not texts.has(f"refusal.{code}")] == []
