@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from hub.import_commands import add_import
+from hub.store_commands import add_store_verbs
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 
@@ -59,6 +60,7 @@ def _hub_app() -> typer.Typer:
     app.command()(revoke)
     app.command()(token)
     app.command()(prune)
+    add_store_verbs(app)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")
@@ -120,26 +122,38 @@ def init(
 
 
 def serve(
+    context: typer.Context,
     hub: HubOption = _HERE,
     host: Annotated[str | None, typer.Option(help="Where to listen; the address's host by default.")] = None,
     port: Annotated[int | None, typer.Option(help="The address's port by default; 0 takes a free one.")] = None,
     plain: Annotated[bool, typer.Option(help="Without TLS, on the loopback alone.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGETILL_HUB_DATABASE",
+            help="A file name in the directory, or postgresql://…; said here once it holds for every verb.",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="How many processes serve together; more than one on PostgreSQL.")] = 1,
 ) -> None:
-    """Serve nodes and the JSON API until SIGTERM."""
-    from hub.service import make_server
+    """Serve nodes, the desk and the JSON API until SIGTERM."""
+    from hub.identity import load_identity, remember_database
+    from hub.processes import serve_alone, serve_together
 
-    with _opened(hub) as opened:
-        settings = opened.identity.settings
-        server = make_server(
-            opened,
-            host=host or settings.host,
-            port=settings.port if port is None else port,
-            plain=plain,
-            on_ready=lambda url: typer.echo(f"listening on {url}"),
+    def on_ready(url: str) -> None:
+        source = context.get_parameter_source("database")
+        is_said_here = source is not None and source.name == "COMMANDLINE"
+        if database is not None and is_said_here and load_identity(hub).settings.database != database:
+            remember_database(hub, database)
+            typer.echo(f"{hub / 'hub.toml'} names this database from now on", err=True)
+        typer.echo(f"listening on {url}")
+
+    if processes != 1:
+        serve_together(
+            hub, database=database, host=host, port=port, plain=plain, processes=processes, on_ready=on_ready
         )
-        server.run()
-    if not server.started:
-        raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
+        return
+    serve_alone(hub, database=database, host=host, port=port, plain=plain, on_ready=on_ready)
 
 
 def invite(

@@ -150,7 +150,7 @@ class Ingest:
         return self._take_offers(offers, noted_ms)
 
     def _offers(self, replica: Replica, batches: Sequence[Batch], standing: Standing) -> list[_Offer]:
-        """Compare batches with what is here; one that follows another of its stream is compared after that is stored."""
+        """Compare batches with what is here; one that follows another of its stream waits until that is stored."""
         offers: list[_Offer] = []
         streams: set[Stream] = set()
         for batch in batches:

@@ -48,8 +48,24 @@ class OuterRecord:
             self._file, rows = _opened(path)
             self.is_new = True
         self._heads = {
-            Stream(Scope(scope), node, incarnation): Head(seq, bytes(digest)) for scope, incarnation, seq, digest in rows
+            Stream(Scope(scope), node, incarnation): Head(seq, bytes(digest))
+            for scope, incarnation, seq, digest in rows
         }
+
+    @property
+    def highest_incarnation(self) -> int:
+        """The highest incarnation that the hub is remembered to have written as."""
+        return max((stream.incarnation for stream in self._heads), default=0)
+
+    @property
+    def checked_ms(self) -> int:
+        """When the last backup was taken that nodes were told to rely on; 0 without one."""
+        row = self._file.execute("SELECT value FROM state WHERE key = 'checked_ms'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def note_checked(self, taken_ms: int) -> None:
+        """Remember when the last checked backup was taken."""
+        self._file.execute("INSERT OR REPLACE INTO state (key, value) VALUES ('checked_ms', ?)", (taken_ms,))
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Remember entries of the hub that are about to be committed."""
@@ -58,7 +74,9 @@ class OuterRecord:
     def follow(self, connection: Connection) -> None:
         """Remember what other processes of this hub, perhaps on other machines, have committed meanwhile."""
         known = self._heads
-        self._put([h for h in own_heads(connection, self._node) if h.stream not in known or h.head.seq > known[h.stream].seq])
+        self._put(
+            [h for h in own_heads(connection, self._node) if h.stream not in known or h.head.seq > known[h.stream].seq]
+        )
 
     def _put(self, heads: list[OwnHead]) -> None:
         if not heads:
@@ -127,6 +145,7 @@ def _opened(path: Path) -> tuple[Any, list[Any]]:
             "CREATE TABLE IF NOT EXISTS head (scope TEXT NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,"
             " digest BLOB NOT NULL, PRIMARY KEY (scope, incarnation)) STRICT, WITHOUT ROWID"
         )
+        file.execute("CREATE TABLE IF NOT EXISTS state (key TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT")
         return file, file.execute("SELECT scope, incarnation, seq, digest FROM head").fetchall()
     except driver.DatabaseError:
         file.close()

@@ -18,6 +18,8 @@ from sync.replica import Moment, Replica
 LOCATION_TYPES: Final = ("shop", "warehouse", "van")
 INCARNATION_STRETCH: Final = 997
 _INCARNATION: Final = "incarnation"
+AWAITS_NODES: Final = "awaits_nodes"
+"""Set where a hub began with an empty database on purpose: its nodes bring back what they hold."""
 
 DEFAULT_POLICIES: Final = (
     # The empty category is the default: fast groceries, as the count rules recommend.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from schema.database import Connection
 from schema.errors import TransientError
@@ -30,6 +30,10 @@ class StoreConnection(Connection, Protocol):
     @property
     def is_usable(self) -> bool:
         """Tell whether another transaction may begin here."""
+        ...
+
+    def stream(self, sql: str, at_once: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement without parameters in parts, at most so many at once, inside a transaction."""
         ...
 
     def begin(self, *, writes: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -182,7 +182,8 @@ class PostgresqlConnection:
         return self._run(plan, values)
 
     def _run(self, plan: _Plan, values: list[bytes | None]) -> FetchedRows:
-        result = self._check(self._pg.exec_prepared(plan.name, values, [1] * len(values), 1))
+        values_here: Any = values  # the library declares values alone, but takes None for a NULL
+        result = self._check(self._pg.exec_prepared(plan.name, values_here, [1] * len(values), 1))
         if not plan.has_rows:
             return _NO_ROWS
         self._transformer.set_pgresult(result, format=pq.Format.BINARY)
@@ -203,6 +204,18 @@ class PostgresqlConnection:
         described = self._check(self._pg.describe_prepared(name))
         encoders = tuple(_encoder(described.param_type(at)) for at in range(described.nparams))
         return _Plan(name, encoders, groups, bool(described.nfields))
+
+    def stream(self, sql: str, at_once: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement in parts, through a cursor of the open transaction."""
+        self._plain(f"DECLARE streamed NO SCROLL CURSOR FOR {sql}".encode())
+        while True:
+            fetch = f"FETCH FORWARD {at_once} FROM streamed".encode()
+            result = self._check(self._pg.exec_params(fetch, None, result_format=pq.Format.BINARY))
+            if not result.ntuples:
+                break
+            self._transformer.set_pgresult(result, format=pq.Format.BINARY)
+            yield self._transformer.load_rows(0, result.ntuples, tuple)
+        self._plain(b"CLOSE streamed")
 
     # Many rows.
 

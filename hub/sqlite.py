@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ def connect(path: Path, *, reads_only: bool) -> Any:
     raw.execute("PRAGMA synchronous=FULL")
     raw.execute("PRAGMA recursive_triggers=ON")
     raw.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    # A forgotten person's key is gone from the file, not only from its tables.
+    raw.execute("PRAGMA secure_delete=ON")
     if reads_only:
         raw.execute("PRAGMA query_only=ON")
     state = (raw.execute("PRAGMA journal_mode").fetchone()[0], raw.execute("PRAGMA synchronous").fetchone()[0])
@@ -56,6 +58,20 @@ class SqliteConnection:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
         """Run one statement for many rows."""
         self._raw.executemany(sql, rows)
+
+    def stream(self, sql: str, at_once: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement in parts."""
+        cursor = self._raw.execute(sql)
+        while rows := cursor.fetchmany(at_once):
+            yield rows
+
+    def copy_into(self, file: Path) -> None:
+        """Write the state that the open transaction sees into another file, page by page (SQLite's backup API)."""
+        other = driver.connect(str(file), isolation_level=None)
+        try:
+            self._raw.backup(other)
+        finally:
+            other.close()
 
     def begin(self, *, writes: bool) -> None:
         """Begin a transaction; writing, it waits for its turn on the file now and never later."""

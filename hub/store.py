@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
+import sqlcipher3.dbapi2 as sqlite_driver
 from sqlalchemy.pool import QueuePool
 
 from hub import sqlite
@@ -51,6 +52,11 @@ class HubStore(Protocol):
     Every method raises TransientError where a later try may succeed: `store_busy`, `store_away` (the database
     cannot be reached), `store_full`, `store_read_only`.
     """
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Tell whether several processes may work on it, and in which form its catalogue lists the tables."""
+        ...
 
     def transaction(self, scope: Scope | None) -> AbstractContextManager[Replica]:
         """Open a write transaction that holds the scope's lock; it commits whole or leaves no trace.
@@ -104,7 +110,7 @@ class SqlStore:
         self._as_ours = as_ours
         self._organisation = organisation
         self._folds = folds
-        self.is_postgresql = is_postgresql
+        self._is_postgresql = is_postgresql
         self._nonces: OrderedDict[str, None] = OrderedDict()
         self._nonces_lock = threading.Lock()
         try:
@@ -112,6 +118,11 @@ class SqlStore:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Tell whether this is PostgreSQL."""
+        return self._is_postgresql
 
     def _migrate(self) -> None:
         with self._writers.lease() as connection, self._begun(connection, writes=True):
@@ -340,7 +351,7 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 
     engine = sa.create_engine(
         "sqlite://",
-        module=sqlite.driver,
+        module=sqlite_driver,
         creator=connect,
         poolclass=QueuePool,
         pool_size=_CORE_READERS,
