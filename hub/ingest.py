@@ -31,7 +31,7 @@ from sync.session import reply
 from sync.signing import SigningKey
 from sync.transport import SYNC_PATH, is_request_signed
 from sync.verification import VerifiedBatch, verify_batch
-from sync.version_vector import seqs, vector_digest
+from sync.version_vector import VersionVector, seqs, vector_digest
 
 BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
 """Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
@@ -188,6 +188,7 @@ class Ingest:
         may_read: Mapping[str, bool],
         refusals: Sequence[Refusal],
     ) -> _Answer:
+        held: dict[str, VersionVector] = {}
         response = reply(
             replica,
             request,
@@ -197,10 +198,11 @@ class Ingest:
             signer=self._signer,
             refusals=refusals,
             may_read=may_read,
+            held=held,
         )
         statements = self._statements(replica, request, standing)
         whole = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
-        return _Answer(whole, _stated_vectors(replica, request))
+        return _Answer(whole, _stated_vectors(request, held))
 
     def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
         after_ms = dict(request.topics).get(OPERATORS_TOPIC)
@@ -332,8 +334,8 @@ def _readable(request: Request, standing: Standing) -> dict[str, bool]:
     return may_read
 
 
-def _stated_vectors(replica: Replica, request: Request) -> dict[str, dict[str, int]]:
-    """Return what a node says that it holds of the locations' scopes: in full, or by a digest that fits."""
+def _stated_vectors(request: Request, held: Mapping[str, VersionVector]) -> dict[str, dict[str, int]]:
+    """Return what a node says that it holds of the locations' scopes: in full, or by a digest that fits ours."""
     full = {vector.scope: vector for vector in request.vectors if not vector.own_only}
     stated: dict[str, dict[str, int]] = {}
     for state in request.scopes:
@@ -341,8 +343,8 @@ def _stated_vectors(replica: Replica, request: Request) -> dict[str, dict[str, i
             continue
         if state.scope in full:
             stated[state.scope] = seqs(full[state.scope].vector)
-        elif vector_digest(heads := replica.log.heads(state.scope)) == state.digest:
-            stated[state.scope] = seqs(heads)
+        elif vector_digest(held[state.scope]) == state.digest:
+            stated[state.scope] = seqs(held[state.scope])
     return stated
 
 

@@ -125,6 +125,9 @@ def seal_for(connection: Connection, person: str, text: str) -> bytes:
 def operators_statement(replica: Replica, location: LocationId, after_ms: int, signer: SigningKey) -> Statement | None:
     """Return the verifiers and keys of a location's operators; None when nothing changed since `after_ms`."""
     connection = replica.connection
+    newest = connection.execute("SELECT max(changed_ms) FROM operator_verifier").fetchone()
+    if newest[0] is None or newest[0] <= after_ms:
+        return None
     rows = connection.execute(
         "SELECT v.operator, v.verifier, v.changed_ms, k.key FROM operator_verifier AS v"
         " JOIN person_key AS k ON k.person = v.operator ORDER BY v.operator"

@@ -44,6 +44,7 @@ from hub.snapshots import Snapshots
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, SqlStore, forget_nonces, open_store
 from hub.sync_endpoint import Workers, create_app
+from hub.sync_route import SyncRoute
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
 from schema.errors import RefusalError, TransientError
@@ -379,7 +380,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         key_file, chain_file = hub.identity.renew_tls(*([] if host in {"0.0.0.0", "::"} else [host]))  # noqa: S104
         tls = {"ssl_keyfile": str(key_file), "ssl_certfile": str(chain_file)}
     config = uvicorn.Config(
-        create_app(hub),
+        SyncRoute(hub, create_app(hub)),
         host=host,
         port=port,
         log_level="warning",

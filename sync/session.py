@@ -330,8 +330,9 @@ def reply(
     signer: SigningKey | None,
     refusals: Sequence[Refusal] = (),
     may_read: Mapping[str, bool],
+    held: dict[str, VersionVector] | None = None,
 ) -> Response:
-    """Return the answer to a request whose batches were applied before.
+    """Return the answer to a request whose batches were applied before; `held` gathers the vectors that were read.
 
     `may_read` gives the scopes that the asking node may hold, True where it may hold all of it and False where
     only its own streams; a scope beyond that is refused by name. Raises RefusalError `scope_forbidden`.
@@ -348,6 +349,8 @@ def reply(
             raise RefusalError("scope_forbidden", f"the node {asker} may not hold the scope {state.scope}")
         only = asker if state.own_only else None
         mine = replica.log.heads(state.scope, only)
+        if held is not None and only is None:
+            held[state.scope] = mine
         if vector_digest(mine) == state.digest:
             continue
         known = stated.get(state.scope)

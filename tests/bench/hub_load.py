@@ -6,19 +6,15 @@ places in one transaction, because a thousand invitations are not what is measur
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import secrets
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import httpx
 
 from hub.enrolment import Profile, grants_of
 from hub.importing import found_sample
@@ -28,15 +24,15 @@ from schema import sample
 from schema.identity import ORG, LocationId, location_scope
 from schema.kinds.base import StockMove
 from schema.kinds.organisation import AuthorityGranted
+from schema.kinds.stock import StockOpened
 from schema.kinds.trading import Sale, SaleLine, Tender
-from sync.messages import Batch, decode_response, encode_request
-from sync.session import ClientSession
+from sync.messages import Batch
 from sync.signing import SigningKey, seal_message
-from sync.transport import SYNC_PATH, EnrolResponse, sign_request
+from sync.transport import EnrolResponse
 from sync.verification import verify_batch
 from tests import processes
 from tests.hub.databases import fresh_postgresql, own_server, postgresql_programs, server_url
-from tests.hub.fleet import RELEASE, FleetNode, now_ms
+from tests.hub.fleet import FleetNode, now_ms
 
 HOUR_MS = 3_600_000
 
@@ -85,8 +81,13 @@ class HubProcess:
         """Grant places to new tills, each (location, till code), before the server starts."""
         hub = open_hub(self.directory)
         found: list[FleetNode] = []
+        moves = tuple(StockMove(line.product, 10_000_000) for line in sale_lines())
         try:
             with hub.store.transaction(ORG) as replica:
+                for location in sorted({location for location, _ in names}):
+                    # A shop that sells what it never had would measure the inbox instead.
+                    scope = location_scope(LocationId(location))
+                    hub.own_log.append(replica, scope, StockOpened("bench", moves))
                 for location, till in names:
                     signer = SigningKey(secrets.token_bytes(32))
                     scopes = grants_of(Profile.TILL, LocationId(location))
@@ -189,47 +190,3 @@ def own_batches(node: FleetNode, per_batch: int) -> list[Batch]:
         seal = node.signer.sign(seal_message(node.stream(), last, digest))
         found.append(Batch(node.scope, node.signer.node, node.incarnation, first + 1, part, seal))
     return found
-
-
-@dataclass
-class Replies:
-    """What a crowd of tills heard: how long each reply took, and how often the hub asked to wait."""
-
-    seconds: list[float] = field(default_factory=list)
-    busy: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-async def exchange(node: FleetNode, client: httpx.AsyncClient, body: bytes, replies: Replies) -> bytes:
-    """Send one frame until it is answered, waiting as long as a busy hub asks."""
-    while True:
-        headers = sign_request(node.signer, node.hub, SYNC_PATH, body, secrets.token_hex(8))
-        began = time.perf_counter()
-        reply = await client.post(SYNC_PATH, content=body, headers=headers)
-        replies.seconds.append(time.perf_counter() - began)
-        if reply.status_code == 429:
-            replies.busy += 1
-            await asyncio.sleep(float(reply.headers["retry-after"]) * (0.5 + random.random()))
-            continue
-        if reply.status_code != 200:
-            replies.failures.append(f"{reply.status_code} {reply.content[:200]!r}")
-            raise RuntimeError(replies.failures[-1])
-        return reply.content
-
-
-async def sync(node: FleetNode, client: httpx.AsyncClient, replies: Replies) -> None:
-    """Run one session to its end, as the sync agent does."""
-    while True:
-        session = ClientSession(node.signer, RELEASE, node.subscriptions)
-        request = session.open(node.replica, node.clock())
-        while request is not None:
-            response = decode_response(await exchange(node, client, encode_request(request), replies))
-            if response.busy_ms:
-                replies.busy += 1
-                await asyncio.sleep(response.busy_ms / 1000 * (0.5 + random.random()))
-            _take(node, response.batches)
-            request = session.next(node.replica, node.clock(), request, response)
-        if session.result.refusals:
-            replies.failures.append(str(session.result.refusals[0]))
-        if session.result.is_complete:
-            return
