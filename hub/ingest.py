@@ -257,8 +257,9 @@ class Ingest:
                 try:
                     _check_size(batch)
                     stored += self._take(_Offer(batch, None, None, is_early=True))
-                except RefusalError:
-                    continue
+                except RefusalError as error:
+                    if error.code == "fork":
+                        self._refuse(batch, error, self._own_log.now_ms())
         return stored > 0
 
     def _take(self, offer: _Offer) -> int:
@@ -305,7 +306,7 @@ class Ingest:
                 replica.log.quarantine(stream, batch.first_seq, error.code, error.message, evidence, noted_ms)
             if error.code == "fork" and batch.node == self._signer.node:
                 # A copy of this hub wrote there: what comes next must not continue either branch.
-                self._own_log.met_more(replica.connection, batch.incarnation)
+                self._own_log.take_back(replica, batch)
 
         if error.code not in _WITHOUT_EVIDENCE:
             self._store.attempt(Scope(batch.scope), keep_evidence)

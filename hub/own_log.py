@@ -12,7 +12,9 @@ from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, NodeId, Scope, Stream, is_code, location_scope
 from schema.kinds.base import Payload
 from schema.kinds.organisation import LocationDefined, OrganisationFounded, PolicySet
+from sync.branches import take_back
 from sync.entry import Entry
+from sync.messages import Batch
 from sync.replica import Moment, Replica
 
 LOCATION_TYPES: Final = ("shop", "warehouse", "van")
@@ -78,6 +80,16 @@ class OwnLog:
         """Begin an incarnation if the current one was met with more, or other, than this database holds."""
         if incarnation >= self.incarnation(connection):
             self.begin_incarnation(connection, incarnation)
+
+    def take_back(self, replica: Replica, batch: Batch) -> int:
+        """Append again, in a new incarnation, what a copy of this hub wrote on a stream that has another branch here.
+
+        Goods and money that it moved count; its grants, catalogue changes and verdicts wait for a person. The
+        caller holds the lock of the batch's scope; returns how many entries that was.
+        """
+        self.met_more(replica.connection, batch.incarnation)
+        stream = Stream(Scope(batch.scope), self.node, self.incarnation(replica.connection))
+        return len(take_back(replica, batch, stream, Moment(self.now_ms(), 0, 0)))
 
     def begin_incarnation(self, connection: Connection, above: int) -> int:
         """Open an incarnation above one that was met: the hub's database is older than what it once wrote.

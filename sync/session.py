@@ -101,6 +101,7 @@ class ClientSession:
         self._refused: set[str] = set()
         self._standing: object = None
         self._probed: list[ForkProbe] = []
+        self._offered: set[str] = set()
         self._theirs: Mapping[str, VersionVector] = {}
         self._prepared: Request | None = None
         self._expected: Mapping[str, VersionVector] = {}
@@ -197,7 +198,8 @@ class ClientSession:
         result = self.result
         result.entries_received += sum(len(batch.entries) for batch in response.batches)
         for refusal in response.refusals:
-            result.refusals.append(refusal)
+            if refusal.stream not in self._offered:
+                result.refusals.append(refusal)
             self._refused.add(refusal.stream)
         theirs = {v.scope: v.vector for v in response.vectors if v.scope in self._subscriptions}
         if self._prepared is None and (request.batches or response.batches):
@@ -222,9 +224,38 @@ class ClientSession:
         if suspects and not self._probed:
             self._probed = [probe(replica, stream) for stream in suspects[:PROBES_MAX]]
             return self._sending(self._request(replica, clock, theirs, tuple(self._probed)), theirs)
+        offer = self._offer(replica, clock, response.node)
+        if offer is not None:
+            return self._sending(offer, theirs)
         result.is_complete = not result.unequal_scopes
         self._compare_folds(replica, request, response)
         return None
+
+    def _offer(self, replica: Replica, clock: ClockReport, other: str) -> Request | None:
+        """Return a request that shows the hub the branch of its own stream that it does not hold.
+
+        It refuses it as a fork, and learns from it what a copy of it had written: that it appends again itself.
+        """
+        if other != replica.organisation.root:
+            return None
+        batches: list[Batch] = []
+        for parting in self.result.parted:
+            stream, common_seq = parting
+            if stream.node != other or str(stream) in self._offered:
+                continue
+            row = replica.log.stream(stream)
+            digest = replica.log.digest_at(row, common_seq) if row is not None else None
+            self._offered.add(str(stream))
+            if digest is not None:
+                known = {**replica.log.heads(stream.scope), stream.writer: Head(common_seq, digest)}
+                found, _ = replica.outgoing(stream.scope, known, BATCH_BYTES_MAX, None, stream.node)
+                batches += found
+        if not batches:
+            return None
+        return Request(
+            PROTOCOL, self._release, self._signer.node, tuple(self._states(replica)), clock, (), tuple(batches),
+            self._bytes_max,
+        )  # fmt: skip
 
     def _compare_folds(self, replica: Replica, request: Request, response: Response) -> None:
         """Compare what both sides show of the scopes that they hold alike: a sale made meanwhile is no mismatch."""
