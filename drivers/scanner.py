@@ -168,6 +168,10 @@ class WedgeDetector:
         self._keys.append((narrow, at_s))
         return _TYPED
 
+    def restart(self) -> None:
+        """Begin a new run: the keys so far did something by themselves and belong to no scan."""
+        self._forget()
+
     def _enter(self, at_s: float) -> WedgeVerdict:
         keys, is_spoiled = list(self._keys), self._is_spoiled
         self._forget()

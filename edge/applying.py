@@ -16,7 +16,7 @@ from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
 from sync.branches import must_renew
-from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
+from sync.elsewhere import OPERATORS_TOPIC, HeldStatements, OperatorSecrets, read_as_of
 from sync.entry import chain, genesis
 from sync.messages import Batch, Refusal, Statement
 from sync.signing import is_signed, statement_message
@@ -25,6 +25,7 @@ from sync.version_vector import Head
 
 SLICE_MS: Final = 8
 BULK_ENTRIES: Final = 2_000
+STATEMENTS_PER_SLICE: Final = 16
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 EVIDENCES_MAX: Final = 1_000
 """So many refused batches are kept: a peer that sends nothing else cannot fill the disk."""
@@ -126,26 +127,21 @@ def keep_statements(node: Node, statements: Sequence[Statement]) -> None:
     """Keep digests of elsewhere that the hub signed, for this location, and that are newer than those here."""
     key = node.config.root_public_key
     signed = [
-        (s.topic, s.content, s.signature, s.as_of_ms)
-        for s in statements
-        if is_signed(key, s.signature, statement_message(s.topic, s.content)) and _is_for(node, s)
+        s for s in statements if is_signed(key, s.signature, statement_message(s.topic, s.content)) and _is_for(node, s)
     ]
-    if signed:
+    for start in range(0, len(signed), STATEMENTS_PER_SLICE):
         with node.write():
-            node.connection.executemany(
-                "INSERT INTO elsewhere (topic, statement, signature, as_of_ms) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (topic) DO UPDATE SET statement = excluded.statement, signature = excluded.signature,"
-                " as_of_ms = excluded.as_of_ms WHERE excluded.as_of_ms >= elsewhere.as_of_ms",
-                signed,
-            )
+            HeldStatements(node.connection).keep(signed[start : start + STATEMENTS_PER_SLICE])
 
 
 def _is_for(node: Node, statement: Statement) -> bool:
-    """Tell whether a statement is meant for this location: one of another's operators is signed as well."""
+    """Tell whether a statement is of the time that it names, and not of another location's operators."""
+    if read_as_of(statement.content) != statement.as_of_ms:
+        return False
     if statement.topic != OPERATORS_TOPIC:
         return True
     try:
         told = msgspec.msgpack.decode(statement.content, type=OperatorSecrets)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    return told.location == node.config.location and told.as_of_ms == statement.as_of_ms
+    return told.location == node.config.location

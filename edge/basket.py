@@ -180,7 +180,7 @@ def _same_goods(one: BasketLine, other: BasketLine) -> bool:
 def check_quantity(line: BasketLine, quantity_milli: int) -> None:
     """Refuse a quantity that no line can have: nothing, too much, or a broken piece."""
     if quantity_milli <= 0:
-        raise RefusalError("quantity_invalid", "a quantity is more than nothing", name=line.name)
+        raise RefusalError("quantity_zero", "a quantity is more than nothing", name=line.name)
     if quantity_milli > QUANTITY_MILLI_MAX:
         raise RefusalError("quantity_large", f"a line holds at most {QUANTITY_MILLI_MAX // 1000}: was it a barcode?",
                            most=QUANTITY_MILLI_MAX // 1000)  # fmt: skip
@@ -194,7 +194,7 @@ def check_quantity(line: BasketLine, quantity_milli: int) -> None:
 def check_price(price_minor: int) -> None:
     """Refuse a keyed price that no goods have: nothing is given away by keying zero, that is a gift line."""
     if price_minor <= 0:
-        raise RefusalError("price_invalid", "a price is more than nothing: use a gift line to give something away")
+        raise RefusalError("price_zero", "a price is more than nothing: use a gift line to give something away")
     if price_minor > PRICE_MINOR_MAX:
         raise RefusalError("price_large", "this price is too high: was it a barcode?", most=PRICE_MINOR_MAX // 100)
 

@@ -15,6 +15,7 @@ from edge.node import Node
 from edge.projections import ShiftProjection, settle_shifts
 from edge.status import cache_age, is_lease_lapsed
 from edge.store import foreseen
+from edge.trade_projections import TRADE_TABLES
 from schema.database import Connection
 from schema.errors import RefusalError
 from sync.effective import Effective
@@ -140,7 +141,8 @@ def seed_read_models(source: Connection, fresh: Connection, scope_no: int) -> No
     )
     _copy(source, fresh, "shift_event", f"SELECT t.* FROM shift_event t{gone}", (scope_no,))
     settle_shifts(fresh, {shift for (shift,) in fresh.execute("SELECT shift FROM shift").fetchall()})
-    _copy(source, fresh, "sign_in", f"SELECT t.* FROM sign_in t{gone}", (scope_no,))
+    for table in ("sign_in", "balance_move", *TRADE_TABLES):
+        _copy(source, fresh, table, f"SELECT t.* FROM {table} t{gone}", (scope_no,))
     _copy(source, fresh, "receipt", f"SELECT t.* FROM receipt t{gone}", (scope_no,))
     streams = {row.stream_no: row.stream for scope in LogTables(source).scopes() for row in _rows(source, scope)
                if row.scope_no == scope_no}  # fmt: skip

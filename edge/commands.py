@@ -8,13 +8,26 @@ from edge import (
     cache_commands,
     commands_care,
     commands_demo,
+    commands_devices,
     commands_selling,
+    commands_shift,
     commands_stock,
+    commands_survival,
     commands_sync,
 )
 
 
 def commands(app: typer.Typer) -> None:
     """Add this package's verbs to the command."""
-    for module in (commands_selling, commands_stock, commands_care, cache_commands, commands_sync, commands_demo):
+    for module in (
+        commands_selling,
+        commands_shift,
+        commands_devices,
+        commands_stock,
+        commands_care,
+        cache_commands,
+        commands_sync,
+        commands_survival,
+        commands_demo,
+    ):
         module.add_to(app)

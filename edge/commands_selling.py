@@ -27,7 +27,13 @@ from schema.replay import ReplayFormat
 
 if TYPE_CHECKING:
     from edge.replaying import ReplayedBasket, ReplayReport
-    from edge.selling import Completed, ReturnRequest
+    from edge.returns import ReturnRequest
+    from edge.selling import Completed
+
+
+PrintOption = Annotated[
+    bool, typer.Option("--print", help="Put its paper on the list: the till prints it, or `receipts print`.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,6 +62,7 @@ def sell(
     goods: Annotated[list[str], typer.Argument(help=GOODS_HELP + " @PRICE overrides the price.")],
     node: NodeOption = HERE,
     discount: Annotated[str, typer.Option(help="Taken off the whole, such as 1.50; spread over the lines.")] = "0",
+    prints: PrintOption = False,
     operator: OperatorOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +80,7 @@ def sell(
             discount_minor = parse_money(discount)
         except ValueError as error:
             raise RefusalError("discount_invalid", str(error)) from None
-        sold = sell_now(opened, requests, operator=operator, discount_minor=discount_minor)
+        sold = sell_now(opened, requests, operator=operator, discount_minor=discount_minor, prints=prints)
         _print_completed(sold, as_json, "Sold")
 
 
@@ -83,6 +90,7 @@ def refund(
     line: Annotated[list[str] | None, typer.Option(help="N or N*QTY: a line of the sale; repeat. All without.")] = None,
     goods_to: Annotated[str, typer.Option(help="Where the goods go: shelf, damaged or supplier.")] = "shelf",
     without_receipt: Annotated[bool, typer.Option("--without-receipt", help="Nobody has the receipt.")] = False,
+    prints: PrintOption = False,
     operator: OperatorOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -96,17 +104,17 @@ def refund(
                 raise RefusalError("refund_lines", "lines belong to a receipt: name the goods instead")
             found = [parse_goods(opened, text) for text in what]
             requests = [LineRequest(one.product, one.quantity_milli, one.unit, one.price_minor) for one in found]
-            completed = refund_without_receipt(opened, requests, operator=operator, goods_to=goods_to)
+            completed = refund_without_receipt(opened, requests, operator=operator, goods_to=goods_to, prints=prints)
         else:
             if len(what) != 1:
                 raise RefusalError("refund_receipt", "name one receipt; goods need --without-receipt")
             returns = _returns(opened, what[0], line, goods_to)
-            completed = refund_now(opened, what[0], returns, operator=operator)
+            completed = refund_now(opened, what[0], returns, operator=operator, prints=prints)
         _print_completed(completed, as_json, "Refunded")
 
 
 def _returns(opened: Any, receipt: str, line: list[str] | None, goods_to: str) -> list[ReturnRequest]:
-    from edge.selling import ReturnRequest, find_sale
+    from edge.returns import ReturnRequest, find_sale
 
     original = find_sale(opened, receipt)
     left = {

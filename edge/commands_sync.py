@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,14 +41,19 @@ def join(
     address: Annotated[str, typer.Argument(help="The hub's address, https://host:port.")],
     code: Annotated[str, typer.Argument(help="The invitation that the hub's administrator made.")],
     node: NodeOption = HERE,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt all that is kept here under a passphrase; for vans and laptops.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Enrol this machine as a node and load what it needs to trade for 30 days."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     from edge.clock_source import clock_from_environment
+    from edge.encryption import ask_new_passphrase
     from edge.joining import join as join_hub
 
+    passphrase = ask_new_passphrase() if encrypt else None
     with Progress(
         TextColumn("loading the catalogue and the last 30 days"), BarColumn(), DownloadColumn(), disable=as_json,
         transient=True,
@@ -59,6 +64,7 @@ def join(
             address,
             code,
             clock_from_environment(),
+            passphrase=passphrase,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
@@ -99,9 +105,10 @@ def sync(
     with Node(node, clock=clock_from_environment()) as opened:
         line = HttpLine(opened)
         companions = ExitStack()
+        is_over = threading.Event()
         try:
             if watch:
-                companions.enter_context(_watching(opened))
+                is_over = companions.enter_context(_watching(opened))
             while True:
                 try:
                     report = _sync_with_progress(opened, line, is_quiet=as_json)
@@ -115,7 +122,8 @@ def sync(
                     typer.echo(f"{error.message}; trying again", err=True)
                 if not watch:
                     break
-                time.sleep(back_off_s(attempt) if attempt else WATCH_S)
+                if is_over.wait(back_off_s(attempt) if attempt else WATCH_S):
+                    break
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
         finally:
@@ -125,7 +133,7 @@ def sync(
         raise SystemExit(EXIT_INCOMPLETE)
 
 
-def _watching(node: Node) -> AbstractContextManager[None]:
+def _watching(node: Node) -> AbstractContextManager[threading.Event]:
     from edge.watching import watching
 
     def tell(text: str) -> None:

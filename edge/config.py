@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from edge.encryption import data_key, open_text, seal_text
 from schema.errors import RefusalError
 from schema.files import write_private
 from schema.identity import LocationId, NodeId, Scope, location_scope
@@ -73,12 +74,18 @@ def read_config(directory: Path) -> NodeConfig:
     """Read a node's settings; raises RefusalError with what is wrong and where."""
     path = directory / CONFIG_FILE
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-        return msgspec.convert(values, NodeConfig)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise RefusalError(
             "node_missing", f"there is no node in {directory}: use `edgetill join ADDRESS CODE` first"
         ) from None
+    return decode_config(content, str(path))
+
+
+def decode_config(content: bytes, path: str = CONFIG_FILE) -> NodeConfig:
+    """Read settings from their bytes; raises RefusalError `config_invalid`."""
+    try:
+        return msgspec.convert(tomllib.loads(content.decode("utf-8")), NodeConfig)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise RefusalError("config_invalid", f"{path}: {error}") from None
 
@@ -95,8 +102,13 @@ def write_config(directory: Path, config: NodeConfig) -> None:
 
 def read_key(directory: Path) -> SigningKey:
     """Read the node's private key, which lies outside the database; raises RefusalError."""
+    return SigningKey(read_seed(directory))
+
+
+def read_seed(directory: Path) -> bytes:
+    """Read the 32 bytes that make the node's private key; raises RefusalError."""
     try:
-        seed = bytes.fromhex((directory / KEY_FILE).read_text("ascii").strip())
+        seed = bytes.fromhex(open_text(directory, (directory / KEY_FILE).read_text("ascii").strip(), KEY_FILE))
     except FileNotFoundError:
         raise RefusalError(
             "key_missing", f"{directory / KEY_FILE} is missing: use `edgetill recover-key` with its passphrase"
@@ -105,4 +117,9 @@ def read_key(directory: Path) -> SigningKey:
         raise RefusalError("key_invalid", f"{directory / KEY_FILE} holds no key") from None
     if len(seed) != 32:
         raise RefusalError("key_invalid", f"{directory / KEY_FILE} holds no key")
-    return SigningKey(seed)
+    return seed
+
+
+def write_key(directory: Path, seed: bytes) -> None:
+    """Write the node's private key, sealed where the node is encrypted at rest."""
+    write_private(directory / KEY_FILE, seal_text(data_key(directory), seed.hex(), KEY_FILE).encode())

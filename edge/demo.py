@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from drivers.escpos.picture import default_typeface
 from schema import sample
 from schema.amounts import format_money, format_quantity
 from schema.rehearsal import CLOCK_VARIABLE, monotonic_ms
@@ -316,6 +317,38 @@ def trade(day: Day, baskets: Mapping[str, Mapping[str, Path]], on_done: Callable
             done.result()
 
 
+PAPERS: Final = (
+    ("A1", "80mm", ("sell", "3*12001", "0.682*18001", "6*11001", "--discount", "2.60")),
+    ("A1", "80mm", ("refund", "", "--line", "1*1")),
+    ("A1", "58mm", ("sell", "1.235*18003", "0.455*19001", "11001/箱")),
+    ("B1", "58mm", ("sell", "2*14001", "13001")),
+)
+"""The sales whose paper is kept: node, paper, and what is typed; a refund is of the sale before it."""
+
+
+def print_receipts(day: Day, on_done: Callable[[str], None]) -> None:
+    """Print some sales as a till does, each into a file of its own as a printer would get it, and show the paper.
+
+    The way is the whole one: the job in the sale's transaction, the queue, the printer's bytes; then a picture of them.
+    """
+    folder = day.folder / "receipts"
+    folder.mkdir()
+    number = ""
+    for till, profile, words in PAPERS:
+        node = day.node(till)
+        typed = [word or number for word in words]
+        sold = json.loads(run([*typed, "--print", "--operator", "1013", "--json"], day.at("20:22"), node))
+        number = str(sold["receipt"])
+        day.acknowledged[number] = sold["entry"]
+        file = folder / f"{number}-{words[0]}-{profile}.escpos"
+        settings = f'[printer]\naddress = "file:{file}"\nprofile = "{profile}"\n'
+        (node / "devices.toml").write_text(settings, "utf-8")
+        run(["receipts", "print"], day.at("20:23"), node)
+        run(["devices", "picture", str(file), "--profile", profile], day.at("20:23"))
+        (node / "devices.toml").unlink()
+        on_done(number)
+
+
 def reconcile(day: Day, hub: Hub, on_done: Callable[[str], None]) -> None:
     """Let every node sync, and once more so that each has what the others brought."""
     for turn in range(2):
@@ -365,6 +398,8 @@ def demonstrate(directory: Path, console: Console) -> bool:
             baskets = split_baskets(day)
             task = bar.add_task("08:00 the hub is dead, everybody trades", total=6)
             trade(day, baskets, lambda _: bar.advance(task))
+            task = bar.add_task("20:22 some receipts are printed", total=len(PAPERS))
+            print_receipts(day, lambda _: bar.advance(task))
             task = bar.add_task("20:30 the hub is back, everybody syncs", total=2 * len(NODES))
             hub.start(day.at("20:30"), port)
             reconcile(day, hub, lambda _: bar.advance(task))
@@ -379,6 +414,7 @@ def report(day: Day, hub: Hub, console: Console, seconds: float) -> bool:
     sales = hub.get("/v1/sales")
     _print_nodes(day, console, statuses, sales)
     _print_conflicts(day, console)
+    _print_papers(day, console)
     for product in (SHELF, COUNTED):
         console.rule(f"why is it so? {product} at the first shop", align="left")
         console.print(run(["stock", "--why", product], day.at("20:50"), day.node("A1")).rstrip(), highlight=False)
@@ -424,6 +460,14 @@ def _print_conflicts(day: Day, console: Console) -> None:
             f"The price of {PRICED} was changed in two places at once; the administrator's holds everywhere meanwhile.",
         )
     console.print(table, highlight=False)
+
+
+def _print_papers(day: Day, console: Console) -> None:
+    console.rule("receipts, as printers get them and as they look", align="left")
+    for file in sorted((day.folder / "receipts").glob("*.png")):
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    if not default_typeface().has_hanzi:
+        console.print("  This machine has no Chinese font (fonts-noto-cjk): hanzi are shown by their code.")
 
 
 def _prove(

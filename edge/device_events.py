@@ -53,6 +53,16 @@ def fault_sentence(texts: Texts, fault: str, device: str) -> str:
     return texts(name if texts.has(name) else "fault.other", device=device, fault=fault)
 
 
+class FigureKind(StrEnum):
+    """Which figure stands on a customer display of digits: the lamp beside it."""
+
+    NONE = "none"
+    PRICE = "price"
+    TOTAL = "total"
+    RECEIVED = "received"
+    CHANGE = "change"
+
+
 class PeripheralStatus(NamedTuple):
     """Every device at one glance."""
 

@@ -131,7 +131,12 @@ def read_devices(directory: Path) -> DevicesConfig:
 
 
 def write_devices(directory: Path, config: DevicesConfig) -> None:
-    """Write a node's devices as TOML; what has its default value is left out."""
+    """Write a node's devices."""
+    write_private(directory / DEVICES_FILE, toml_of(config).encode())
+
+
+def toml_of(config: DevicesConfig) -> str:
+    """Return devices as TOML; what has its default value is left out."""
     lines: list[str] = []
     tables: list[tuple[str, DeviceSettings | None]] = [
         ("[printer]", config.printer),
@@ -149,4 +154,4 @@ def write_devices(directory: Path, config: DevicesConfig) -> None:
             if field == "address" or value != getattr(plain, field):
                 lines.append(f"{field} = {msgspec.json.encode(value).decode()}")
         lines.append("")
-    write_private(directory / DEVICES_FILE, "\n".join(lines).encode())
+    return "\n".join(lines)

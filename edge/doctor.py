@@ -16,6 +16,7 @@ from edge.cache import restoring
 from edge.catalogue_index import index_catalogue
 from edge.node import Node
 from edge.projections import own_folds
+from edge.trade_projections import TRADE_TABLES
 from schema.database import migrate, read_migrations
 from schema.errors import CorruptionError
 from schema.files import read_given
@@ -71,6 +72,20 @@ OWN_VIEWS: Final = (
         "SELECT operator, scope_no, stream_no, seq, outcome, approver, hlc_ms, hlc_counter, writer, wall_ms,"
         " clock_epoch FROM sign_in WHERE {scopes} ORDER BY operator, scope_no, stream_no, seq",
     ),
+    TableView(
+        "balance_move",
+        "SELECT balance, subject, scope_no, stream_no, seq, part, amount FROM balance_move WHERE {scopes}"
+        " ORDER BY balance, subject, scope_no, stream_no, seq, part",
+    ),
+    TableView("member", "SELECT phone_hash, person FROM member ORDER BY phone_hash, person", False),
+    *(
+        TableView(
+            table,
+            f"SELECT scope_no, stream_no, seq, {columns} FROM {table} WHERE {{scopes}}"
+            f" ORDER BY scope_no, stream_no, seq{', part' if table == 'unknown_tender' else ''}",
+        )
+        for table, columns in TRADE_TABLES.items()
+    ),
     TableView("barcode", "SELECT barcode, product, unit FROM barcode ORDER BY barcode, product, unit", False),
     TableView(
         "product_index", "SELECT product, article, words, initials, pinyin FROM product_index ORDER BY product", False
@@ -88,8 +103,12 @@ _MEANING: Final = {
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
     "cut_keep": "entries kept below cuts", "count_session": "count sessions", "barcode": "barcodes",
-    "sign_in": "sign-ins",
+    "sign_in": "sign-ins", "balance_move": "changes of balances", "member": "members by number",
     "product_index": "the search index",
+    "payment": "payments", "refunded": "refunds", "purchase": "customers' purchases",
+    "unknown_tender": "payments of unknown outcome", "settled_tender": "settled payments",
+    "parked_basket": "parked baskets", "taken_basket": "parked baskets that were taken", "voided_line": "voided lines",
+    "drawer_opening": "drawer openings", "closed_day": "closed days", "product_draft": "drafts of products",
 }  # fmt: skip
 
 

@@ -77,8 +77,9 @@ class KnownCatalogue:
         """Return every promotion whose terms can be read and applied, in the order of their codes."""
         if self._promotions is None:
             rows = connection.execute(
-                "SELECT record, fields FROM record WHERE document = ? OR document LIKE ? ORDER BY record, document",
-                (PROMOTIONS, f"{PROMOTIONS}#%"),
+                "SELECT record, fields FROM record WHERE document = ? OR (document > ? AND document < ?)"
+                " ORDER BY record, document",
+                (PROMOTIONS, f"{PROMOTIONS}#", f"{PROMOTIONS}$"),
             ).fetchall()
             read = (read_terms(decode_fields(bytes(fields)).get("terms")) for _, fields in rows)
             self._promotions = tuple(promotion for promotion in read if promotion is not None)

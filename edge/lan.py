@@ -13,9 +13,9 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -245,7 +245,7 @@ class LanService:
         pause_s = RETRY_S[0]
         while True:
             try:
-                async with _connected(address, context) as line:
+                async with Line.to(address, context) as line:
                     if self._lines.setdefault(line.peer, name) != name:
                         raise TransientError("peer_followed", f"{line.peer} is reached at another address already")
                     try:
@@ -274,7 +274,7 @@ class LanService:
                 pause_s = RETRY_S[1]
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - two tills need not retry in step
 
-    async def _exchange(self, worker: _Worker, line: _Line, address: Address) -> PeerReport:
+    async def _exchange(self, worker: _Worker, line: Line, address: Address) -> PeerReport:
         report: PeerReport | None = None
         for is_org_only in (False, True):
             try:
@@ -303,13 +303,28 @@ def _first(errors: BaseExceptionGroup[EdgetillError]) -> EdgetillError:
     return found
 
 
-class _Line:
+class Line:
     """An open line to a neighbour whose certificate was verified."""
 
     def __init__(self, peer: NodeId, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peer = peer
         self._reader = reader
         self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, address: Address, context: ssl.SSLContext) -> AsyncIterator[Line]:
+        """Open a line for the time of a block; raises TransientError, OSError, or RefusalError `peer_unknown`."""
+        try:
+            async with asyncio.timeout(CONNECT_S + HANDSHAKE_S):
+                reader, writer = await asyncio.open_connection(*address, ssl=context, ssl_handshake_timeout=HANDSHAKE_S)
+        except TimeoutError:
+            raise TransientError("peer_silent", f"{address} does not answer") from None
+        try:
+            peer = peer_of(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+            yield cls(peer, reader, writer)
+        finally:
+            writer.transport.abort()
 
     async def carry(self, body: bytes) -> bytes:
         """Send a frame and return the answer's; raises TransientError or OSError when the line is gone."""
@@ -318,34 +333,6 @@ class _Line:
         if answered is None:
             raise TransientError("peer_gone", f"{self.peer} ended the line")
         return answered
-
-
-class _connected:  # noqa: N801 - reads as what it gives
-    """The line to an address, for the time of a block."""
-
-    def __init__(self, address: Address, context: ssl.SSLContext) -> None:
-        self._address = address
-        self._context = context
-        self._writer: asyncio.StreamWriter
-
-    async def __aenter__(self) -> _Line:
-        try:
-            async with asyncio.timeout(CONNECT_S + HANDSHAKE_S):
-                reader, self._writer = await asyncio.open_connection(
-                    *self._address, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
-                )
-        except TimeoutError:
-            raise TransientError("peer_silent", f"{self._address} does not answer") from None
-        try:
-            return _Line(
-                peer_of(self._writer.get_extra_info("ssl_object").getpeercert(binary_form=True)), reader, self._writer
-            )
-        except RefusalError:
-            self._writer.close()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.transport.abort()
 
 
 @contextmanager

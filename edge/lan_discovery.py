@@ -63,8 +63,8 @@ class Discovery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._names: set[str] = set()
 
-    async def start(self) -> None:
-        """Begin; raises OSError where the machine has no network that could carry it."""
+    async def start(self, *, is_announced: bool = True) -> None:
+        """Begin, telling of oneself or only listening; raises OSError on a machine without a network for it."""
         from zeroconf import IPVersion
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -77,7 +77,8 @@ class Discovery:
             port=mine.port,
             properties={"hub": mine.hub, "location": mine.location, "instance": mine.instance},
         )
-        await self._zeroconf.async_register_service(info)
+        if is_announced:
+            await self._zeroconf.async_register_service(info)
         self._browser = AsyncServiceBrowser(self._zeroconf.zeroconf, SERVICE, handlers=[self._changed])
 
     def _changed(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: Any) -> None:

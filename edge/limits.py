@@ -95,4 +95,7 @@ def check(node: Node, role: str, act: Act, amount_minor: int = 0, base_minor: in
             act=act.value,
             limit=format_money(most),
             limit_minor=most,
+            amount=format_money(amount_minor),
+            amount_minor=amount_minor,
+            base_minor=base_minor,
         )

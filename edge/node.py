@@ -14,6 +14,7 @@ import msgspec
 from edge.catalogue_index import ensure_index, index_catalogue
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
+from edge.encryption import data_key
 from edge.known_catalogue import KnownCatalogue
 from edge.projections import own_folds
 from edge.store import Store, foreseen
@@ -101,7 +102,7 @@ class Node:
             raise RefusalError("key_foreign", f"the key in {directory} belongs to another node")
         self.clock_source = clock
         self._entropy = entropy
-        self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only)
+        self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only, key=data_key(directory))
         self.organisation = Organisation(self.config.root, self.config.root_public_key)
         self.documents, self.stock = core_folds(self.organisation, index_catalogue)
         self.replica = Replica(

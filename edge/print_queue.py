@@ -12,7 +12,7 @@ import fcntl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -26,7 +26,6 @@ from edge.clock_source import ClockSource, machine_clock
 from edge.config import DATABASE_FILE
 from edge.device_events import (
     Condition,
-    DeviceChanged,
     DeviceEvent,
     DeviceRole,
     DeviceState,
@@ -38,8 +37,8 @@ from edge.devices_config import HOLD_MINUTES
 from edge.node import Node
 from edge.print_jobs import JobState, PrintJobRow, jobs, tidy
 from edge.receipts import Copy, receipt_document, report_document
-from edge.store import Store
-from schema.errors import EdgetillError
+from edge.store import Store, foreseen
+from schema.errors import EdgetillError, TransientError
 
 LOCK_FILE: Final = "print.lock"
 POLL_S: Final = 1.0
@@ -48,15 +47,17 @@ WATCH_S: Final = 5.0
 """How often a printer that is well is asked how it is."""
 AGAIN_S: Final = 0.9
 """How soon one in trouble is asked again."""
+STOP_S: Final = 3.0
 LITTLE_PAPER: Final = "printer.little_paper"
 ELSEWHERE: Final = "print.elsewhere"
 TOO_LATE: Final = "print.late"
 UNPRINTABLE: Final = "print.unprintable"
+BROKEN: Final = "print.broken"
 MINUTE_MS: Final = 60_000
 
 
 class PrintQueue:
-    """Prints what waits at one node. `on_event` is called from the queue's thread and must not block."""
+    """Prints what waits at one node. `on_event` and `on_state` (the printer's changes) are called from its thread."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class PrintQueue:
         printer: ReceiptPrinter,
         *,
         on_event: Callable[[DeviceEvent], None] = lambda _: None,
+        on_state: Callable[[DeviceState], None] = lambda _: None,
         clock: ClockSource = machine_clock,
         hold_minutes: int = HOLD_MINUTES,
         logo: Raster | None = None,
@@ -73,7 +75,7 @@ class PrintQueue:
         self.printer = printer
         self.state = DeviceState(DeviceRole.PRINTER, Condition.STARTING, address=printer.name)
         self._directory, self._clock, self._monotonic = directory, clock, monotonic
-        self._on_event = on_event
+        self._on_event, self._on_state = on_event, on_state
         self._hold_ms = hold_minutes * MINUTE_MS
         self._logo, self._is_shared = logo, is_shared
         self._at_once: deque[PrintDocument] = deque()
@@ -103,14 +105,17 @@ class PrintQueue:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the job in hand, and let printer and file go."""
+        """End the thread after the job in hand, and let printer and file go.
+
+        A printer that hangs is waited for no longer than a moment: its thread ends when it can, and lets go then.
+        """
         self._ending.set()
         self._waking.set()
         thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(timeout=30)
-        self._let_go()
-        self.printer.close()
+        if thread is None:
+            self._let_go()
+        else:
+            thread.join(timeout=STOP_S)
 
     def wake(self) -> None:
         """Say that something was added: the next look is now."""
@@ -123,13 +128,22 @@ class PrintQueue:
 
     def _run(self, after_s: float) -> None:
         self._ending.wait(after_s)
+        try:
+            self._print_on()
+        finally:
+            self._let_go()
+
+    def _print_on(self) -> None:
         while not self._ending.is_set():
             try:
-                if self.turn():
-                    continue
-                self._watch()
+                with foreseen(self._directory / DATABASE_FILE):
+                    if self.turn():
+                        continue
+                    self._watch()
             except EdgetillError as error:  # the file is busy, the disk is full: paper waits, sales go on
                 self._tell(Condition.FAULT, error.code)
+            except Exception as error:  # whatever it is, the next receipt gets its chance
+                self._tell(Condition.FAULT, f"{BROKEN} {type(error).__name__}")
             self._waking.wait(POLL_S)
             self._waking.clear()
 
@@ -161,9 +175,11 @@ class PrintQueue:
             return False
         try:
             prepared = self._prepare(waiting)
-        except (EdgetillError, ValueError, LookupError) as error:
+        except TransientError:
+            raise
+        except (EdgetillError, ValueError, LookupError, TypeError) as error:
             # One receipt that cannot be laid out holds up no other.
-            fault = error.code if isinstance(error, EdgetillError) and error.code != "file_busy" else UNPRINTABLE
+            fault = error.code if isinstance(error, EdgetillError) else UNPRINTABLE
             self._settle(waiting, JobState.FAILED, fault)
             self._on_event(PaperFailed(waiting.job, waiting.entry, fault))
             return True
@@ -269,7 +285,7 @@ class PrintQueue:
         state = DeviceState(DeviceRole.PRINTER, condition, fault, self.printer.name)
         if state != self.state:
             self.state = state
-            self._on_event(DeviceChanged(state))
+            self._on_state(state)
 
     # The file.
 
@@ -298,6 +314,8 @@ class PrintQueue:
         """What is still being printed was cut off when its process died: nobody knows what of it is on paper."""
         assert self._store is not None
         cut_off = jobs(self._store.connection, JobState.PRINTING)
+        if cut_off:
+            self.printer.expect_rest()
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE print_job SET state = ?, fault = ? WHERE state = ?",
@@ -309,6 +327,7 @@ class PrintQueue:
             self._on_event(PaperUnknown(job.job, job.entry, job.fault or "printer.unconfirmed"))
 
     def _let_go(self) -> None:
+        self.printer.close()
         for one in (self._node, self._store, self._lock):
             if one is not None:
                 with contextlib.suppress(OSError):
@@ -320,13 +339,3 @@ def _paper_left(status: PrinterStatus | None) -> tuple[Condition, str]:
     if status is not None and status.paper is Paper.NEAR_END:
         return Condition.ATTENTION, LITTLE_PAPER
     return Condition.READY, ""
-
-
-@contextlib.contextmanager
-def printing(directory: Path, printer: ReceiptPrinter, **options: object) -> Iterator[PrintQueue]:
-    """Open a queue for a while in the caller's thread, as commands do."""
-    queue = PrintQueue(directory, printer, **options)  # type: ignore[arg-type]
-    try:
-        yield queue
-    finally:
-        queue.stop()

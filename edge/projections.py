@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge.till_projections import SignInProjection
+from edge.till_projections import BalanceProjection, MemberProjection, SignInProjection
+from edge.trade_projections import TradeProjection
 from schema.codec import encode
 from schema.database import Connection
+from schema.kinds.balances import BalancePaid
 from schema.kinds.counting import CountClosed, CountOpened
 from schema.kinds.trading import CashMoved, Refund, Sale, ShiftClosed, ShiftOpened, Tender
 from sync.effective import Effective, Fold
@@ -109,6 +111,9 @@ class ShiftProjection:
                     row[3] += sign * payload.total_minor
                     row[4] -= sign * _cash(payload.tenders)
                     dates[payload.shift] = max(dates.get(payload.shift, ""), payload.business_date)
+                case BalancePaid():
+                    totals.setdefault(payload.shift, [0, 0, 0, 0, 0])[4] += sign * _cash(payload.tenders)
+                    dates[payload.shift] = max(dates.get(payload.shift, ""), payload.business_date)
                 case CashMoved():
                     totals.setdefault(payload.shift, [0, 0, 0, 0, 0])[4] += sign * payload.amount_minor
                     told.append((payload.shift, entry, ("cash", "", payload.operator, payload.amount_minor, 0)))
@@ -149,6 +154,7 @@ class ShiftProjection:
         if sign < 0:
             connection.executemany(
                 "DELETE FROM shift WHERE shift = ? AND sales = 0 AND refunds = 0"
+                " AND NOT EXISTS (SELECT 1 FROM payment p WHERE p.shift = shift.shift)"
                 " AND NOT EXISTS (SELECT 1 FROM shift_event e WHERE e.shift = shift.shift)",
                 [(shift,) for shift in totals],
             )
@@ -236,4 +242,12 @@ def _cash(tenders: Sequence[Tender]) -> int:
 
 def own_folds() -> tuple[Fold, ...]:
     """Return the folds that a node keeps beside those of every replica, in their order."""
-    return (ReceiptProjection(), ShiftProjection(), SessionProjection(), SignInProjection())
+    return (
+        ReceiptProjection(),
+        ShiftProjection(),
+        SessionProjection(),
+        SignInProjection(),
+        BalanceProjection(),
+        MemberProjection(),
+        TradeProjection(),
+    )

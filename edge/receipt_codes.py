@@ -66,7 +66,8 @@ def is_receipt_code(text: str) -> bool:
 def verify_receipt_code(node: Node, code: ReceiptCode) -> None:
     """Check a code's signature with the organisation's keys, offline.
 
-    Raises RefusalError: `code_unverified` (this till has not heard of the one that printed it yet), `code_forged`.
+    Raises RefusalError: `code_unverified` (this till has not heard of the one that printed it yet), `code_forged` (also
+    where the organisation has let that till's later entries go: a stolen key prints receipts, too).
     """
     stream, seq = code.entry
     node.organisation.refresh(node.connection)
@@ -75,5 +76,8 @@ def verify_receipt_code(node: Node, code: ReceiptCode) -> None:
         raise RefusalError(
             "code_unverified", "this till does not know the one that printed the receipt yet: ask a supervisor"
         )
-    if not is_signed(key, code.signature, receipt_message(stream, seq, code.digest, code.total_minor)):
+    authority = node.organisation.authority(node.connection, stream)
+    is_revoked = authority.last_seq is not None and seq > authority.last_seq
+    message = receipt_message(stream, seq, code.digest, code.total_minor)
+    if is_revoked or not authority.permissions or not is_signed(key, code.signature, message):
         raise RefusalError("code_forged", "the receipt's code is not genuine: keep the receipt and ask a supervisor")

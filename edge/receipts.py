@@ -33,20 +33,32 @@ from drivers.escpos.document import (
 )
 from edge.catalog import find_product
 from edge.clock_source import local_time
+from edge.members import member_card
 from edge.node import Node
 from edge.receipt_codes import code_text, write_receipt_code
 from edge.settings import setting
+from edge.signing_in import operator_name
 from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
-from schema.kinds.balances import BalanceMoved, BalancePaid
+from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
-from schema.kinds.organisation import CustomerDefined, LocationDefined, OperatorDefined
+from schema.kinds.organisation import LocationDefined
 from schema.kinds.tills import BasketParked
-from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine
+from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine, ShiftClosed
+from schema.rows import BalanceKind
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
-from schema.rules.slips import POINTS, ParkedSlip, Report, cash_rows, parked_rows, payment_rows, report_rows
+from schema.rules.slips import (
+    ParkedGoods,
+    ParkedSlip,
+    Report,
+    ReportKind,
+    cash_rows,
+    parked_rows,
+    payment_rows,
+    report_rows,
+)
 from schema.settings import ReceiptForm, ShopCard
 from sync.document_projection import decode_fields
 
@@ -60,9 +72,11 @@ QR_DOTS_LONG: Final = 4
 """Half a millimetre a square, which every scanner of QR codes reads, so that a signed code takes 3 cm of paper."""
 CODE_LONG: Final = 100
 CURRENCY_SIGNS: Final = {"CNY": "￥"}
-_NEIGHBOURS: Final = 4
-"""How far from a sale the entries of its own operation can stand in its stream."""
-Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked
+_NEIGHBOURS: Final = 8
+"""Entries of one operation follow each other in their stream; there are never more than these after a sale."""
+_GAINS: Final = frozenset({"earned", "taken_back"})
+"""The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
+Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed
 
 
 class Layout(NamedTuple):
@@ -170,6 +184,15 @@ def stored_entry(node: Node, reference: str) -> Entry:
     return entry
 
 
+def paper_name(node: Node, entry: str) -> str:
+    """Return what people call the paper of an entry: its receipt number, else its id; empty for a report."""
+    try:
+        payload = stored_entry(node, entry).payload if entry else None
+    except RefusalError:
+        return entry
+    return str(getattr(payload, "receipt_number", entry))
+
+
 def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, entry: Entry | None = None) -> Layout:
     """Lay the paper of a payload out; without its entry (training) it bears no code and no effects elsewhere."""
     template = _template(node, copy)
@@ -182,8 +205,9 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
         case CashMoved():
             rows = cash_rows(payload, template, names)
         case BasketParked():
-            parked = ParkedSlip(basket=payload.basket, label=payload.label, total_minor=payload.total_minor)
-            rows = parked_rows(parked, template, names)
+            rows = parked_rows(_parked(node, payload), template, names)
+        case ShiftClosed():
+            rows = report_rows(_closed_shift(node, payload, wall_ms), template, names)
     return Layout(rows, template.columns)
 
 
@@ -192,6 +216,49 @@ def report_document(node: Node, report: Report, copy: Copy = PLAIN, moment_ms: i
     template = _template(node, copy)
     names = _shop_names(node, node.now_ms() if moment_ms is None else moment_ms, copy)
     return Layout(report_rows(report, template, names), template.columns)
+
+
+def _parked(node: Node, payload: BasketParked) -> ParkedSlip:
+    """Return the slip of a parked basket; a basket of a newer release has no goods that this one can read."""
+    from edge.basket import price_basket
+    from edge.parking import read_basket
+
+    try:
+        priced = price_basket(node, read_basket(payload.content)).lines
+    except RefusalError:
+        priced = ()
+    goods = tuple(
+        ParkedGoods(one.line.name, one.line.quantity_milli, one.line.unit_name or one.line.unit, one.amount_minor)
+        for one in priced
+    )
+    return ParkedSlip(basket=payload.basket, label=payload.label, total_minor=payload.total_minor, goods=goods)
+
+
+def _closed_shift(node: Node, payload: ShiftClosed, wall_ms: int) -> Report:
+    """Return what the drawer's count said of a shift, beside what this node knows of its sales."""
+    from edge.shifts import shifts
+
+    state = next((one for one in shifts(node) if one.shift == payload.shift), None)
+    return Report(
+        kind=ReportKind.SHIFT,
+        till=payload.shift.split("-", 1)[0],
+        business_date=state.business_date if state is not None else "",
+        shift=payload.shift,
+        operator=operator_name(node, payload.operator),
+        closed=_local(node, wall_ms),
+        sales=state.sales if state is not None else 0,
+        sales_minor=state.sales_minor if state is not None else 0,
+        refunds=state.refunds if state is not None else 0,
+        refunds_minor=state.refunds_minor if state is not None else 0,
+        float_minor=state.float_minor if state is not None else None,
+        expected_minor=payload.expected_minor,
+        counted_minor=payload.counted_minor,
+        denominations=payload.denominations,
+    )
+
+
+def _local(node: Node, wall_ms: int) -> str:
+    return f"{local_time(wall_ms, node.config.time_zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _template(node: Node, copy: Copy) -> ReceiptTemplate:
@@ -208,7 +275,7 @@ def _shop_names(node: Node, wall_ms: int, copy: Copy) -> ReceiptNames:
         shop_name=card.name or (location.name if location is not None else node.config.location),
         shop_phone=card.phone,
         shop_address=card.address,
-        time=f"{local_time(wall_ms, node.config.time_zone):%Y-%m-%d %H:%M:%S}",
+        time=_local(node, wall_ms),
         till=node.config.till,
         is_reprint=copy.is_reprint,
         is_training=copy.is_training,
@@ -223,7 +290,8 @@ def _names(
     found: dict[str, object] = {"operator": operator_name(node, payload.operator)}
     if isinstance(payload, Sale | Refund | BalancePaid):
         found["till"] = payload.receipt_number.rsplit("-", 2)[0]
-        found["member"] = member_name(node, payload.member)
+        if payload.member:
+            found |= _member(node, payload.member, copy)
         if entry is not None:
             found["points_earned"] = _points_moved(node, entry, payload)
     if isinstance(payload, Sale | Refund):
@@ -236,18 +304,6 @@ def _names(
     if isinstance(payload, Refund) and payload.original:
         found["original"] = _original_number(node, payload.original)
     return msgspec.structs.replace(names, **found)
-
-
-def operator_name(node: Node, operator: str) -> str:
-    """Return what paper calls an operator: the number, or the id of one whom this node does not know."""
-    known = node.organisation.newest(node.connection, OperatorDefined, operator) if operator else None
-    return known.number if known is not None else operator
-
-
-def member_name(node: Node, person: str) -> str:
-    """Return a member's masked phone number; empty for nobody."""
-    known = node.organisation.newest(node.connection, CustomerDefined, person) if person else None
-    return known.phone_masked if known is not None else ""
 
 
 def _goods(node: Node, lines: Sequence[SaleLine | RefundLine]) -> tuple[dict[str, str], dict[str, str]]:
@@ -300,19 +356,39 @@ def _reason(promotion: Promotion) -> Reason:
 
 
 def _points_moved(node: Node, entry: Entry, payload: Sale | Refund | BalancePaid) -> int | None:
-    """Return the points that came with a sale or went with a refund: entries of its operation, close by it."""
-    moved: list[int] = []
+    """Return the points that came with a sale, or went back with a refund; None where there were none."""
+    moves: list[BalanceMove] = []
     if isinstance(payload, BalancePaid):
-        moved = [move.amount for move in payload.moves if move.balance == POINTS]
-    elif payload.member:
-        seq = entry.body.seq
-        for near in range(max(1, seq - _NEIGHBOURS), seq + _NEIGHBOURS + 1):
-            other = node.replica.log.entry(entry.stream, near) if near != seq else None
-            if other is not None and isinstance(other.payload, BalanceMoved):
-                told = other.payload
-                if told.document == payload.receipt_number:
-                    moved += [move.amount for move in told.moves if move.balance == POINTS]
-    return sum(moved) if moved else None
+        moves = list(payload.moves)
+    else:
+        for seq in range(entry.body.seq + 1, entry.body.seq + 1 + _NEIGHBOURS):
+            beside = node.replica.log.entry(entry.stream, seq)
+            if beside is None or not beside.body.operation or beside.body.operation != _operation(entry):
+                break
+            told = beside.payload
+            if isinstance(told, BalanceMoved) and told.document == payload.receipt_number and told.reason in _GAINS:
+                moves += told.moves
+    points = [move.amount for move in moves if move.balance == BalanceKind.MEMBER_POINTS]
+    return sum(points) if points else None
+
+
+def _member(node: Node, person: str, copy: Copy) -> dict[str, object]:
+    """Return how paper names a member, and what the member has now; a copy printed later leaves that out."""
+    try:
+        card = member_card(node, person)
+    except RefusalError:  # forgotten, or never heard of
+        return {}
+    found: dict[str, object] = {"member": card.masked}
+    if not (copy.is_reprint or copy.is_training):
+        if card.as_of_ms is not None or card.points:
+            found["points"] = card.points
+        if card.stored_minor or card.bonus_minor:
+            found["balance_minor"] = card.stored_minor + card.bonus_minor
+    return found
+
+
+def _operation(entry: Entry) -> str:
+    return entry.body.operation or str(entry.id)
 
 
 def _original_number(node: Node, original: str) -> str:

@@ -11,7 +11,8 @@ import msgspec
 
 from edge.clock_source import ScriptedClock, parse_time
 from edge.node import Node
-from edge.selling import Completed, LineRequest, ReturnRequest, find_sale, refund, refund_without_receipt, sell
+from edge.returns import ReturnRequest, find_sale
+from edge.selling import Completed, LineRequest, refund, refund_without_receipt, sell
 from schema.amounts import Minor
 from schema.catalogue import Product, category_of, decode_timeline
 from schema.errors import RefusalError

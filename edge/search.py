@@ -93,7 +93,7 @@ def _by_code(node: Node, text: str) -> list[str]:
         rows = connection.execute(sql, (upper, upper[:-1] + chr(ord(upper[-1]) + 1))).fetchall()
         found += [code for (code,) in rows]
     if text.isdecimal():
-        sql = "SELECT product FROM product_index WHERE article = ? ORDER BY product"
+        sql = "SELECT product FROM product_index WHERE article = ? AND article <> '' ORDER BY product"
         found = [code for (code,) in connection.execute(sql, (text.lstrip("0"),)).fetchall()] + found
     return found
 
@@ -141,4 +141,6 @@ def _condition(run: list[str], *, is_start: bool = False) -> str:
     if word[0].isdecimal():
         return f'words : {mark}"{word}" *'
     columns = {"initials": word[:INITIALS_MAX], "pinyin": word[:FULL_MAX], "words": word}
+    if len(word) == 1:
+        del columns["pinyin"]  # A single letter begins the same names' initials.
     return " OR ".join(f'{column} : {mark}"{part}" *' for column, part in columns.items())

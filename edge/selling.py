@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from edge.cache import lease_flags, receipt_is_older
-from edge.catalog import find_product, price_at, tax_bp
+from edge.acting import next_entry_id
+from edge.balance_effects import append_effects
+from edge.cache import lease_flags
+from edge.catalog import find_product, price_at, product_of, tax_bp
 from edge.node import Node, Writing
 from edge.print_jobs import queue_receipt
 from edge.receipt_codes import code_text, write_receipt_code
+from edge.returns import RefundDraft, ReturnRequest, check_goods_to, draft_refund, draft_unreceipted, find_sale
 from schema.errors import RefusalError
-from schema.identity import EntryId, Stream
 from schema.kinds.base import StockMove
-from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLine, Tender
+from schema.kinds.trading import LineDiscount, Refund, Sale, SaleLine, Tender
 from schema.rules.allocation import allocate
-from schema.rules.pricing import PriceSource, SoldLine, refund_as_sold
+from schema.rules.pricing import PriceSource
 from schema.rules.rounding import PricePer, line_amount
 from sync.entry import Entry
 
@@ -34,15 +37,6 @@ class LineRequest(msgspec.Struct, frozen=True):
     unit: str = ""
     price_minor: int | None = None
     discount_minor: int = 0
-
-
-class ReturnRequest(msgspec.Struct, frozen=True):
-    """Which line of the original sale comes back (by its position), how much, and where the goods go."""
-
-    line: int
-    quantity_milli: int
-    goods_to: str = "shelf"
-    reason: str = ""
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -122,9 +116,105 @@ def with_basket_discount(lines: Sequence[SaleLine], discount_minor: int, reason:
     ]
 
 
-def moves_of(lines: Sequence[SaleLine]) -> tuple[StockMove, ...]:
-    """Return the stock movements of a sale's lines in base units."""
-    return tuple(StockMove(line.product, -(line.factor_milli * line.quantity_milli // 1000)) for line in lines)
+KIT: Final = "kit"
+"""The price source of a kit's parts: the kit's own line bears their price."""
+
+
+def with_parts(node: Node, lines: Sequence[SaleLine], business_date: str) -> tuple[SaleLine, ...]:
+    """Return the lines with each kit's parts after it: they name the kit's line and cost nothing themselves."""
+    exploded: list[SaleLine] = []
+    for line in lines:
+        place = len(exploded)
+        exploded.append(line)
+        kit = product_of(node, line.product)
+        if kit is None or not kit.product.parts:
+            continue
+        base_milli = line.factor_milli * line.quantity_milli // 1000
+        for part in kit.product.parts:
+            found = product_of(node, part.product)
+            tax_class = found.product.tax_class if found is not None else line.tax_class
+            exploded.append(
+                SaleLine(
+                    part.product, "", 1000, part.quantity_milli * base_milli // 1000, 0, 0, 1000, KIT, 0, tax_class,
+                    tax_bp(tax_class, business_date), kit_parent=place,
+                )
+            )  # fmt: skip
+    return tuple(exploded)
+
+
+class Marks(NamedTuple):
+    """What is printed on the goods of one line beside their code."""
+
+    lot: str = ""
+    expiry: str = ""
+    serial: str = ""
+
+
+def moves_of(lines: Sequence[SaleLine], marks: Mapping[int, Marks] | None = None) -> tuple[StockMove, ...]:
+    """Return the stock movements of a sale's lines in base units; of a kit its parts leave the shelf."""
+    kits = {line.kit_parent for line in lines}
+    return tuple(
+        StockMove(line.product, -(line.factor_milli * line.quantity_milli // 1000), *(marks or {}).get(place, Marks()))
+        for place, line in enumerate(lines)
+        if place not in kits
+    )
+
+
+class SaleDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A sale that is paid for, before it has a number; `marks` are by line."""
+
+    lines: tuple[SaleLine, ...]
+    tenders: tuple[Tender, ...]
+    rounding_minor: int = 0
+    operator: str = ""
+    member: str = ""
+    approver: str = ""
+    flags: tuple[str, ...] = ()
+    source: str = ""
+    marks: Mapping[int, Marks] = {}
+
+    @property
+    def total_minor(self) -> int:
+        """What is due, as the lines sum it."""
+        return sum(line.amount_minor for line in self.lines)
+
+    @property
+    def change_minor(self) -> int:
+        """What the customer gets back of the cash given."""
+        return sum(max(0, tender.given_minor - tender.amount_minor) for tender in self.tenders)
+
+
+def sale_of(node: Node, draft: SaleDraft, number: str, business_date: str) -> Sale:
+    """Return the sale as it will be recorded; raises RefusalError when the tenders do not cover the total."""
+    if not draft.lines:
+        raise RefusalError("basket_empty", "there is nothing to sell")
+    if sum(tender.amount_minor for tender in draft.tenders) != draft.total_minor:
+        raise RefusalError("tenders_differ", "what is paid differs from the total")
+    return Sale(
+        number, business_date, shift_of(node, business_date), draft.operator, draft.lines,
+        moves_of(draft.lines, draft.marks), draft.tenders, draft.total_minor, draft.rounding_minor, draft.approver,
+        draft.member, draft.flags, draft.source,
+    )  # fmt: skip
+
+
+def append_sale(node: Node, writing: Writing, draft: SaleDraft, *, operation: str = "") -> Recorded:
+    """Append a sale to an open transaction; it is a fact when that has committed."""
+    now_ms = writing.clock.wall_ms - writing.clock.offset_ms
+    flags = lease_flags(node, writing.state.last_exchange_ms, now_ms, draft.flags)
+    if flags != draft.flags:
+        draft = msgspec.structs.replace(draft, flags=flags)
+    number = writing.take_receipt_number()
+    sale = sale_of(node, draft, number, writing.business_date)
+    return Recorded(number, writing.append(sale, operation=operation), sale.total_minor, draft.change_minor)
+
+
+class Recorded(NamedTuple):
+    """A sale, refund or payment within its transaction."""
+
+    number: str
+    entry: Entry
+    total_minor: int
+    change_minor: int = 0
 
 
 def complete_sale(
@@ -145,26 +235,16 @@ def complete_sale(
     Without tenders it is paid exactly in cash. Raises RefusalError when the tenders do not cover the total, or
     when the disk cannot take it: then nothing was recorded.
     """
-    if not lines:
-        raise RefusalError("basket_empty", "there is nothing to sell")
     total = sum(line.amount_minor for line in lines)
-    paid = tuple(tenders) or (Tender("cash", total, total),)
-    if sum(tender.amount_minor for tender in paid) != total:
-        raise RefusalError("tenders_differ", "what is paid differs from the total")
+    draft = SaleDraft(
+        lines=tuple(lines), tenders=tuple(tenders) or (Tender("cash", total, total),), rounding_minor=rounding_minor,
+        operator=operator, member=member, approver=approver, flags=flags, source=source,
+    )  # fmt: skip
     with node.write() as writing:
-        number = writing.take_receipt_number()
-        date = writing.business_date
-        now_ms = writing.clock.wall_ms - writing.clock.offset_ms
-        flags = lease_flags(node, writing.state.last_exchange_ms, now_ms, flags)
-        sale = Sale(
-            number, date, shift_of(node, date), operator, tuple(lines), moves_of(lines), paid, total, rounding_minor,
-            approver, member, flags, source,
-        )  # fmt: skip
-        entry = writing.append(sale)
+        recorded = append_sale(node, writing, draft)
         if prints:
-            queue_receipt(writing, str(entry.id))
-    given = sum(max(tender.given_minor, tender.amount_minor) for tender in paid)
-    return _completed(node, number, entry, total, given - total)
+            queue_receipt(writing, str(recorded.entry.id))
+    return completed_of(node, recorded)
 
 
 def sell(
@@ -183,7 +263,8 @@ def sell(
     if not 0 <= discount_minor <= sum(line.amount_minor for line in lines):
         raise RefusalError("discount_invalid", "a discount is between nothing and what the goods cost")
     discounted = with_basket_discount(lines, discount_minor, "basket")
-    return complete_sale(node, discounted, operator=operator, source=source, prints=prints)
+    exploded = with_parts(node, discounted, date)
+    return complete_sale(node, exploded, operator=operator, source=source, prints=prints)
 
 
 def today(node: Node, moment_ms: int) -> str:
@@ -202,41 +283,28 @@ def shift_of(node: Node, business_date: str) -> str:
     return str(row[0]) if row else f"{node.config.till}-{business_date}"
 
 
-def _completed(node: Node, number: str, entry: Entry, total: int, change: int) -> Completed:
+def completed_of(node: Node, recorded: Recorded) -> Completed:
+    """Return what the cashier is told of something that has committed, with the signed code for its paper."""
+    number, entry, total, change = recorded
     code = write_receipt_code(node, entry.id, entry.digest, total)
     return Completed(number, str(entry.id), entry.digest, total, change, code)
 
 
-class OriginalSale(msgspec.Struct, frozen=True):
-    """A sale that something is returned of, and what has come back of each line already (thousandths)."""
-
-    entry: str
-    sale: Sale
-    returned_milli: dict[int, int]
-
-
-def find_sale(node: Node, reference: str) -> OriginalSale:
-    """Find a sale by receipt number or entry id; raises RefusalError when it is not here."""
-    row = node.connection.execute(
-        "SELECT s.scope, t.node, t.incarnation, r.seq FROM receipt r JOIN scope s ON s.scope_no = r.scope_no"
-        " JOIN stream t ON t.scope_no = r.scope_no AND t.stream_no = r.stream_no"
-        " WHERE r.number = ? AND r.is_refund = 0 ORDER BY r.scope_no, r.stream_no, r.seq",
-        (reference,),
-    ).fetchone()
-    try:
-        place = EntryId(Stream(row[0], row[1], row[2]), row[3]) if row else EntryId.parse(reference)
-    except ValueError:
-        raise RefusalError("receipt_unknown", f"there is no sale {reference} here") from None
-    entry = node.replica.log.entry(place.stream, place.seq)
-    stream = node.replica.log.stream(place.stream)
-    if entry is None and stream is not None and 0 < place.seq <= stream.base.seq:
-        raise receipt_is_older(node, reference)
-    if entry is None or not isinstance(entry.payload, Sale):
-        raise RefusalError("receipt_unknown", f"there is no sale {reference} here")
-    rows = node.connection.execute(
-        "SELECT line, sum(quantity_milli) FROM returned WHERE original = ? GROUP BY line", (str(place),)
-    ).fetchall()
-    return OriginalSale(str(place), entry.payload, {int(line): int(quantity) for line, quantity in rows})
+def append_refund(node: Node, writing: Writing, draft: RefundDraft, *, operation: str = "") -> Recorded:
+    """Append a refund, and what it takes back of balances, to an open transaction."""
+    number = writing.take_receipt_number()
+    date = writing.business_date
+    if draft.effects and not operation:
+        operation = str(next_entry_id(node, writing))
+    payload = Refund(
+        number, date, shift_of(node, date), draft.operator, draft.original, draft.lines, draft.moves, draft.tenders,
+        draft.total_minor, draft.approver, draft.member, draft.flags, draft.source,
+    )  # fmt: skip
+    entry = writing.append(payload, operation=operation)
+    append_effects(
+        writing, draft.effects, number, operator=draft.operator, approver=draft.approver, operation=operation
+    )
+    return Recorded(number, entry, draft.total_minor)
 
 
 def refund(
@@ -253,42 +321,14 @@ def refund(
 
     Raises RefusalError when more would come back than was sold.
     """
-    original = find_sale(node, reference)
-    if returns is None:
-        returns = [
-            ReturnRequest(number, line.quantity_milli - original.returned_milli.get(number, 0))
-            for number, line in enumerate(original.sale.lines)
-            if line.quantity_milli > original.returned_milli.get(number, 0)
-        ]
-    lines = [_refund_line(original, request) for request in returns]
-    if not lines:
-        raise RefusalError("refund_empty", "everything of this sale has come back already")
-    return _complete_refund(node, original.entry, lines, original.sale.tenders, operator, approver, source, prints)
-
-
-def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
-    if not 0 <= request.line < len(original.sale.lines):
-        raise RefusalError("refund_line", f"the sale has no line {request.line + 1}")
-    _check_goods_to(request.goods_to)
-    line = original.sale.lines[request.line]
-    sold = SoldLine(
-        quantity_milli=line.quantity_milli,  # type: ignore[arg-type]
-        amount_minor=line.amount_minor,  # type: ignore[arg-type]
-        returned_milli=original.returned_milli.get(request.line, 0),  # type: ignore[arg-type]
-    )
-    try:
-        amounts = refund_as_sold(sold, request.quantity_milli)
-    except ValueError:
-        raise RefusalError("refund_exceeds", f"more of {line.product} would come back than was sold") from None
-    return RefundLine(
-        request.line, line.product, line.unit, line.factor_milli, request.quantity_milli, amounts.paid_minor,
-        line.tax_class, line.tax_bp, request.goods_to, request.reason,
-    )  # fmt: skip
-
-
-def _check_goods_to(goods_to: str) -> None:
-    if goods_to not in {"shelf", "damaged", "supplier"}:
-        raise RefusalError("refund_goods", "goods go to shelf, damaged or supplier")
+    with node.write() as writing:
+        original = find_sale(node, reference)
+        draft = draft_refund(node, original, original.whole() if returns is None else returns)
+        draft = msgspec.structs.replace(draft, operator=operator, approver=approver, source=source)
+        recorded = append_refund(node, writing, draft)
+        if prints:
+            queue_receipt(writing, str(recorded.entry.id))
+    return completed_of(node, recorded)
 
 
 def refund_without_receipt(
@@ -304,65 +344,14 @@ def refund_without_receipt(
     """Take goods back without their sale, at today's price or the one given."""
     if not requests:
         raise RefusalError("refund_empty", "name what comes back")
-    _check_goods_to(goods_to)
+    check_goods_to(goods_to)
     moment_ms = node.now_ms()
     date = today(node, moment_ms)
-    lines = [price_line(node, request, moment_ms, date) for request in requests]
-    returned = [
-        RefundLine(
-            None, k.product, k.unit, k.factor_milli, k.quantity_milli, k.amount_minor, k.tax_class, k.tax_bp, goods_to
-        )
-        for k in lines
-    ]
-    return _complete_refund(node, "", returned, (), operator, approver, source, prints)
-
-
-def _complete_refund(
-    node: Node,
-    original: str,
-    lines: Sequence[RefundLine],
-    paid: Sequence[Tender],
-    operator: str,
-    approver: str,
-    source: str,
-    prints: bool,
-) -> Completed:
-    total = sum(line.amount_minor for line in lines)
-    moves = tuple(
-        StockMove(line.product, line.factor_milli * line.quantity_milli // 1000)
-        for line in lines
-        if line.goods_to == "shelf"
-    )
+    sold = with_parts(node, [price_line(node, request, moment_ms, date) for request in requests], date)
+    draft = draft_unreceipted(sold, goods_to)
+    draft = msgspec.structs.replace(draft, operator=operator, approver=approver, source=source)
     with node.write() as writing:
-        number, entry = _append_refund(node, writing, original, lines, moves, _back(paid, total), total, operator,
-                                       approver, source)  # fmt: skip
+        recorded = append_refund(node, writing, draft)
         if prints:
-            queue_receipt(writing, str(entry.id))
-    return _completed(node, number, entry, total, 0)
-
-
-def _append_refund(
-    node: Node, writing: Writing, original: str, lines: Sequence[RefundLine], moves: tuple[StockMove, ...],
-    tenders: tuple[Tender, ...], total: int, operator: str, approver: str, source: str,
-) -> tuple[str, Entry]:  # fmt: skip
-    number = writing.take_receipt_number()
-    date = writing.business_date
-    payload = Refund(
-        number, date, shift_of(node, date), operator, original, tuple(lines), moves, tenders, total, approver,
-        "", (), source,
-    )  # fmt: skip
-    return number, writing.append(payload)
-
-
-def _back(paid: Sequence[Tender], total: int) -> tuple[Tender, ...]:
-    """Give back to the original tenders first, in their order, and the rest in cash."""
-    rest = total
-    back: list[Tender] = []
-    for tender in paid:
-        amount = min(rest, tender.amount_minor)
-        if amount > 0:
-            back.append(Tender(tender.means, amount, 0, tender.reference, tender.state))
-            rest -= amount
-    if rest or not back:
-        back.append(Tender("cash", rest))
-    return tuple(back)
+            queue_receipt(writing, str(recorded.entry.id))
+    return completed_of(node, recorded)

@@ -13,6 +13,6 @@ def setting(node: Node, kind: type[SettingT]) -> SettingT:
     node.organisation.refresh(node.connection)
     for location in (node.config.location, ""):
         found = node.organisation.newest(node.connection, SettingDefined, f"{name}/{location}")
-        if found is not None:
+        if found is not None and found.value:  # An empty value follows the chain again.
             return read_setting(kind, found.value)
     return kind()

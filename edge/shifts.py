@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import msgspec
 
 from edge.acting import check_permission
+from edge.allowing import allow
+from edge.limits import Act
 from edge.node import Node
+from edge.print_jobs import queue_receipt
+from edge.selling import shift_of
 from schema.errors import RefusalError
 from schema.kinds.base import Permission
+from schema.kinds.tills import DrawerOpened
 from schema.kinds.trading import CashMoved, ShiftClosed, ShiftOpened
+from schema.rules.card_numbers import refuse_card_number
 
 
 class ShiftState(msgspec.Struct, frozen=True):
@@ -78,7 +84,8 @@ def open_shift(node: Node, *, operator: str = "", float_minor: int = 0) -> Shift
     with node.write() as writing:
         check_permission(node, writing, Permission.TRADE)
         if (known := _open_shift_of_till(node)) is not None:
-            raise RefusalError("shift_open", f"the shift {known.shift} is still open: close it first")
+            raise RefusalError("shift_open", f"the shift {known.shift} is still open: close it first",
+                               shift=known.shift)  # fmt: skip
         date = writing.business_date
         taken = node.connection.execute(
             "SELECT count(DISTINCT shift) FROM shift_event WHERE kind = 'opened' AND business_date = ?"
@@ -100,7 +107,7 @@ def close_shift(
     denominations: Sequence[tuple[int, int]] = (),
     approver: str = "",
 ) -> ShiftState:
-    """Close the till's shift with the cash that was counted blind; what was expected is computed and kept beside it."""
+    """Close the till's shift (交班) with the cash that was counted blind; what was expected is kept beside it."""
     if counted_minor < 0:
         raise RefusalError("amount_invalid", "counted cash is not negative")
     if denominations and sum(value * pieces for value, pieces in denominations) != counted_minor:
@@ -117,25 +124,50 @@ def close_shift(
     return _state(row)
 
 
-def pay_in(node: Node, amount_minor: int, reason: str, *, operator: str = "", note: str = "") -> str:
+def pay_in(
+    node: Node, amount_minor: int, reason: str, *, operator: str = "", note: str = "", prints: bool = False
+) -> str:
     """Put cash into the drawer without a sale; returns the entry."""
-    return _move_cash(node, amount_minor, 1, reason, operator, note, "")
+    return _move_cash(node, amount_minor, 1, reason, operator, note, "", prints)
 
 
 def pay_out(
-    node: Node, amount_minor: int, reason: str, *, operator: str = "", note: str = "", approver: str = ""
+    node: Node, amount_minor: int, reason: str, *, operator: str = "", note: str = "", approver: str = "",
+    prints: bool = False,
+) -> str:  # fmt: skip
+    """Take cash out of the drawer without a sale; returns the entry. Raises RefusalError `approval_needed`."""
+    return _move_cash(node, amount_minor, -1, reason, operator, note, approver, prints)
+
+
+def _move_cash(
+    node: Node, amount_minor: int, sign: int, reason: str, operator: str, note: str, approver: str, prints: bool
 ) -> str:
-    """Take cash out of the drawer without a sale; returns the entry."""
-    return _move_cash(node, amount_minor, -1, reason, operator, note, approver)
-
-
-def _move_cash(node: Node, amount_minor: int, sign: int, reason: str, operator: str, note: str, approver: str) -> str:
     if amount_minor <= 0 or not reason:
         raise RefusalError("amount_invalid", "say how much cash, and why")
+    refuse_card_number(f"{reason} {note}", lambda _: False)
+    if sign < 0:
+        approver = allow(node, operator, (approver,), Act.PAY_OUT, amount_minor) or approver
     with node.write() as writing:
         check_permission(node, writing, Permission.TRADE)
         state = _open_shift_of_till(node)
         if state is None:
             raise RefusalError("shift_missing", "no shift is open at this till")
         entry = writing.append(CashMoved(state.shift, operator, sign * amount_minor, reason, note, approver))
+        if prints:
+            queue_receipt(writing, str(entry.id))
     return str(entry.id)
+
+
+def open_drawer(node: Node, reason: str, *, operator: str = "", approver: str = "") -> str:
+    """Note that the drawer is opened with no sale, and why, before it is; returns the entry.
+
+    Raises RefusalError `reason_missing`, `approval_needed`.
+    """
+    if not reason.strip():
+        raise RefusalError("reason_missing", "say why the drawer is opened")
+    refuse_card_number(reason, lambda _: False)
+    allowed = allow(node, operator, (approver,), Act.DRAWER)
+    with node.write() as writing:
+        check_permission(node, writing, Permission.TRADE)
+        shift = shift_of(node, writing.business_date)
+        return str(writing.append(DrawerOpened(shift, operator, reason.strip()[:60], allowed or approver)).id)

@@ -34,7 +34,7 @@ from schema.kinds.organisation import OperatorDefined
 from schema.kinds.tills import SignInRecorded
 from schema.settings import Limits, TillRules
 from sync.clock import Clock
-from sync.elsewhere import OPERATORS_TOPIC, OperatorSecret, OperatorSecrets
+from sync.elsewhere import OPERATORS_TOPIC, HeldStatements, OperatorSecret, OperatorSecrets
 from sync.people import unseal
 
 MINUTE_MS: Final = 60_000
@@ -239,8 +239,8 @@ def _people(node: Node) -> list[_Person]:
 
 def _secrets(node: Node) -> tuple[OperatorSecret, ...]:
     node.organisation.refresh(node.connection)
-    row = node.connection.execute("SELECT statement FROM elsewhere WHERE topic = ?", (OPERATORS_TOPIC,)).fetchone()
-    return () if row is None else msgspec.msgpack.decode(bytes(row[0]), type=OperatorSecrets).operators
+    told = HeldStatements(node.connection).read(OPERATORS_TOPIC)
+    return () if told is None else msgspec.msgpack.decode(told[0], type=OperatorSecrets).operators
 
 
 def _name(secret: OperatorSecret, defined: OperatorDefined) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlcipher3.dbapi2 as sqlcipher
 
+from edge.encryption import pragmas
 from schema.database import is_affected_sqlite, migrate, read_migrations
 from schema.errors import CorruptionError, RefusalError, TransientError
 from schema.files import is_disk_full
@@ -18,7 +19,7 @@ BUSY_MS: Final = 10_000
 _FULL: Final = 2
 
 
-def _connect(path: Path, *, is_read_only: bool) -> Any:
+def _connect(path: Path, *, is_read_only: bool, key: bytes | None) -> Any:
     if is_affected_sqlite(sqlcipher.sqlite_version_info):
         raise RefusalError(
             "sqlite_affected",
@@ -28,6 +29,8 @@ def _connect(path: Path, *, is_read_only: bool) -> Any:
     connection = sqlcipher.connect(
         f"file:{path}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False
     )
+    for pragma in pragmas(key):
+        connection.execute(pragma)
     connection.execute("PRAGMA recursive_triggers = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -42,13 +45,14 @@ def _connect(path: Path, *, is_read_only: bool) -> Any:
 class Store:
     """One connection to the node's file. Till and sync agent each open their own."""
 
-    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, is_read_only: bool = False, key: bytes | None = None) -> None:
+        """Open the file, under its data key where it is encrypted at rest."""
         if is_read_only and not path.exists():
             raise RefusalError("node_missing", f"there is no node in {path.parent}: use `edgetill join` first")
         self.path = path
         with foreseen(path):
             is_new = not path.exists()
-            self.connection = _connect(path, is_read_only=is_read_only)
+            self.connection = _connect(path, is_read_only=is_read_only, key=key)
             if is_new:
                 path.chmod(0o600)
             if not is_read_only:

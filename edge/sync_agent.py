@@ -10,6 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.hub_report import hub_report
+from edge.line_state import note_line
 from edge.node import RELEASE, Node
 from edge.status import own_total
 from schema.codec import encode
@@ -17,7 +19,7 @@ from schema.errors import RefusalError, TransientError
 from schema.identity import ORG, Scope
 from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
-from sync.elsewhere import OPERATORS_TOPIC
+from sync.elsewhere import HeldStatements
 from sync.messages import (
     Batch,
     ClockReport,
@@ -86,6 +88,18 @@ def sync_once(
     node: Node, line: Line, *, is_bulk: bool = False, progress: Progress | None = None, bytes_max: int | None = None
 ) -> SyncReport:
     """Exchange with the hub until neither side has more. Raises TransientError or RefusalError for the whole line."""
+    try:
+        report = _exchanged(node, line, is_bulk=is_bulk, progress=progress, bytes_max=bytes_max)
+    except (TransientError, RefusalError) as error:
+        note_line(node, error.code)
+        raise
+    note_line(node, "" if report.is_complete else "exchange_incomplete")
+    return report
+
+
+def _exchanged(
+    node: Node, line: Line, *, is_bulk: bool, progress: Progress | None, bytes_max: int | None
+) -> SyncReport:
     began = perf_counter()
     sent, received = line.bytes_sent, line.bytes_received
     report = SyncReport()
@@ -160,13 +174,13 @@ def _session(
 ) -> tuple[SessionResult, Mapping[str, VersionVector]]:
     with node.write():  # a step of the clock is noticed before the clock is reported
         pass
-    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max)
+    held = HeldStatements(node.connection)
+    session = ClientSession(node.signer, RELEASE, subscriptions(node), bytes_max=bytes_max, held=held)
     best: ClockMeasurement | None = None
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
     with node.store.reading():
-        opening = session.open(node.replica, clock_report(node, None))
-        request: Request | None = msgspec.structs.replace(opening, topics=_topics(node))
+        request: Request | None = session.open(node.replica, clock_report(node, None), hub_report(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
     with ThreadPoolExecutor(1) as carrier:
@@ -202,14 +216,8 @@ def _session(
     report.refusals += result.refusals
     if best is not None:
         report.offset_ms = best.offset_ms
-        _renew_clock(node, best, acknowledged, is_complete=result.is_complete)
+        _note_exchange(node, best, acknowledged, result)
     return result, theirs
-
-
-def _topics(node: Node) -> tuple[tuple[str, int], ...]:
-    """Return what this node wants to know of elsewhere, each with the age of what it has."""
-    held = dict(node.connection.execute("SELECT topic, as_of_ms FROM elsewhere").fetchall())
-    return ((OPERATORS_TOPIC, int(held.get(OPERATORS_TOPIC, 0))),)
 
 
 def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
@@ -219,11 +227,16 @@ def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
     return reply, sent_ms, node.clock_source().wall_ms
 
 
-def _renew_clock(node: Node, measured: ClockMeasurement, acknowledged: int, *, is_complete: bool) -> None:
+def _note_exchange(node: Node, measured: ClockMeasurement, acknowledged: int, result: SessionResult) -> None:
     with node.write() as writing:
         clock = anchored(writing.clock, measured)
         node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
-        if is_complete:
+        node.connection.executemany(
+            "INSERT INTO elsewhere_confirmed (family, as_of_ms) VALUES (?, ?)"
+            " ON CONFLICT (family) DO UPDATE SET as_of_ms = excluded.as_of_ms",
+            sorted(result.confirmed_ms.items()),
+        )
+        if result.is_complete:
             now_ms = clock.wall_ms - clock.offset_ms
             node.connection.execute(
                 "UPDATE node_state SET last_exchange_ms = ?, acknowledged = ?", (now_ms, acknowledged)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from drivers.scanner import Scan, Wedge, WedgeDetector, WedgeVerdict, narrowed
+from drivers.scanner import DuplicateGuard, Scan, Wedge, WedgeDetector, WedgeVerdict, narrowed
 
-__all__ = ["Scan", "Wedge", "WedgeDetector", "WedgeVerdict", "narrowed"]
+__all__ = ["DuplicateGuard", "Scan", "Wedge", "WedgeDetector", "WedgeVerdict", "narrowed"]

@@ -18,6 +18,8 @@ from sync.effective import Effective
 
 QUARTER_MS: Final = 900_000
 HOUR_MS: Final = 3_600_000
+EVERYWHERE: Final = 0
+"""The number of no scope: under it stands the last cost of the whole chain, for shops that are only sent goods."""
 
 
 class ActivityFold:
@@ -91,5 +93,9 @@ def _keep_costs(connection: Connection, scope_no: int, costs: dict[str, tuple[in
         "INSERT INTO last_cost AS c (scope_no, product, hlc_ms, cost_minor) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (scope_no, product) DO UPDATE SET hlc_ms = excluded.hlc_ms, cost_minor = excluded.cost_minor"
         " WHERE (excluded.hlc_ms, excluded.cost_minor) > (c.hlc_ms, c.cost_minor)",
-        [(scope_no, product, hlc_ms, cost_minor) for product, (hlc_ms, cost_minor) in sorted(costs.items())],
+        [
+            (number, product, hlc_ms, cost_minor)
+            for number in (EVERYWHERE, scope_no)
+            for product, (hlc_ms, cost_minor) in sorted(costs.items())
+        ],
     )

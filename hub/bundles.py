@@ -1,6 +1,6 @@
 """Bundles at the hub: a node's stick is taken in like its session, and what the node lacks goes back on it.
 
-Operators' keys and PIN verifiers are left out of a file: a stick gets lost, so they travel over the line alone.
+Keys of people and PIN verifiers are left out of a file: a stick gets lost, so they travel over the line alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from sync.messages import Batch, Refusal, scope_vector
 from sync.version_vector import VersionVector
 
 PART_BYTES = 512 * 1024
+STATEMENT_BYTES_MAX = 2 * 1024 * 1024
+"""Statements travel in the file's first frame; what of the other shops' stock has no room waits for the line."""
 
 
 def import_bundle(hub: Hub, file: Path) -> tuple[int, list[Refusal]]:
@@ -52,6 +54,7 @@ def export_bundle(hub: Hub, node: str, file: Path, answering: Path | None = None
     count = 0
     standing = hub.ingest.standing_of(node)
     scopes = (ORG, location_scope(standing.location))
+    hub.statements.renew(standing.location, hub.now_ms())
     with hub.store.snapshot() as replica:
 
         def parts() -> Iterator[tuple[Batch, ...]]:
@@ -62,7 +65,8 @@ def export_bundle(hub: Hub, node: str, file: Path, answering: Path | None = None
                     yield batches
 
         vectors = tuple(scope_vector(scope, replica.log.heads(scope)) for scope in scopes)
-        header = BundleHeader(1, hub.release, hub.identity.node, NodeId(node), hub.now_ms(), vectors)
+        told = hub.statements.for_a_stick(replica, standing.location, STATEMENT_BYTES_MAX)
+        header = BundleHeader(1, hub.release, hub.identity.node, NodeId(node), hub.now_ms(), vectors, told)
         content = b"".join(write_bundle(header, parts(), hub.identity.signer))
     write_private(file, content)
     return count

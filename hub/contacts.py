@@ -68,6 +68,7 @@ def _summed(earlier: Contact, later: Contact) -> Contact:
         bytes_in=earlier.bytes_in + later.bytes_in,
         bytes_out=earlier.bytes_out + later.bytes_out,
         measurement=later.measurement or earlier.measurement,
+        status=later.status or earlier.status,
         vectors={**earlier.vectors, **later.vectors},
     )
 
@@ -82,7 +83,8 @@ def _write(replica: Replica, pending: Mapping[str, Contact]) -> None:
         " offset_unc_ms = coalesce(excluded.offset_unc_ms, c.offset_unc_ms),"
         " release = excluded.release, entries = c.entries + excluded.entries,"
         " bytes_in = c.bytes_in + excluded.bytes_in, bytes_out = c.bytes_out + excluded.bytes_out,"
-        " status = excluded.status",
+        # Only the first request of a session tells of the node itself.
+        " status = CASE WHEN excluded.status = '{}' THEN c.status ELSE excluded.status END",
         [_row(pending[node]) for node in sorted(pending)],
     )
     replica.connection.executemany(

@@ -37,6 +37,7 @@ SNAPSHOTS_FOLDER: Final = "snapshots"
 RECORD_FILE: Final = "hub.heads"
 DATABASE_VARIABLE: Final = "EDGETILL_HUB_DATABASE"
 DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
+DEFAULT_DATABASE: Final = "hub.db"
 
 _NOT_BEFORE: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
@@ -47,7 +48,7 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     address: str = DEFAULT_ADDRESS
-    database: str = "hub.db"
+    database: str = DEFAULT_DATABASE
 
     @property
     def host(self) -> str:

@@ -40,13 +40,13 @@ from schema.rows import (
     PriceRow,
     ProductRow,
     PromotionKind,
-    PromotionRow,
     Row,
     SellingUnit,
     StaffRole,
     parse_selling_unit,
 )
 from schema.rules.barcodes import read_code
+from schema.rules.promotion_terms import Promotion
 from schema.rules.tax import TaxClass
 
 
@@ -284,7 +284,7 @@ def _promotion_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults
         if code in existing.promotions:
             sheet.warn("promotion.exists", "code", code, "the promotion exists: it is changed to this row")
         start, end = read_period(sheet, defaults.zone)
-        return PromotionRow(
+        promotion = Promotion(
             code=code,
             name=sheet.get("name") or code,
             kind=kind,
@@ -297,9 +297,56 @@ def _promotion_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults
             free_count=free,
             valid_from_ms=start,
             valid_until_ms=end,
+            coupon=_coupon(sheet),
+            is_single_use=_yes(sheet, "single_use"),
+            tiers=tuple(part for part in SPLIT.split(sheet.get("tiers")) if part),
+            limit=_count(sheet, "limit") if sheet.get("limit") else 0,
+            weekdays=_weekdays(sheet),
+            from_minute=_minute(sheet, "from_time"),
+            until_minute=_minute(sheet, "until_time"),
         )
+        if promotion.is_single_use and not promotion.coupon:
+            raise sheet.refuse("coupon.missing", "coupon", "", "only a coupon is good for one use")
+        if promotion.problem:
+            raise sheet.refuse(promotion.problem, "kind", word, "these terms cannot be applied")
+        return promotion
 
     return read
+
+
+_COUPON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,30}\*?")
+
+
+def _coupon(sheet: Sheet) -> str:
+    code = sheet.get("coupon")
+    if code and not _COUPON.fullmatch(code):
+        raise sheet.refuse("coupon.malformed", "coupon", code, "letters and digits; a final * names a series of codes")
+    return code
+
+
+def _yes(sheet: Sheet, field: str) -> bool:
+    word = sheet.get(field).lower()
+    if word not in YES_WORDS and word not in NO_WORDS:
+        raise sheet.refuse("word.unknown", field, word, "yes or no")
+    return word in YES_WORDS
+
+
+def _weekdays(sheet: Sheet) -> tuple[int, ...]:
+    text = sheet.get("weekdays").translate(str.maketrans("一二三四五六日天", "12345677"))
+    days = [char for char in text if char not in " ,;、，；周星期"]
+    if any(char not in "1234567" for char in days):
+        raise sheet.refuse("weekday.malformed", "weekdays", text, "days are 1 (Monday) to 7, such as 1,2,6")
+    return tuple(sorted({int(char) for char in days}))
+
+
+def _minute(sheet: Sheet, field: str) -> int:
+    text = unicodedata.normalize("NFKC", sheet.get(field))
+    if not text:
+        return 0
+    hour, colon, minute = text.partition(":")
+    if not (colon and hour.isdecimal() and minute.isdecimal() and int(hour) <= 24 and int(minute) < 60):
+        raise sheet.refuse("time.malformed", field, text, "a time of day is written 18:30")
+    return int(hour) * 60 + int(minute)
 
 
 _ROLE_WORDS = {
@@ -433,12 +480,14 @@ def _stock_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) ->
 
 
 _BALANCE_WORDS = {
-    **{kind.value: kind for kind in BalanceKind},
+    **{kind.value: kind for kind in BalanceKind if kind is not BalanceKind.COUPON},
     "积分": BalanceKind.MEMBER_POINTS,
     "会员积分": BalanceKind.MEMBER_POINTS,
     "储值": BalanceKind.MEMBER_BALANCE,
     "会员储值": BalanceKind.MEMBER_BALANCE,
     "余额": BalanceKind.MEMBER_BALANCE,
+    "赠送余额": BalanceKind.MEMBER_BONUS,
+    "储值赠送": BalanceKind.MEMBER_BONUS,
     "购物卡": BalanceKind.GIFT_CARD,
     "礼品卡": BalanceKind.GIFT_CARD,
     "挂账": BalanceKind.CUSTOMER_CREDIT,
@@ -447,6 +496,9 @@ _BALANCE_WORDS = {
     "备用金": BalanceKind.TILL_CASH,
     "现金": BalanceKind.TILL_CASH,
 }
+
+_BALANCE_KINDS = ", ".join(dict.fromkeys(kind.value for kind in _BALANCE_WORDS.values()))
+_OF_MEMBERS = {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE, BalanceKind.MEMBER_BONUS}
 
 
 def _balance_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) -> Callable[[], Row | None]:
@@ -457,9 +509,9 @@ def _balance_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
         word = read_required(sheet, "kind").lower()
         kind = _BALANCE_WORDS.get(word)
         if kind is None:
-            raise sheet.refuse("balance.kind", "kind", word, f"a balance is one of {', '.join(BalanceKind)}")
+            raise sheet.refuse("balance.kind", "kind", word, f"a balance is one of {_BALANCE_KINDS}")
         subject = read_text_code(sheet, "subject", read_required(sheet, "subject"))
-        if kind in {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE} and subject not in existing.customers:
+        if kind in _OF_MEMBERS and subject not in existing.customers:
             raise sheet.refuse("customer.unknown", "subject", subject, "no member has this number")
         text = read_required(sheet, "amount")
         if kind is BalanceKind.MEMBER_POINTS:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hub.customers import known_customers, record_customer
+from hub.customers import known_customers, people_by_code, people_by_hash, record_customer
 from hub.imports import Existing, Finding, ImportDefaults, Imported, ImportKind, check_import
 from hub.operators import make_verifier, record_operator
 from schema import sample
 from schema.catalogue import PriceStep, Product, UnitFactor
 from schema.errors import RefusalError
 from schema.files import read_given
-from schema.identity import ORG, LocationId, OperatorId, ProductId, Scope, Stream, location_scope
+from schema.identity import ORG, LocationId, ProductId, Scope, Stream, location_scope
 from schema.kinds.balances import BalanceOpened
 from schema.kinds.base import StockMove
-from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet
+from schema.kinds.organisation import LocationDefined, OperatorDefined, PolicySet, SettingDefined
 from schema.kinds.stock import StockOpened
 from schema.rows import (
+    OF_PEOPLE,
     BaseUnit,
     CustomerRow,
     OpeningBalanceRow,
@@ -33,6 +34,7 @@ from schema.rows import (
     Row,
 )
 from schema.rules.rounding import PricePer, line_amount
+from schema.settings import write_setting
 from schema.tabular import read_table
 from sync.catalogue_edits import CatalogueEdit, edit_document, products_here
 from sync.document_projection import read_document
@@ -88,18 +90,30 @@ def preview(hub: Hub, kind: ImportKind, path: Path, **settings: object) -> Impor
     content = read_given(path)
     if len(content) > FILE_BYTES_MAX:
         raise RefusalError("file_too_large", f"{path} is larger than 64 MB: split it")
-    with hub.store.snapshot() as replica:
-        existing = read_existing(replica)
     overrides = settings.get("overrides") or {}
     assert isinstance(overrides, Mapping)
+    with hub.store.snapshot() as replica:
+        return preview_content(
+            replica, kind, path.name, content, overrides=overrides, location=str(settings.get("location") or ""),
+            skip_bad_rows=bool(settings.get("skip_bad_rows")),
+        )  # fmt: skip
+
+
+def preview_content(
+    replica: Replica,
+    kind: ImportKind,
+    name: str,
+    content: bytes,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    location: str = "",
+    skip_bad_rows: bool = False,
+) -> Imported:
+    """Read and check a file's bytes against what the organisation has; raises RefusalError with every finding."""
     return check_import(
-        kind,
-        read_table(path.name, content),
-        existing,
-        overrides=overrides,
-        defaults=ImportDefaults(location=str(settings.get("location") or "")),
-        skip_bad_rows=bool(settings.get("skip_bad_rows")),
-    )
+        kind, read_table(name, content), read_existing(replica), overrides=overrides or {},
+        defaults=ImportDefaults(location=location), skip_bad_rows=skip_bad_rows,
+    )  # fmt: skip
 
 
 def append_import(hub: Hub, imported: Imported, *, operator: str = "", document: str = "") -> int:
@@ -111,16 +125,25 @@ def append_rows(hub: Hub, rows: Sequence[Row], *, operator: str = "", document: 
     """Append typed rows as one operation in one transaction; returns the entries."""
     if not rows:
         return 0
-    # A verifier takes a tenth of a second by design: all are made before the transaction begins.
-    verifiers = {row.code: make_verifier(row.pin) for row in rows if isinstance(row, OperatorRow)}
+    verifiers = verifiers_of(rows)
     with hub.store.transaction(ORG) as replica:
-        return _Writer(hub, replica, operator, document, verifiers).append(rows)
+        return append_checked(hub, replica, rows, operator=operator, document=document, verifiers=verifiers)
+
+
+def verifiers_of(rows: Iterable[Row]) -> dict[str, str]:
+    """Make the PIN verifiers of operators' rows: a tenth of a second each, so before any transaction begins."""
+    return {row.code: make_verifier(row.pin) for row in rows if isinstance(row, OperatorRow)}
+
+
+def append_checked(
+    hub: Hub, replica: Replica, rows: Iterable[Row], *, operator: str, document: str, verifiers: Mapping[str, str]
+) -> int:
+    """Append typed rows in the caller's transaction of `org`; returns the entries."""
+    return _Writer(hub, replica, operator, document, verifiers).append(rows)
 
 
 class _Writer:
-    def __init__(
-        self, hub: Hub, replica: Replica, operator: str, document: str, verifiers: Mapping[OperatorId, str]
-    ) -> None:
+    def __init__(self, hub: Hub, replica: Replica, operator: str, document: str, verifiers: Mapping[str, str]) -> None:
         self._replica = replica
         self._own_log = hub.own_log
         self._verifiers = verifiers
@@ -151,7 +174,8 @@ class _Writer:
                         StockMove(row.product, row.quantity_milli, row.lot, row.expiry)
                     )
                 case OpeningBalanceRow():
-                    payload = BalanceOpened(row.kind.value, row.subject, row.amount, self._operator, row.note)
+                    subject = self._people.get(row.subject, row.subject) if row.kind in OF_PEOPLE else row.subject
+                    payload = BalanceOpened(row.kind.value, subject, row.amount, self._operator, row.note)
                     self._replica.append(self._stream(), payload, self._moment)
                     entries += 1
                 case OperatorRow():
@@ -161,7 +185,7 @@ class _Writer:
                     )  # fmt: skip
                     entries += 1
                 case CustomerRow():
-                    record_customer(self._replica, self._own_log, row)
+                    record_customer(self._replica, self._own_log, row, self._people_by_hash)
                     entries += 1
         entries += len(catalogue.append())
         if promotions:
@@ -217,6 +241,14 @@ class _Writer:
         catalogue.put_price(ProductId(row.product), unit, step)
 
     @cached_property
+    def _people_by_hash(self) -> dict[bytes, str]:
+        return people_by_hash(self._replica)
+
+    @cached_property
+    def _people(self) -> dict[str, str]:
+        return people_by_code(self._replica)
+
+    @cached_property
     def _products(self) -> dict[str, Product]:
         return {product.code: product for product in products_here(self._replica.connection)}
 
@@ -230,8 +262,14 @@ def found_sample(hub: Hub) -> int:
     with hub.store.transaction(ORG) as replica:
         for policy in policies:
             hub.own_log.append(replica, ORG, policy)
-    rows: list[Row] = [*sample.catalogue(), *sample.operators(), *sample.customers(), *sample.opening_stock()]
-    return len(policies) + append_rows(hub, rows, document="sample")
+        for location, setting in sample.settings():
+            name, value = write_setting(setting)
+            hub.own_log.append(replica, ORG, SettingDefined(name, location, value))
+    rows: list[Row] = [
+        *sample.catalogue(), *sample.promotions(), *sample.operators(), *sample.customers(),
+        *sample.opening_balances(), *sample.opening_stock(),
+    ]  # fmt: skip
+    return len(policies) + len(sample.settings()) + append_rows(hub, rows, document="sample")
 
 
 def _step(category: str) -> int:

@@ -114,7 +114,8 @@ class InboxFold:
                 (DONE, now_ms, *decision, number, one.id),
             )
         for one in conflicts.raised:
-            self._raise(connection, tables, changes, one, now_ms)
+            if _is_judged_here(tables, one):
+                self._raise(connection, tables, changes, one, now_ms)
         for one in conflicts.changed:
             connection.execute(
                 "UPDATE inbox SET state = ?, stake_minor = ?, changed_ms = ?, content = ?"
@@ -221,6 +222,16 @@ def overtakes(connection: Connection, scope_no: int, product: str, conflict: Con
         (scope_no, product),
     ).fetchall()
     return any(target in about for (target,) in rows)
+
+
+def _is_judged_here(tables: StockTables, conflict: Conflict) -> bool:
+    """Tell whether a conflict belongs to this location: a transfer's papers are judged by its receiver alone."""
+    if not conflict.key.startswith("*transit/"):
+        return True
+    return any(
+        (paper.destination if paper.reason == DISPATCH_REASON else paper.location) == tables.location
+        for paper in tables.papers([(conflict.subject, product_of(conflict))])
+    )
 
 
 def _target(payload: Decision) -> tuple[str, str]:

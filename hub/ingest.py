@@ -14,18 +14,17 @@ import msgspec
 
 from hub.clock_fixes import ClockFixes, measured
 from hub.contacts import Contact, Contacts
-from hub.operators import operators_statement
 from hub.own_log import OwnLog
 from hub.pruning import Pruning
 from hub.standing import Standing, read_standing
+from hub.statements import Statements
 from hub.store import HubStore
 from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope, Stream
 from sync.clock import ClockMeasurement
-from sync.elsewhere import OPERATORS_TOPIC
 from sync.entry import Entry, genesis
-from sync.messages import Batch, Refusal, Request, Response, Statement, decode_request, encode_response
+from sync.messages import Batch, Refusal, Request, Response, decode_request, encode_response
 from sync.replica import Replica
 from sync.session import reply
 from sync.signing import SigningKey
@@ -35,6 +34,7 @@ from sync.version_vector import VersionVector, seqs, vector_digest
 
 BATCH_BYTES_MAX: Final = 3 * 1024 * 1024
 """Nodes cut at 1.5 MiB; a seal that spans more could not be passed on in one answer."""
+REPLY_BYTES_MAX: Final = 2 * 1024 * 1024
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 QUARANTINE_PER_STREAM_MAX: Final = 100
 _WITHOUT_EVIDENCE: Final = frozenset({"gap", "node_unknown", "scope_forbidden", "batch_too_large"})
@@ -78,6 +78,7 @@ class Ingest:
         release: str,
         contacts: Contacts,
         pruning: Pruning,
+        statements: Statements,
         after_ingest: AfterIngest | None = None,
         busy_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -88,6 +89,7 @@ class Ingest:
         self._contacts = contacts
         self._clock_fixes = ClockFixes(pruning)
         self._pruning = pruning
+        self._statements = statements
         self._after_ingest = after_ingest
         self._busy_ms = busy_ms
 
@@ -128,7 +130,8 @@ class Ingest:
             request = decode_request(body)
             may_read = _readable(request, standing)
             measurement = measured(request, received_ms, len(body))
-            if not request.batches and measurement is None:
+            is_told = not request.topics or not self._statements.is_due(replica, standing.location, received_ms)
+            if not request.batches and measurement is None and is_told:
                 answer = self._reply(replica, request, standing, may_read, ())
                 return self._answered(request, answer, 0, None, received_ms, len(body))
             is_news = measurement is not None and self._clock_fixes.is_news(replica, request, measurement)
@@ -139,6 +142,8 @@ class Ingest:
             measurement = None
         if measurement is not None and is_news:
             self._clock_fixes.judge(self._store, request, measurement)
+        if request.topics:
+            self._statements.renew(standing.location, self._own_log.now_ms())
         with self._store.snapshot() as replica:
             answer = self._reply(replica, request, standing, may_read, refusals)
         return self._answered(request, answer, stored, measurement, received_ms, len(body))
@@ -200,16 +205,11 @@ class Ingest:
             may_read=may_read,
             held=held,
         )
-        statements = self._statements(replica, request, standing)
-        whole = msgspec.structs.replace(response, statements=statements, busy_ms=self._busy_ms())
+        room = min(request.bytes_max, REPLY_BYTES_MAX) - sum(len(e) for b in response.batches for e in b.entries)
+        now_ms = self._own_log.now_ms()
+        told = self._statements.answer(replica, standing.location, request.topics, room, now_ms)
+        whole = msgspec.structs.replace(response, **told._asdict(), busy_ms=self._busy_ms())
         return _Answer(whole, _stated_vectors(request, held))
-
-    def _statements(self, replica: Replica, request: Request, standing: Standing) -> tuple[Statement, ...]:
-        after_ms = dict(request.topics).get(OPERATORS_TOPIC)
-        if after_ms is None:
-            return ()
-        statement = operators_statement(replica, standing.location, after_ms, self._signer)
-        return () if statement is None else (statement,)
 
     def _answered(
         self,

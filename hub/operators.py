@@ -16,16 +16,13 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from hub.own_log import OwnLog
 from hub.store import HubStore
-from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, is_code
 from schema.kinds.organisation import LocationDefined, OperatorDefined
-from sync.elsewhere import OPERATORS_TOPIC, OperatorSecret, OperatorSecrets
-from sync.messages import Statement
+from sync.elsewhere import OperatorSecret, OperatorSecrets
 from sync.people import NONCE_BYTES, seal
 from sync.replica import Replica
-from sync.signing import SigningKey, statement_message
 
 ROLES: Final = (
     "cashier", "driver", "supervisor", "stock_keeper", "shop_manager", "auditor", "administrator", "owner",
@@ -75,10 +72,12 @@ def record_operator(
     name: str,
     role: str,
     locations: Sequence[str],
-    verifier: str,
+    verifier: str | None,
     is_active: bool = True,
 ) -> str:
     """Append an operator whose PIN verifier was made before the transaction; returns the operator's random id.
+
+    Without a verifier the PIN stays as it is; nodes hear of the change all the same.
 
     Raises RefusalError `location_unknown`.
     """
@@ -92,6 +91,11 @@ def record_operator(
     operator = operator or f"o{base64.b32encode(secrets.token_bytes(10)).decode('ascii').lower()}"
     sealed = seal_for(connection, operator, name)
     own_log.append(replica, ORG, OperatorDefined(operator, number, role, tuple(locations), sealed, is_active))
+    if verifier is None:
+        connection.execute(
+            "UPDATE operator_verifier SET changed_ms = ? WHERE operator = ?", (own_log.now_ms(), operator)
+        )
+        return operator
     connection.execute(
         "INSERT INTO operator_verifier (operator, verifier, changed_ms) VALUES (?, ?, ?)"
         " ON CONFLICT (operator) DO UPDATE SET verifier = excluded.verifier, changed_ms = excluded.changed_ms",
@@ -122,24 +126,32 @@ def seal_for(connection: Connection, person: str, text: str) -> bytes:
     return seal(person_key(connection, person), person, text, secrets.token_bytes(NONCE_BYTES))
 
 
-def operators_statement(replica: Replica, location: LocationId, after_ms: int, signer: SigningKey) -> Statement | None:
-    """Return the verifiers and keys of a location's operators; None when nothing changed since `after_ms`."""
+def operator_secrets(replica: Replica, location: LocationId, phone_key: bytes) -> OperatorSecrets:
+    """Return the verifiers and keys of a location's operators, not dated yet."""
     connection = replica.connection
-    newest = connection.execute("SELECT max(changed_ms) FROM operator_verifier").fetchone()
-    if newest[0] is None or newest[0] <= after_ms:
-        return None
     rows = connection.execute(
-        "SELECT v.operator, v.verifier, v.changed_ms, k.key FROM operator_verifier AS v"
+        "SELECT v.operator, v.verifier, k.key FROM operator_verifier AS v"
         " JOIN person_key AS k ON k.person = v.operator ORDER BY v.operator"
     ).fetchall()
-    as_of_ms = max((int(row[2]) for row in rows), default=0)
-    if as_of_ms <= after_ms:
-        return None
     defined = replica.organisation.newest_each(connection, OperatorDefined)
     secrets_here = tuple(
         OperatorSecret(operator, verifier, bytes(key))
-        for operator, verifier, _, key in rows
+        for operator, verifier, key in rows
         if operator in defined and defined[operator].is_active and location in defined[operator].locations
     )
-    content = encode(OperatorSecrets(location, as_of_ms, secrets_here))
-    return Statement(OPERATORS_TOPIC, content, signer.sign(statement_message(OPERATORS_TOPIC, content)), as_of_ms)
+    return OperatorSecrets(location, 0, secrets_here, phone_key)
+
+
+def remove_operator(store: HubStore, own_log: OwnLog, number: str) -> str:
+    """Let an operator work nowhere any more; returns the id. Raises RefusalError `operator_unknown`."""
+    with store.transaction(ORG) as replica:
+        known = replica.organisation.newest_each(replica.connection, OperatorDefined).values()
+        found = next((one for one in known if one.number == number and one.is_active), None)
+        if found is None:
+            raise RefusalError("operator_unknown", f"no operator who works here has the number {number}")
+        own_log.append(
+            replica, ORG,
+            OperatorDefined(found.operator, number, found.role, (), found.sealed_name, is_active=False),
+        )  # fmt: skip
+        replica.connection.execute("DELETE FROM operator_verifier WHERE operator = ?", (found.operator,))
+    return found.operator

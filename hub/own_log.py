@@ -72,6 +72,10 @@ class OwnLog:
         # The hub's clock is the one that all others are measured against: its error is zero by definition.
         return replica.append(stream, payload, Moment(self.now_ms(), 0, 0), operation)
 
+    def stream(self, connection: Connection, scope: Scope = ORG) -> Stream:
+        """Name the hub's current stream of a scope."""
+        return Stream(scope, self.node, self.incarnation(connection))
+
     def incarnation(self, connection: Connection) -> int:
         """Return the incarnation that the hub writes as."""
         return int(read_state(connection, _INCARNATION) or 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from hub.activity import EVERYWHERE
 from schema.catalogue import DEFAULT_LIST, decode_timeline
 from schema.database import Connection
 from sync.document_projection import decode_fields
@@ -35,7 +36,9 @@ def standard_prices(connection: Connection, scope_no: int, products: Sequence[st
             if price is not None:
                 found[product] = price
         rows = connection.execute(
-            f"SELECT product, cost_minor FROM last_cost WHERE scope_no = ? AND product IN ({marks})", (scope_no, *part)
+            f"SELECT product, cost_minor FROM last_cost WHERE product IN ({marks}) AND scope_no IN (?, ?)"
+            " ORDER BY scope_no DESC",
+            (*part, EVERYWHERE, scope_no),
         ).fetchall()
         for product, cost_minor in rows:
             found.setdefault(product, int(cost_minor))

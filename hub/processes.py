@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hub.service import make_server, open_hub
+from hub.service import Hub, make_server, open_hub
 from hub.serving_lock import serving_from
 from schema.errors import EdgetillError, RefusalError
 
@@ -44,7 +44,7 @@ def serve_alone(
     host: str | None,
     port: int | None,
     plain: bool,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[Hub, str], None],
 ) -> None:
     """Serve with this process until SIGTERM or SIGINT; raises RefusalError `not_listening` and those of `open_hub`."""
     opened = open_hub(directory, database=database)
@@ -52,7 +52,7 @@ def serve_alone(
     host = host or settings.host
     try:
         port = settings.port if port is None else port
-        server = make_server(opened, host=host, port=port, plain=plain, on_ready=on_ready)
+        server = make_server(opened, host=host, port=port, plain=plain, on_ready=lambda url: on_ready(opened, url))
         settle_memory()
         with serving_from(directory):
             server.run()
@@ -70,7 +70,7 @@ def serve_together(
     port: int | None,
     plain: bool,
     processes: int,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[Hub, str], None],
 ) -> None:
     """Serve with so many processes until SIGTERM or SIGINT.
 
@@ -95,7 +95,12 @@ def serve_together(
             family.start_one()
         scheme = "http" if plain else "https"
         bound = listening.getsockname()
-        on_ready(f"{scheme}://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}")
+        url = f"{scheme}://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+        opened = open_hub(directory, database=database)
+        try:
+            on_ready(opened, url)
+        finally:
+            opened.close()
         family.watch()
 
 

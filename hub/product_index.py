@@ -86,22 +86,26 @@ def find_products(
     limit: int = 50,
 ) -> list[ProductListed]:
     """List products by code, from the one after `after` on; every word of the text must be found somewhere."""
-    where, parameters = ["product > ?"], list[object]([after])
+    narrowed, parameters = matching(text, category=category)
+    active = "" if with_inactive else " AND is_active = 1"
+    rows = connection.execute(
+        "SELECT product, category, name, is_active, spec FROM product_index"
+        f" WHERE {narrowed} AND product > ?{active} ORDER BY product, document LIMIT ? OFFSET ?",
+        (*parameters, after, min(limit, PAGE_MAX), offset),
+    ).fetchall()
+    return [ProductListed(str(r[0]), str(r[1]), str(r[2]), bool(r[3]), str(r[4])) for r in rows]
+
+
+def matching(text: str, *, category: str = "") -> tuple[str, list[object]]:
+    """Return a condition on `product_index`, with its parameters: every word is found somewhere in a product."""
+    where, parameters = ["1 = 1"], list[object]()
     if category:
         where.append("category = ?")
         parameters.append(category)
-    if not with_inactive:
-        where.append("is_active = 1")
     for word in text.lower().split():
         where.append("haystack LIKE ? ESCAPE '!'")
         parameters.append(f"%{_literal(word)}%")
-    rows = connection.execute(
-        "SELECT product, category, name, is_active, spec FROM product_index WHERE "
-        + " AND ".join(where)
-        + " ORDER BY product, document LIMIT ? OFFSET ?",
-        (*parameters, min(limit, PAGE_MAX), offset),
-    ).fetchall()
-    return [ProductListed(str(r[0]), str(r[1]), str(r[2]), bool(r[3]), str(r[4])) for r in rows]
+    return " AND ".join(where), parameters
 
 
 def _literal(word: str) -> str:

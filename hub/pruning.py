@@ -294,7 +294,7 @@ def closed_cut(replica: Replica, rows: Mapping[str, StreamRow], before_ms: int, 
     """
     cut: dict[str, int] = {}
     for writer, row in rows.items():
-        cut[writer] = min(_last_before(replica, row, before_ms), backup.get(writer, 0))
+        cut[writer] = min(last_before(replica, row, before_ms), backup.get(writer, 0))
     is_closed = False
     while not is_closed:
         is_closed = True
@@ -307,7 +307,8 @@ def closed_cut(replica: Replica, rows: Mapping[str, StreamRow], before_ms: int, 
     return {writer: seq for writer, seq in cut.items() if seq}
 
 
-def _last_before(replica: Replica, row: StreamRow, before_ms: int) -> int:
+def last_before(replica: Replica, row: StreamRow, before_ms: int) -> int:
+    """Return the last entry of a stream whose hybrid time lies before a moment; 0 where none does."""
     # Hybrid times ascend along a stream.
     low, high = 0, row.head.seq
     while low < high:

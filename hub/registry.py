@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-import sqlalchemy as sa
 
-from hub import tables
 from hub.own_log import OwnLog
+from hub.pruning import last_before
 from hub.standing import read_standing
 from hub.store import HubStore
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, NodeId, location_scope
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked, LocationDefined
+from sync.replica import Replica
+
+NAME_CHARACTERS_MAX: Final = 200
+_SILENT: Final = (None, None, None, 0, 0, 0, "{}")
+"""What stands of a node that never spoke, in the columns' order."""
+_decode_status = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class NodeListed(NamedTuple):
@@ -33,32 +38,26 @@ class NodeListed(NamedTuple):
     status: dict[str, str]
 
 
-def list_nodes(store: HubStore) -> list[NodeListed]:
+def list_nodes(replica: Replica) -> list[NodeListed]:
     """Return every node that ever joined, by location and till."""
-    with store.reading() as connection:
-        contacts = {row.node: row for row in connection.execute(sa.select(tables.node_contact))}
-    with store.snapshot() as replica:
-        grants = replica.organisation.newest_each(replica.connection, AuthorityGranted)
-        revoked = replica.organisation.newest_each(replica.connection, AuthorityRevoked)
+    connection = replica.connection
+    contacts = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "SELECT node, last_ms, offset_ms, release, entries, bytes_in, bytes_out, status FROM node_contact"
+        ).fetchall()
+    }
+    grants = replica.organisation.newest_each(connection, AuthorityGranted)
+    revoked = replica.organisation.newest_each(connection, AuthorityRevoked)
     listed = []
     for node, grant in grants.items():
-        contact = contacts.get(node)
+        last_ms, offset_ms, release, entries, bytes_in, bytes_out, status = contacts.get(node, _SILENT)
         listed.append(
             NodeListed(
-                node,
-                grant.name,
-                grant.location,
-                grant.till,
-                node in revoked,
-                contact.last_ms if contact else None,
-                contact.offset_ms if contact else None,
-                contact.release if contact else None,
-                contact.entries if contact else 0,
-                contact.bytes_in if contact else 0,
-                contact.bytes_out if contact else 0,
-                msgspec.json.decode(contact.status) if contact else {},
+                node, grant.name, grant.location, grant.till, node in revoked, last_ms, offset_ms, release, entries,
+                bytes_in, bytes_out, _decode_status(status),
             )
-        )
+        )  # fmt: skip
     return sorted(listed, key=lambda node: (node.location, node.till, node.node))
 
 
@@ -68,17 +67,52 @@ def revoke_node(store: HubStore, own_log: OwnLog, node: str, reason: str) -> Aut
     Raises RefusalError `node_unknown` or `node_revoked`.
     """
     with store.transaction(ORG) as replica:
-        standing = read_standing(replica, NodeId(node))
-        if standing.is_revoked:
-            raise RefusalError("node_revoked", f"the node {node} has left already")
-        lasts = tuple(
-            (row.stream.scope, row.stream.writer, row.head.seq)
-            for row in replica.rows()
-            if row.stream.node == standing.node and row.head.seq
-        )
-        revocation = AuthorityRevoked(node, lasts, reason)
-        own_log.append(replica, ORG, revocation)
+        return record_revocation(replica, own_log, node, reason)
+
+
+def record_revocation(
+    replica: Replica, own_log: OwnLog, node: str, reason: str, *, before_ms: int | None = None
+) -> AuthorityRevoked:
+    """Take a node out within the caller's transaction on `org`; with `before_ms`, at its last entries before then.
+
+    An entry is as old as its hybrid time says. Raises RefusalError `node_unknown` or `node_revoked`.
+    """
+    standing = read_standing(replica, NodeId(node))
+    if standing.is_revoked:
+        raise RefusalError("node_revoked", f"the node {node} has left already")
+    lasts = []
+    for row in replica.rows():
+        if row.stream.node == standing.node and row.head.seq:
+            seq = row.head.seq if before_ms is None else last_before(replica, row, before_ms)
+            lasts.append((row.stream.scope, row.stream.writer, seq))
+    revocation = AuthorityRevoked(node, tuple(lasts), reason)
+    own_log.append(replica, ORG, revocation)
     return revocation
+
+
+def entries_from(replica: Replica, node: str, before_ms: int) -> int:
+    """Return how many entries a revocation at a moment would leave without effect."""
+    return sum(
+        row.head.seq - last_before(replica, row, before_ms)
+        for row in replica.rows()
+        if row.stream.node == node and row.head.seq
+    )
+
+
+def rename_node(replica: Replica, own_log: OwnLog, node: str, name: str) -> AuthorityGranted:
+    """Give a node another name within the caller's transaction on `org`; what it may write stays as it is.
+
+    Raises RefusalError `node_unknown`, `node_revoked` or `name_invalid`.
+    """
+    standing = read_standing(replica, NodeId(node))
+    if standing.is_revoked:
+        raise RefusalError("node_revoked", f"the node {node} has left already")
+    if not name.strip() or len(name) > NAME_CHARACTERS_MAX:
+        raise RefusalError("name_invalid", f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+    newest = standing.grants[-1]
+    renamed = msgspec.structs.replace(newest, name=name.strip())
+    own_log.append(replica, ORG, renamed)
+    return renamed
 
 
 def define_location(store: HubStore, own_log: OwnLog, location: LocationDefined) -> None:

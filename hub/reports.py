@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from hub import tables
+from hub.findings import list_findings
 from hub.store import HubStore
 from hub.tokens import Tokens, TokenStanding
 from schema.database import Connection
@@ -69,6 +70,39 @@ class ConflictsPage(msgspec.Struct, frozen=True):
     """Some conflicts."""
 
     conflicts: list[ConflictListed]
+    next: str | None = None
+
+
+class EvidenceListed(msgspec.Struct, frozen=True):
+    """One entry behind a finding, and what it moved."""
+
+    entry: str
+    location: str
+    amount: int
+    at_ms: int
+    approver: str
+
+
+class FindingListed(msgspec.Struct, frozen=True):
+    """What all locations together show to be wrong: its kind, what it is about, and how much is at stake.
+
+    Amounts are minor units, points where `balance` is member-points.
+    """
+
+    id: str
+    kind: str
+    balance: str
+    subject: str
+    amount: int
+    state: str
+    locations: list[str]
+    evidence: list[EvidenceListed]
+
+
+class FindingsPage(msgspec.Struct, frozen=True):
+    """Some findings, most at stake first."""
+
+    findings: list[FindingListed]
     next: str | None = None
 
 
@@ -154,6 +188,28 @@ class Reports:
             return ConflictsPage([])
         with self._store.snapshot() as replica:
             return ConflictsPage(*self._stock.conflicts(replica.connection, location, status, cursor, limit))
+
+    def findings(self, *, kind: str | None, location: str | None, cursor: str | None, limit: int) -> FindingsPage:
+        """Return some findings; raises RefusalError `cursor_invalid`."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 9):
+            raise RefusalError("cursor_invalid", "this cursor is not one that a page gave out")
+        start = int(cursor or 0)
+        with self._store.snapshot() as replica:
+            found = list_findings(replica.connection, kind=kind, location=location)
+        page = [
+            FindingListed(
+                one.finding,
+                one.kind.value,
+                one.balance,
+                one.subject,
+                one.amount,
+                one.state,
+                list(one.locations),
+                [EvidenceListed(e.entry, e.location, e.amount, e.hlc_ms, e.approver) for e in one.evidence],
+            )
+            for one in found[start : start + limit]
+        ]
+        return FindingsPage(page, str(start + limit) if len(found) > start + limit else None)
 
 
 def _cursor(text: str) -> tuple[int, int, int]:

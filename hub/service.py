@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import secrets
+import shutil
 import signal
 import threading
 import time
@@ -19,9 +20,12 @@ import uvicorn
 
 from hub.accounts import Accounts
 from hub.activity import ActivityFold
+from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
 from hub.enrolment import Enrolment
+from hub.findings import FindingsFold, settle_findings
+from hub.history import HistoryFold
 from hub.identity import (
     DEFAULT_ADDRESS,
     RECORD_FILE,
@@ -38,13 +42,18 @@ from hub.own_log import AWAITS_NODES, OwnLog, found_organisation, read_state
 from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning, held_by_backup
+from hub.replays import Replays
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
+from hub.statements import Statements
 from hub.stock_reader import TableStockReader
 from hub.store import HubStore, SqlStore, forget_nonces, open_store
+from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
 from hub.sync_route import SyncRoute
+from hub.takings import TakingsFold
+from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
 from schema import PROJECT
 from schema.errors import RefusalError, TransientError
@@ -72,7 +81,11 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
     """Return every replica's folds and the hub's own: one fresh set for each connection."""
     inbox = InboxFold(wall_clock_ms)
     documents, stock = core_folds(organisation, index_products, on_fold=[inbox.follow])
-    return (inbox, documents, stock, SalesFold(), ActivityFold(), ReissueProjection())
+    return (inbox, documents, stock, *_till_folds(), ActivityFold(), HistoryFold(), ReissueProjection())
+
+
+def _till_folds() -> tuple[Fold, ...]:
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
 
 
 def wall_clock_ms() -> int:
@@ -118,6 +131,7 @@ class Hub:
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
         self.pruning = Pruning(store, self.own_log, now_ms, held_by_backup)
+        self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
             store,
@@ -126,6 +140,7 @@ class Hub:
             self.release,
             self.contacts,
             self.pruning,
+            self.statements,
             self._after_ingest,
             lambda: self.workers.busy_ms,
         )
@@ -133,12 +148,15 @@ class Hub:
         self.tokens = Tokens(store, now_ms)
         self.reports = Reports(store, self.tokens, stock or TableStockReader())
         self.accounts = Accounts(store, now_ms)
+        self.replays = Replays(store, now_ms)
         self.desk = Desk(self)
         self._told = after_ingest
 
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
         if any(isinstance(entry.payload, DocumentChange) for entry in entries):
             self.reissue_changes()
+        with contextlib.suppress(TransientError):  # the entries are stored; the next batch, or the next start, judges
+            settle_findings(self.store, self.now_ms())
         if self._told is not None:
             self._told(entries)
 
@@ -184,13 +202,21 @@ class Hub:
                         forgotten_ms = self.now_ms()
                         await asyncio.to_thread(self.forget_nonces)
 
+        async def sum_up() -> None:
+            while True:
+                with contextlib.suppress(Exception):
+                    await asyncio.to_thread(refresh_summaries, self.store, self.now_ms())
+                await asyncio.sleep(REFRESH_SECONDS)
+
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
-        task = asyncio.create_task(keep_house())
+        await asyncio.to_thread(settle_findings, self.store, self.now_ms())
+        tasks = [asyncio.create_task(keep_house()), asyncio.create_task(sum_up())]
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             with contextlib.suppress(TransientError):
                 await asyncio.to_thread(self.contacts.flush)
 
@@ -204,6 +230,7 @@ class Hub:
 
     def close(self) -> None:
         """Finish what runs and close the store."""
+        self.replays.close()
         self.desk.workers.close()
         self.workers.close()
         with contextlib.suppress(TransientError):
@@ -307,26 +334,52 @@ def init_hub(
         raise RefusalError("name_invalid", "an organisation's name has 1 to 200 characters")
     if len({location.location for location in locations}) != len(locations) or not locations:
         raise RefusalError("location_invalid", "an organisation starts with locations, each with its own code")
+    was_there = directory.exists()
     identity = found_directory(directory, HubSettings(name, address, database), seed or secrets.token_bytes(32))
-    record = OuterRecord(directory / RECORD_FILE, identity.node)
-    own_log = OwnLog(identity.node, now_ms, record)
-    store = store_of(identity, folds, record)
     try:
-        with store.transaction(ORG) as replica:
-            found_organisation(
-                replica,
-                own_log,
-                name=name,
-                public_key=identity.signer.public,
-                locations=locations,
-                currency=currency,
-                time_zone=time_zone,
-            )
-            token = create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
-    finally:
-        store.close()
-        record.close()
+        token = _found(
+            identity, locations=locations, currency=currency, time_zone=time_zone, folds=folds, now_ms=now_ms
+        )
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(directory)
+        raise
     return Founded(identity.node, token)
+
+
+def _found(
+    identity: HubIdentity,
+    *,
+    locations: Sequence[LocationDefined],
+    currency: str,
+    time_zone: str,
+    folds: Folds,
+    now_ms: Callable[[], int],
+) -> str:
+    record = OuterRecord(identity.directory / RECORD_FILE, identity.node)
+    own_log = OwnLog(identity.node, now_ms, record)
+    try:
+        store = store_of(identity, folds, record)
+        try:
+            with store.transaction(ORG) as replica:
+                if replica.log.streams(ORG):
+                    raise RefusalError(
+                        "database_taken", "this database holds an organisation already: name an empty one"
+                    )
+                found_organisation(
+                    replica,
+                    own_log,
+                    name=identity.settings.name,
+                    public_key=identity.signer.public,
+                    locations=locations,
+                    currency=currency,
+                    time_zone=time_zone,
+                )
+                return create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
+        finally:
+            store.close()
+    finally:
+        record.close()
 
 
 class _Server(uvicorn.Server):
@@ -390,6 +443,20 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         **tls,
+    )
+    return _Server(config, on_ready)
+
+
+def make_plain_server(app: Any, *, port: int, on_ready: Callable[[str], None]) -> uvicorn.Server:
+    """Return a server for an application on the loopback, without TLS: for what comes before there is a key."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
     )
     return _Server(config, on_ready)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
-HubOption = Annotated[Path, typer.Option("--hub", envvar="EDGETILL_HUB", help="The hub's directory.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
-_HERE = Path("hub")
+from hub.command_options import HERE as _HERE
+from hub.command_options import HubOption, JsonOption, opened
+from hub.command_options import write_json as _write_json
 
 
 def add_store_verbs(app: typer.Typer) -> None:
@@ -19,10 +18,6 @@ def add_store_verbs(app: typer.Typer) -> None:
     app.command()(copy_to)
     app.command()(backup)
     app.command()(restore)
-
-
-def _write_json(value: Any) -> None:
-    typer.echo(msgspec.json.encode(value).decode())
 
 
 def _when(moment_ms: int) -> str:
@@ -55,13 +50,9 @@ def copy_to(
     off leaves nothing; begin it again.
     """
     from hub.moving import copy_database
-    from hub.service import open_hub
 
-    opened = open_hub(hub)
-    try:
-        report = copy_database(opened, target, progress=None if as_json else _Said())
-    finally:
-        opened.close()
+    with opened(hub) as original:
+        report = copy_database(original, target, progress=None if as_json else _Said())
     if as_json:
         _write_json(
             {
@@ -92,13 +83,9 @@ def backup(
 ) -> None:
     """Back the hub up while it serves, restore the backup on trial, and let nodes prune what it holds."""
     from hub.backups import back_up
-    from hub.service import open_hub
 
-    opened = open_hub(hub)
-    try:
-        report = back_up(opened, folder, keys, kept=keep, progress=None if as_json else _Said())
-    finally:
-        opened.close()
+    with opened(hub) as original:
+        report = back_up(original, folder, keys, kept=keep, progress=None if as_json else _Said())
     if as_json:
         _write_json({**report._asdict(), "file": str(report.file)})
         return

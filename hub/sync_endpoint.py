@@ -24,7 +24,7 @@ from litestar.response import Stream
 
 from hub.ingest import Credentials
 from hub.pages.desk import wants_page
-from hub.reports import PAGE_MAX, ConflictsPage, SalesPage, StockPage
+from hub.reports import PAGE_MAX, ConflictsPage, FindingsPage, SalesPage, StockPage
 from hub.snapshots import parse_range
 from hub.sync_route import BODY_BYTES_MAX, read_bounded, status_of
 from hub.workers import RETRY_SECONDS, Workers
@@ -181,12 +181,28 @@ def create_app(hub: Hub) -> Litestar:
 
         return await workers.run(work)
 
+    @get("/v1/findings", security=[{"token": []}])
+    async def findings(
+        request: AnyRequest,
+        kind: OptionalText = None,
+        location: OptionalText = None,
+        cursor: OptionalText = None,
+        limit: PageLimit = 100,
+    ) -> FindingsPage:
+        """List double spending, coupons used twice and refunds beyond what was sold, with their evidence."""
+
+        def work() -> FindingsPage:
+            hub.reports.authorise(request.headers.get("authorization"))
+            return hub.reports.findings(kind=kind, location=location, cursor=cursor, limit=limit)
+
+        return await workers.run(work)
+
     def on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
         is_page = wants_page(request) and not request.url.path.startswith("/v1/")
         return hub.desk.error_page(request, error.status_code) if is_page else _on_framework(request, error)
 
     return Litestar(
-        [enrol, organisation, snapshot, sales, stock, conflicts, *hub.desk.handlers()],
+        [enrol, organisation, snapshot, sales, stock, conflicts, findings, *hub.desk.handlers()],
         openapi_config=OpenAPIConfig(
             title="edgetill hub",
             version="1",

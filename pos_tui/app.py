@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App
 
 from edge.clock_source import local_time
-from edge.wedge import Wedge, WedgeDetector
+from edge.device_events import (
+    Condition,
+    DeviceChanged,
+    DrawerMoved,
+    FigureKind,
+    PaperFailed,
+    PaperPrinted,
+    PaperUnknown,
+    PeripheralStatus,
+    Scanned,
+    Weighed,
+    fault_sentence,
+)
+from edge.signing_in import sign_out
+from edge.till_status import till_status
+from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
-from pos_tui.messages import CodeScanned, DevicesChanged
+from pos_tui.messages import DeviceTold
+from pos_tui.preferences import Preferences, write_preferences
 from pos_tui.screens.base import TillScreen
+from pos_tui.screens.money import money
+from pos_tui.screens.status_view import marks
+from pos_tui.themes import DARK, THEMES
+from pos_tui.warming import AFTER_S, warm_up
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
-from pos_tui.themes import THEMES
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
+    from edge.peripherals import Peripherals
+    from edge.selling import Completed
     from edge.signing_in import SignedIn
     from pos_tui.till import Till
 
+SCAN_LENGTH_MIN = 8
+"""No scanned code that matters is shorter; what is, reads as typed, whoever typed it."""
 BURST_S = 0.030
 """Keys closer together than this come from a scanner, not from fingers."""
 
@@ -39,24 +63,31 @@ class TillApp(App[None]):
     BINDINGS: ClassVar = []
     TITLE = "edgetill"
 
-    def __init__(self, till: Till, *, theme: str = "dark", renamed_keys: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        till: Till,
+        *,
+        theme: str = "dark",
+        renamed_keys: Mapping[str, str] | None = None,
+        devices: Peripherals | None = None,
+        people: Sequence[str] = (),
+        has_hanzi: bool = True,
+    ) -> None:
         super().__init__()
+        self.devices = devices
+        self.has_hanzi = has_hanzi
+        self._people = tuple(people)
+        self._guard = DuplicateGuard(till.rules.same_scan_guard_ms / 1000)
+        self._touched_s = 0.0
         self.till = till
         self.texts = Texts("pos_tui", till.language)
         self.renamed_keys = dict(till.rules.keys if renamed_keys is None else renamed_keys)
-        self._wedge = WedgeDetector()
+        self._wedge = WedgeDetector(length_min=SCAN_LENGTH_MIN)
         self._last_key_s = float("-inf")
         for one in THEMES.values():
             self.register_theme(one)
-        self.theme = THEMES[theme].name
+        self.theme = THEMES.get(theme, DARK).name
         self.animation_level = "none"
-
-    def on_mount(self) -> None:
-        """Show the sign-in."""
-        from pos_tui.screens.sign_in import SignInScreen
-
-        self.push_screen(SignInScreen())
-        self.set_interval(STATUS_S, self.refresh_status)
 
     # Keys, from the terminal to the screen on top
 
@@ -76,30 +107,139 @@ class TillApp(App[None]):
         screen = self.screen
         if not isinstance(screen, TillScreen):
             return
+        self._touched_s = monotonic()
         character = event.character if event.is_printable else None
         verdict = self._wedge.key(character or event.key, event.time)
         gap_s, self._last_key_s = event.time - self._last_key_s, event.time
         if verdict.kind is Wedge.ECHO:
             return
         if verdict.kind is Wedge.SCANNED and verdict.scan is not None:
-            screen.take_scan(verdict.scan, verdict.typed_length)
+            is_repeated = self.till.rules.same_scan_guard_ms > 0 and not self._guard.admits(verdict.scan, event.time)
+            self._last_key_s = float("-inf")  # However soon, the next key begins something new.
+            self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)
 
-    def on_code_scanned(self, message: CodeScanned) -> None:
-        """Hand a code from a scanner's own port to the screen on top."""
-        if isinstance(self.screen, TillScreen):
-            self.screen.take_scan(message.scan, 0)
+    def restart_wedge(self) -> None:
+        """Forget the keys before one that did something: a scan right behind it has its own."""
+        self._wedge.restart()
 
-    def on_devices_changed(self, _message: DevicesChanged) -> None:
-        """Have the status shown anew."""
+    def _take_scan(self, screen: TillScreen[Any], scan: Scan, typed_length: int, *, is_repeated: bool) -> None:
+        screen.take_scan(scan, typed_length, is_repeated=is_repeated)
+
+    # Devices: their threads tell, messages bring it here
+
+    def on_mount(self) -> None:
+        """Show the sign-in; devices begin to tell."""
+        from pos_tui.screens.sign_in import SignInScreen
+
+        self.push_screen(SignInScreen())
+        self.set_interval(STATUS_S, self._each_second)
+        self.set_timer(AFTER_S, warm_up)
+        if self.devices is not None:
+            self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
+
+    def on_device_told(self, message: DeviceTold) -> None:
+        """Hand what a device said to the screen that it concerns."""
+        screen, event = self.screen, message.event
+        if not isinstance(screen, TillScreen):
+            return
+        match event:
+            case Scanned(text, aim, is_repeated):
+                self._touched_s = monotonic()
+                self._take_scan(screen, Scan(text, aim), 0, is_repeated=is_repeated)
+            case Weighed():
+                screen.weighed(event)
+            case DeviceChanged(state):
+                self.refresh_status()
+                if state.fault:
+                    screen.say(state.sentence(self.texts), "warn")
+            case DrawerMoved(_, fault):
+                if fault:
+                    screen.say(fault_sentence(self.texts, fault, self.texts("device.drawer")), "warn")
+            case PaperUnknown():
+                screen.paper_unknown(event)
+            case PaperFailed(_, _, fault):
+                screen.say(fault_sentence(self.texts, fault, self.texts("device.printer")), "warn")
+            case PaperPrinted():
+                self.refresh_status()
+
+    @property
+    def has_scale(self) -> bool:
+        """Tell whether this till has a scale."""
+        return self.device_status().scale.condition is not Condition.UNSET
+
+    def device_status(self) -> PeripheralStatus:
+        """Return how every device is."""
+        return PeripheralStatus() if self.devices is None else self.devices.status()
+
+    def watch_scale(self, is_on: bool) -> None:
+        """Have the scale tell every change, or stop."""
+        if self.devices is not None:
+            self.devices.watch_scale(is_on)
+
+    def open_drawer(self) -> None:
+        """Open the drawer."""
+        if self.devices is not None:
+            self.devices.open_drawer()
+
+    def paper_queued(self) -> None:
+        """Have the printer look at its list."""
+        if self.devices is not None:
+            self.devices.receipt_queued()
+
+    def sale_completed(self) -> None:
+        """Let the drawer open for cash, the receipt be printed, and the customer see the change."""
+        done, practised = self.till.done, self.till.practised
+        if self.till.is_training and practised is not None and self.devices is not None and self.till.prints:
+            self.devices.print_now(practised.paper)
+        if done is None or self.till.is_training:
+            return
+        if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
+            self.open_drawer()
+        self.paper_queued()
+        self.show_customer(
+            self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
+        )
+
+    def refund_completed(self, completed: Completed) -> None:
+        """Open the drawer for what goes back in cash, and keep on the screen what is to be given."""
+        tenders = self.till.note_refund(completed)
+        if any(one.means == "cash" for one in tenders):
+            self.open_drawer()
+        self.paper_queued()
+
+    def print_test(self) -> bool:
+        """Print a page that tests the printer; False where there is none."""
+        if self.devices is None or self.device_status().printer.condition is Condition.UNSET:
+            return False
+        self.devices.print_now(self.till.test_page(self.texts))
+        return True
+
+    def show_basket_to_customer(self) -> None:
+        """Show the customer the line that was added last, and the total."""
+        priced = self.till.priced
+        if self.devices is None or not priced.lines:
+            return
+        last = priced.lines[-1]
+        self.show_customer(
+            f"{last.line.name} {money(last.amount_minor)}",
+            f"{self.texts('display.total')} {money(priced.total_minor)}",
+            FigureKind.TOTAL,
+            priced.total_minor,
+        )
+
+    def show_customer(self, upper: str, lower: str, kind: FigureKind, amount_minor: int | None) -> None:
+        """Show the customer what goes on."""
+        if self.devices is not None:
+            self.devices.show(upper, lower, kind=kind, amount_minor=amount_minor)
 
     # Who works here
 
     def demo_people(self) -> list[str]:
         """Name the people of a demonstration with their PINs; nobody elsewhere."""
-        return []
+        return list(self._people)
 
     def signed_in(self, signed_in: SignedIn, *, was_locked: bool) -> None:
         """Go on where the till was locked, or begin to sell."""
@@ -108,17 +248,27 @@ class TillApp(App[None]):
         self.till.operator = signed_in
         if was_locked:
             self.pop_screen()
-        else:
-            self.switch_screen(SaleScreen())
+            return
+        draft = self.till.restore_draft() if self.till.basket.is_empty else None
+        self.switch_screen(SaleScreen(draft, asks_lease=signed_in.is_lease_lapsed and not signed_in.limits.approves))
 
     # The top line
 
     def status(self) -> tuple[list[Span], list[Span]]:
         """Return what stands left and right in the top line."""
-        till = self.till
-        name = "" if till.operator is None else f" · {till.operator.name}"
-        now = local_time(till.node.now_ms(), till.node.config.time_zone).strftime("%H:%M")
-        return [Span(f"{till.node.config.till}{name}", "bar")], [Span(now, "bar-muted")]
+        till, config = self.till, self.till.node.config
+        clock = local_time(till.node.now_ms(), config.time_zone).strftime("%H:%M")
+        left = [Span(config.till, "bar")]
+        if till.operator is not None:
+            left.append(Span(f" · {till.operator.name}", "bar"))
+        status = till_status(till.node)
+        return left, marks(status, self.device_status(), clock, self.texts, is_training=till.is_training)
+
+    def _each_second(self) -> None:
+        self.refresh_status()
+        minutes = self.till.rules.lock_after_minutes
+        if minutes and monotonic() - self._touched_s > minutes * 60:
+            self.lock()
 
     def refresh_status(self) -> None:
         """State the top line of the screen that has one."""
@@ -127,17 +277,60 @@ class TillApp(App[None]):
                 screen.show_status()
                 return
 
+    def sign_out(self) -> None:
+        """Let somebody else sign in; the basket stays for them."""
+        from pos_tui.screens.sign_in import SignInScreen
+
+        if self.till.operator is not None:
+            sign_out(self.till.node, self.till.operator.operator)
+        self.till.operator = None
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        self.switch_screen(SignInScreen())
+
+    def switch_training(self) -> None:
+        """Begin to train, or stop; a basket in hand is paid or parked first."""
+        screen = self.screen
+        if not self.till.basket.is_empty:
+            if isinstance(screen, TillScreen):
+                screen.say(self.texts("training.basket"), "warn")
+            return
+        if self.till.is_training:
+            self.till.end_training()
+        else:
+            self.till.begin_training()
+        for one in self.screen_stack:
+            one.set_class(self.till.is_training, "-training")
+        if isinstance(screen, TillScreen):
+            screen.say(self.texts("training.begun" if self.till.is_training else "training.ended"), "warn")
+        self.refresh_status()
+
     # Language and lock
 
     def switch_language(self) -> None:
         """Show everything in the other language."""
         other = Language.EN if self.till.language is Language.ZH else Language.ZH
+        if other is Language.ZH and not self.has_hanzi:
+            if isinstance(self.screen, TillScreen):
+                self.screen.say(self.texts("console.no_hanzi"), "warn")
+            return
         self.till.language = other
+        self.remember()
         self.texts = Texts("pos_tui", other)
         self.till.price_again()
         for screen in self.screen_stack:
             if isinstance(screen, TillScreen):
                 screen.retranslate()
+
+    def switch_theme(self) -> None:
+        """Show dark on light, or light on dark."""
+        self.theme = next(one.name for one in THEMES.values() if one.name != self.theme)
+        self.remember()
+
+    def remember(self) -> None:
+        """Keep language and colours for the next start."""
+        theme = next(name for name, one in THEMES.items() if one.name == self.theme)
+        write_preferences(self.till.node.directory, Preferences(self.till.language, theme))
 
     def lock(self) -> None:
         """Ask for a PIN before anything else happens; what is below stays as it is."""

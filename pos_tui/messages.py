@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from edge.wedge import Scan
+    from edge.device_events import DeviceEvent
 
 
 class RowPointedAt(Message):
@@ -35,25 +35,9 @@ class QuickAmountPressed(Message):
         self.place = place
 
 
-class CodeScanned(Message):
-    """A scanner on a port of its own read a code."""
+class DeviceTold(Message):
+    """A device said something; its thread hands the event over and goes on."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, event: DeviceEvent) -> None:
         super().__init__()
-        self.scan = scan
-
-
-class DevicesChanged(Message):
-    """A device came, went or needs attention."""
-
-
-class WeightSettled(Message):
-    """The scale came to rest."""
-
-    def __init__(self, weight_milli: int) -> None:
-        super().__init__()
-        self.weight_milli = weight_milli
-
-
-class ReceiptUncertain(Message):
-    """Whether a receipt was printed is not known: a person looks at the paper and answers."""
+        self.event = event

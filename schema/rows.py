@@ -6,6 +6,7 @@ A row is what a file said after it was read and checked, in edgetill's units; th
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -169,16 +170,26 @@ class OpeningStockRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceKind(StrEnum):
-    """What an opening balance is of."""
+    """What a balance is of. Of a member or customer the subject is the person's random id, else a code."""
 
     MEMBER_POINTS = "member-points"
     MEMBER_BALANCE = "member-balance"
     """储值: money that the member has paid in."""
+    MEMBER_BONUS = "member-bonus"
+    """What the shop added to money that the member paid in; it is spent, never paid back."""
     GIFT_CARD = "gift-card"
     CUSTOMER_CREDIT = "customer-credit"
     """What a customer owes (挂账)."""
     SUPPLIER_PAYABLE = "supplier-payable"
     TILL_CASH = "till-cash"
+    COUPON = "coupon"
+    """Uses of a single-use coupon, by its code."""
+
+
+OF_PEOPLE: Final = frozenset(
+    {BalanceKind.MEMBER_POINTS, BalanceKind.MEMBER_BALANCE, BalanceKind.MEMBER_BONUS, BalanceKind.CUSTOMER_CREDIT}
+)
+"""Balances whose subject is a person: in files the customer's code, in entries the random id."""
 
 
 class OpeningBalanceRow(msgspec.Struct, frozen=True, kw_only=True):

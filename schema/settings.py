@@ -103,6 +103,8 @@ class TillRules(Setting, frozen=True, kw_only=True):
     lock_after_minutes: int = 10
     prints_receipts: bool = True
     opens_drawer_for_cash: bool = True
+    counts_blind: bool = True
+    """Whoever counts the drawer does not see first what it should hold."""
     keys: Mapping[str, str] = {}
     layouts: tuple[BarcodeLayout, ...] = DEFAULT_LAYOUTS
 
@@ -128,6 +130,16 @@ class LoyaltyRules(Setting, frozen=True, kw_only=True):
     balance_fresh_minutes: int = 60
 
 
+class ElsewhereRules(Setting, frozen=True, kw_only=True):
+    """How often tills are told what changed elsewhere, where anything did; of the whole chain.
+
+    With every eight locations the times grow by as much again, so that a till's line carries as much as before.
+    """
+
+    balance_seconds: int = 15
+    stock_minutes: int = 5
+
+
 class ShopCard(Setting, frozen=True, kw_only=True):
     """What stands on paper beside the location's name; `invoice_url` is the address of 开票, empty where unused."""
 
@@ -148,6 +160,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "cash": CashRules,
     "till": TillRules,
     "loyalty": LoyaltyRules,
+    "elsewhere": ElsewhereRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
 }

@@ -174,11 +174,11 @@ def explain_stock(
         figure.value,
         figure.lo,
         figure.hi,
-        tuple(_basis(log, scope, base, base is why.giver, names) for base in _bases(why)),
+        tuple(told_basis(log, scope, base, base is why.giver, names) for base in told_bases(why)),
         _groups(material, why, names),
-        tuple(_doubtful(placed, names) for placed in why.placed if placed.verdict.side is Side.AMBIGUOUS),
+        tuple(told_doubt(placed, names) for placed in why.placed if placed.verdict.side is Side.AMBIGUOUS),
         tuple((at.observation, at.variance) for at in why.variances),
-        tuple(_note(paper, location, names) for paper in sorted(material.papers, key=lambda p: (p.wall_ms, p.id))),
+        tuple(told_paper(paper, location, names) for paper in sorted(material.papers, key=lambda p: (p.wall_ms, p.id))),
         tuple(
             (transfer, state.transit)
             for (transfer, _), state in sorted(
@@ -190,12 +190,14 @@ def explain_stock(
     )
 
 
-def _bases(why: Explanation) -> list[Observation]:
+def told_bases(why: Explanation) -> list[Observation]:
+    """Return the observations that a figure rests on, the one that gives it first."""
     rest = [base for base in why.bases if why.giver is None or base.id != why.giver.id]
     return [why.giver, *rest] if why.giver is not None else rest
 
 
-def _basis(log: LogTables, scope: Scope, base: Observation, gives_value: bool, names: NodeNames) -> CountBasis:
+def told_basis(log: LogTables, scope: Scope, base: Observation, gives_value: bool, names: NodeNames) -> CountBasis:
+    """Tell of an observation who counted what, and how far each counter's node had heard the others."""
     operators: set[str] = set()
     for writer, seq in base.entries:
         node, _, incarnation = writer.rpartition(".")
@@ -241,7 +243,8 @@ def _groups(material: KeyMaterial, why: Explanation, names: NodeNames) -> tuple[
     )
 
 
-def _doubtful(placed: Placed, names: NodeNames) -> DoubtfulMovement:
+def told_doubt(placed: Placed, names: NodeNames) -> DoubtfulMovement:
+    """Tell of a movement that no rule could order."""
     movement, verdict = placed.movement, placed.verdict
     return DoubtfulMovement(
         entry_id(movement.writer, movement.seq),
@@ -254,7 +257,8 @@ def _doubtful(placed: Placed, names: NodeNames) -> DoubtfulMovement:
     )
 
 
-def _note(paper: Movement, location: str, names: NodeNames) -> TransferNote:
+def told_paper(paper: Movement, location: str, names: NodeNames) -> TransferNote:
+    """Tell of a transfer's paper."""
     return TransferNote(
         paper.transfer or "",
         "dispatched" if paper.reason == DISPATCH_REASON else "received",

@@ -30,6 +30,7 @@ _HEADER: Final = struct.Struct(">4sII")
 FRAME_HEADER_BYTES: Final = _HEADER.size
 _SCOPES_MAX: Final = 5_000
 _STREAMS_MAX: Final = 20_000
+_TOPICS_MAX: Final = 100_000
 _ENTRIES_MAX: Final = 50_000
 _PLAIN_BYTES: Final = 200
 
@@ -149,7 +150,12 @@ class Request(Message, frozen=True):
     batches: tuple[Batch, ...] = ()
     bytes_max: Count = 262_144
     probes: tuple[ForkProbe, ...] = ()
-    topics: tuple[tuple[Code, Millis], ...] = ()
+    topics: Annotated[tuple[tuple[Code, ShortDigest], ...], msgspec.Meta(max_length=_TOPICS_MAX)] = ()
+    """Statements of elsewhere that the speaker holds.
+
+    In the session's first request one digest over all families, under the empty name; later each family that differs
+    (its name and a slash, no digest), and its topics with theirs.
+    """
     status: tuple[tuple[Code, Code], ...] = ()
 
 
@@ -177,6 +183,10 @@ class Response(Message, frozen=True):
     branches: tuple[tuple[Code, Count], ...] = ()
     statements: tuple[Statement, ...] = ()
     busy_ms: Count = 0
+    families: tuple[tuple[Code, ShortDigest], ...] = ()
+    """The families of statements that the asking side ought to hold, where its digest over all of them is another."""
+    ages_ms: tuple[tuple[Code, Count], ...] = ()
+    """How long ago what the statements say of balances and stock still held, where that is not now."""
 
 
 _request_decoder = msgspec.msgpack.Decoder(Request)

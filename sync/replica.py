@@ -256,11 +256,19 @@ class Replica:
         return len(judged)
 
     def _apply(self, row: StreamRow, entries: Sequence[Effective]) -> None:
+        judged = {node: self._authorities(node) for node in sorted(changes_authority(entries))}
         self.organisation.fold(self.connection, entries)
         for fold in self._folds:
             fold.apply(self.connection, row.scope_no, entries)
-        for node in sorted(changes_authority(entries)):
-            self.rejudge(row_filter=node)
+        for node, before in judged.items():
+            # A grant that only gives a node another name leaves every entry of its as it was judged.
+            if self._authorities(node) != before:
+                self.rejudge(row_filter=node)
+
+    def _authorities(self, node: NodeId) -> list[Authority]:
+        return [
+            self.organisation.authority(self.connection, row.stream) for row in self.rows() if row.stream.node == node
+        ]
 
     def rejudge(self, row_filter: NodeId | None = None, reason: str | None = None) -> int:
         """Judge stored entries anew: of one node after its authority changed, or those inert for one reason.

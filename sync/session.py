@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, Scope, Stream
+from sync.elsewhere import ALL_FAMILIES, CONFIRMED, HeldStatements, asking, digest_of
 from sync.log_tables import ZERO_DIGEST
 from sync.messages import (
     NO_CLOCK,
@@ -59,6 +62,8 @@ class SessionResult:
     """What came of a session so far.
 
     `ahead` are own streams of which the other side holds more than is here: this replica is a restored copy.
+    `confirmed_ms` is the time, by the other side's clock, up to which the statements held here are right, by what
+    they are of (balances, stock); empty where they could not be brought up to date.
     """
 
     entries_sent: int = 0
@@ -70,6 +75,7 @@ class SessionResult:
     ahead: list[Stream] = field(default_factory=list)
     parted: list[Parting] = field(default_factory=list)
     is_complete: bool = False
+    confirmed_ms: dict[str, int] = field(default_factory=dict)
 
 
 def fold_digests(replica: Replica, scopes: Sequence[str] | None = None) -> dict[str, bytes]:
@@ -91,8 +97,15 @@ class ClientSession:
     """The side that opened the session; its owner applies each response's batches before the next step."""
 
     def __init__(
-        self, signer: SigningKey, release: str, subscriptions: Sequence[Subscription], *, bytes_max: int | None = None
+        self,
+        signer: SigningKey,
+        release: str,
+        subscriptions: Sequence[Subscription],
+        *,
+        bytes_max: int | None = None,
+        held: HeldStatements | None = None,
     ) -> None:
+        """Begin; with `held` the session also brings statements of elsewhere up to date."""
         self._signer = signer
         self._release = release
         self._subscriptions = {s.scope: s for s in subscriptions}
@@ -105,11 +118,17 @@ class ClientSession:
         self._theirs: Mapping[str, VersionVector] = {}
         self._prepared: Request | None = None
         self._expected: Mapping[str, VersionVector] = {}
+        self._held = held
+        self._families: Mapping[str, bytes] = {}
+        self._statements_asked = False
         self.result = SessionResult()
 
-    def open(self, replica: Replica, clock: ClockReport) -> Request:
-        """Return the first request: one digest per scope."""
-        return self._sending(self._request(replica, clock, {}, ()), {})
+    def open(self, replica: Replica, clock: ClockReport, status: tuple[tuple[str, str], ...] = ()) -> Request:
+        """Return the first request: a digest per scope, one over the statements of elsewhere, and the node's status."""
+        request = self._request(replica, clock, {}, ())
+        if self._held is not None:
+            request = msgspec.structs.replace(request, topics=((ALL_FAMILIES, digest_of(self._held.families())),))
+        return self._sending(msgspec.structs.replace(request, status=status) if status else request, {})
 
     def _sending(self, request: Request, theirs: Mapping[str, VersionVector]) -> Request:
         """Note what goes on its way, and what the other side holds before it."""
@@ -216,6 +235,9 @@ class ClientSession:
             result.ahead += [s for s in own_ahead(replica, scope, vector, self._signer.node) if s not in result.ahead]
             suspects += differing(replica, scope, vector, only)
         result.parted += partings(replica, self._probed, response.branches)
+        self._families = dict(response.families) or self._families
+        if self._statements_asked:
+            return self._next_statements(replica, clock, response)
         standing = [(s.scope, s.digest) for s in self._states(replica)], response.vectors
         is_moving, self._standing = standing != self._standing, standing
         if result.unequal_scopes and is_moving and not self._probed:
@@ -229,7 +251,27 @@ class ClientSession:
             return self._sending(offer, theirs)
         result.is_complete = not result.unequal_scopes
         self._compare_folds(replica, request, response)
-        return None
+        return self._next_statements(replica, clock, response)
+
+    def _next_statements(self, replica: Replica, clock: ClockReport, response: Response) -> Request | None:
+        """Return what asks for the statements that differ; None when none do, or the last answer brought none."""
+        if self._held is None:
+            return None
+        held = self._held.families()
+        differing = sorted(name for name, digest in self._families.items() if held.get(name) != digest)
+        if not differing:
+            ages_ms = dict(response.ages_ms)
+            self.result.confirmed_ms = {name: response.wall_ms - ages_ms.get(name, 0) for name in CONFIRMED}
+            return None
+        if self._statements_asked and not response.statements:
+            return None
+        self._statements_asked = True
+        topics: list[tuple[str, bytes]] = []
+        for family in differing:
+            topics += [(asking(family), b""), *sorted(self._held.topics(family).items())]
+        self._grow()
+        request = msgspec.structs.replace(self._request(replica, clock, {}, ()), topics=tuple(topics))
+        return self._sending(request, self._theirs)
 
     def _offer(self, replica: Replica, clock: ClockReport, other: str) -> Request | None:
         """Return a request that shows the hub the branch of its own stream that it does not hold.

@@ -48,6 +48,8 @@ from sync.stock_facts import (
 from sync.stock_store import StockStore, StoredFigure, TransferKey
 from sync.transit import TransferState, judge_transfer
 
+_F = TypeVar("_F", Movement, Count, Accept, Classify, ClockFix, SessionOpen)
+
 
 class FoldChanges(msgspec.Struct):
     """What a batch of facts changed; `digest_change` is to be added to the fold digest modulo 2^256.
@@ -101,15 +103,20 @@ class StockFold:
         work = _Work(self._store, self._rules)
         return work.material(key), work.relating
 
+    def relating(self) -> Relating:
+        """Return the settings, corrections and verdicts by which the store's movements are related now."""
+        return _Work(self._store, self._rules).relating
+
+    def standing(self, facts: Iterable[_F]) -> list[_F]:
+        """Return those facts that no VOID in force takes out."""
+        return _Work(self._store, self._rules).in_force(facts)
+
     def reconsider(self, facts: Iterable[Fact]) -> FoldChanges:
         """Derive afresh all that facts bear on which the store now returns, or no longer returns, after all."""
         work = _Work(self._store, self._rules)
         for fact in facts:
             work.touch(fact)
         return work.finish()
-
-
-_F = TypeVar("_F", Movement, Count, Accept, Classify, ClockFix, SessionOpen)
 
 
 class _Work:

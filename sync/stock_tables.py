@@ -443,8 +443,11 @@ class StockTables:
         """Return a key's movements; with a vector, those above it or later than a time, and perhaps more."""
         if key.location != self._location:
             return []
-        self._ensure_keys({key.product})
-        key_no = self._key_nos[key.product]
+        if key.product not in self._key_nos:
+            self._read_keys([key.product])
+        key_no = self._key_nos.get(key.product)
+        if key_no is None:  # asked about, never moved: whoever only reads may not give it a number
+            return []
         found: list[Movement] = []
         stand = None if self._sees_history else self.balances.of(key.product)
         for stream_no, row in self._stream_rows().items():

@@ -117,6 +117,10 @@ class ReceiptPrinter:
         with self._turn:
             self._way.link.close()
 
+    def expect_rest(self) -> None:
+        """Say that another program was cut off in the middle of a job: the printer may still wait for its rest."""
+        self._was_cut_off = True
+
     def status(self, *, at_once: bool = False) -> PrinterStatus:
         """Ask how the printer is; raises `DeviceError` when it cannot be reached or does not answer at all.
 
@@ -269,7 +273,14 @@ class ReceiptPrinter:
         wish.is_served.wait()
         if wish.error is not None:
             raise wish.error
-        return DrawerMove.UNKNOWN
+        # The other thread only gave the pulse; what came of it is seen when the printer is free.
+        if not self._has_sensor or not self._turn.acquire(timeout=DRAWER_S):
+            return DrawerMove.UNKNOWN
+        try:
+            with self._way.opened(at_once=at_once) as link:
+                return self._see_open(link)
+        finally:
+            self._turn.release()
 
     def _take_back(self, wish: _Pulse) -> bool:
         """Take a wish off the list; False where it has been served, or is being served."""
@@ -285,15 +296,20 @@ class ReceiptPrinter:
             drain(link)
         state = self._answer(link, ASK_PRINTER) if answers else None
         is_stuck = answers and (state is None or bool(state & 0x08))
-        was_open = self._drawer_position(state) if self.profile.has_drawer_sensor else None
+        was_open = self._drawer_position(state) if self._has_sensor else None
         in_time = is_stuck and self.profile.has_real_time_pulse
         link.write(real_time_pulse(pin) if in_time else queued_pulse(pin))
         if answers and state is None:
             raise NoAnswerError(DeviceFault.SILENT, self.name, "no answer to DLE EOT")
         if was_open is None:
             return DrawerMove.UNKNOWN
-        if was_open:
-            return DrawerMove.WAS_OPEN
+        return DrawerMove.WAS_OPEN if was_open else self._see_open(link)
+
+    @property
+    def _has_sensor(self) -> bool:
+        return self.profile.has_drawer_sensor and self.profile.answers_status
+
+    def _see_open(self, link: Link) -> DrawerMove:
         until = self._monotonic() + DRAWER_S
         while True:
             if self._drawer_position(self._answer(link, ASK_PRINTER)):

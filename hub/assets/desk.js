@@ -1,6 +1,8 @@
 // Partial updates, keys and questions for pages that work without them, too. See hub/pages/__init__.py.
 "use strict";
 
+document.documentElement.classList.add("has-script");
+
 const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 async function fetchPage(url, options = {}, headers = {}) {

@@ -29,6 +29,7 @@ NAVIGATION: Final = (
             NavigationLink("/", "menu.overview", Right.READ),
             NavigationLink("/inbox", "menu.inbox", Right.READ),
             NavigationLink("/stock", "menu.stock", Right.READ),
+            NavigationLink("/reports", "menu.reports", Right.READ),
         ),
     ),
     NavigationGroup(
@@ -42,6 +43,8 @@ NAVIGATION: Final = (
     NavigationGroup(
         "menu.organisation",
         (
+            NavigationLink("/operators", "menu.operators", Right.READ),
+            NavigationLink("/settings", "menu.settings", Right.READ_ALL),
             NavigationLink("/nodes", "menu.nodes", Right.READ),
             NavigationLink("/policies", "menu.policies", Right.READ_ALL),
             NavigationLink("/accounts", "menu.accounts", Right.ACCOUNTS),

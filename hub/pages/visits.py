@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from hub.accounts import Account, Right, Session
+from hub.accounts import Account, Right, Session, operator_name
 from hub.own_log import OwnLog
 from hub.pages.forms import Form, Values
 from hub.pages.rendering import Rendering
@@ -18,7 +18,7 @@ from schema.errors import RefusalError
 from schema.identity import ORG, Scope
 from schema.kinds.base import Payload
 from schema.kinds.desk import ActRecorded
-from schema.kinds.organisation import LocationDefined
+from schema.kinds.organisation import LocationDefined, OperatorDefined
 from schema.texts import Texts
 from sync.entry import Entry
 from sync.replica import Replica
@@ -123,8 +123,9 @@ class Visit:
         self.token = token
         """What the session's cookie holds: to end it."""
         self.now_ms = hub.now_ms()
-        self._rendering = rendering
+        self.rendering = rendering
         self._locations: dict[str, LocationDefined] | None = None
+        self._people: dict[str, str] | None = None
 
     # Who asks.
 
@@ -166,6 +167,14 @@ class Visit:
             self._locations = {code: every[code] for code in sorted(every) if self.sees(code)}
         return self._locations
 
+    def operator_name(self, operator: str) -> str:
+        """Return an operator's name by their random id; the id where nobody is known by it."""
+        if self._people is None:
+            with self.read() as replica:
+                known = replica.organisation.newest_each(replica.connection, OperatorDefined)
+                self._people = {one.operator: operator_name(replica, one) for one in known.values()}
+        return self._people.get(operator, operator)
+
     def location_name(self, code: str) -> str:
         """Return a location's name; its code where it is not known or not to be seen."""
         found = self.locations.get(code)
@@ -176,6 +185,11 @@ class Visit:
         """Return the query as what follows another parameter: for links to this very page."""
         rest = urlencode([(name, value) for name, value in self.query.pairs() if name not in {"lang", "done"}])
         return f"&{rest}" if rest and self.method == "GET" else ""
+
+    def query_with(self, **values: str) -> str:
+        """Return this page's query with other values, from its first page on; an empty value leaves it out."""
+        kept = [(name, value) for name, value in self.query.pairs() if name not in {*values, "page", "done", "lang"}]
+        return urlencode([*kept, *((name, value) for name, value in values.items() if value)])
 
     # Reading and changing.
 
@@ -201,7 +215,55 @@ class Visit:
         with self.change(ORG, act, subject, note) as change:
             yield change
 
+    # Words that several pages write.
+
+    def money_plain(self, minor: int) -> str:
+        """Write an amount for a chart's axis: whole major units where nothing is lost."""
+        text = self.rendering.money(minor)
+        return text.removesuffix(".00")
+
+    def seconds(self, ms: int) -> str:
+        """Write a clock's error in seconds with one decimal, with its sign."""
+        tenths = (abs(ms) + 50) // 100
+        sign = "−" if ms < 0 and tenths else "+" if tenths else ""
+        return f"{sign}{tenths // 10}.{tenths % 10}"
+
+    def printer_fault(self, code: str) -> str:
+        """Name a printer's fault; the code itself where this release has no word for it."""
+        name = f"fault.{code}"
+        return self.t(name) if self.t.has(name) else code
+
+    def location_options(self) -> list[tuple[str, str]]:
+        """Return the locations that may be seen, for a choice."""
+        return [(code, f"{location.name} ({code})") for code, location in self.locations.items()]
+
+    def named(self, prefix: str, values: Iterable[str]) -> list[tuple[str, str]]:
+        """Return values with their words (`prefix` + value), for a choice."""
+        return [(value, self.t(f"{prefix}{value}")) for value in values]
+
+    def explained(self, prefix: str, values: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Return values with their words and a sentence (`prefix` + value + `.hint`), for a choice of one."""
+        return [(value, self.t(f"{prefix}{value}"), self.t(f"{prefix}{value}.hint")) for value in values]
+
+    @staticmethod
+    def worded(values: Iterable[str], words: Callable[[str], str]) -> list[tuple[str, str]]:
+        """Return values with the words that a function has for them, for a choice."""
+        return [(value, words(value)) for value in values]
+
+    @staticmethod
+    def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
+        """Return values that are their own words, for a choice."""
+        return [(value, value) for value in values]
+
+    def stake_options(self, amounts: Iterable[int]) -> list[tuple[str, str]]:
+        """Return lowest amounts, for a choice."""
+        return [(str(amount), self.t("inbox.at_least", amount=self.money_plain(amount))) for amount in amounts]
+
     # Answering.
+
+    def input_moment(self, ms: int | None) -> str:
+        """Write a moment as a browser's date and time field wants it."""
+        return self.rendering.input_moment(ms)
 
     def paging(self, size: int = PAGE_SIZE) -> Paging:
         """Return which page of a list the query asks for."""
@@ -213,7 +275,7 @@ class Visit:
         done = self.query.text("done")
         notice = self.t(done) if done.startswith("done.") and self.t.has(done) else ""
         return Answer(
-            self._rendering.render(template, {"visit": self, "form": self.form, "notice": notice, **context}), status
+            self.rendering.render(template, {"visit": self, "form": self.form, "notice": notice, **context}), status
         )
 
     def redirect(self, path: str, *, done: str = "") -> Answer:

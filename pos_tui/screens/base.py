@@ -20,6 +20,7 @@ from schema.errors import CorruptionError, EdgetillError
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+    from edge.device_events import PaperUnknown, Weighed
     from edge.wedge import Scan
     from pos_tui.app import TillApp
     from pos_tui.till import Till
@@ -28,6 +29,8 @@ ResultT = TypeVar("ResultT")
 AnswerT = TypeVar("AnswerT")
 BURST_OVER_S: Final = 0.06
 """So long after its last key a burst that ended in no scan is typed text."""
+PRACTICE_ONLY: Final = frozenset({"file_read_only"})
+"""How the node of a till in training refuses to record anything."""
 COMMON: Final = (act("help", "f1"), act("language", "f11", on_bar=False), act("lock", "f12", on_bar=False))
 
 
@@ -42,8 +45,8 @@ class TillScreen(Screen[ResultT]):
     ACTS: ClassVar[tuple[Act, ...]] = ()
     COMMON: ClassVar[tuple[Act, ...]] = COMMON
     AUTO_FOCUS = None
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (30, "-high")]
     entry: EntryLine | None = None
     listing: Listing | None = None
 
@@ -87,6 +90,11 @@ class TillScreen(Screen[ResultT]):
         early, self._early = self._early, []
         for key, character, is_burst in early:
             self.take_key(key, character, is_burst=is_burst)
+
+    def on_screen_resume(self) -> None:
+        """Come back from a screen above: who works here and how the line is may have changed."""
+        if self._is_shown:
+            self.show_status()
 
     def show(self) -> None:
         """State all widgets anew."""
@@ -186,15 +194,25 @@ class TillScreen(Screen[ResultT]):
                 self.entry.type(char, char)
             self.typed()
 
-    def take_scan(self, scan: Scan, typed_length: int) -> None:
-        """Take a code that a scanner read; what it typed into the entry line goes out again."""
+    def take_scan(self, scan: Scan, typed_length: int, *, is_repeated: bool = False) -> None:
+        """Take a code that a scanner read; what it typed into the entry line goes out again.
+
+        `is_repeated`: the same code was read within the time in which the shop wants to be asked.
+        """
+        if self._settling is not None:
+            self._settling.stop()
+            self._settling = None
         if self.entry is not None and typed_length:
             self.entry.drop_last(typed_length)
         with self.saying():
-            self.scanned(scan)
+            if is_repeated:
+                self.scanned_again(scan)
+            else:
+                self.scanned(scan)
 
     def perform(self, name: str) -> None:
         """Do an act of this screen."""
+        self.till_app.restart_wedge()
         if not self.offers(name):
             self.app.bell()
             return
@@ -226,6 +244,17 @@ class TillScreen(Screen[ResultT]):
         """Take a scanned code; a screen that has no use for it says so."""
         self.app.bell()
         self.say(self.t("scan.not_here"), "warn")
+
+    def scanned_again(self, scan: Scan) -> None:
+        """Take a code that was read just before as well."""
+        self.scanned(scan)
+
+    def weighed(self, _weighed: Weighed) -> None:
+        """Take what the scale says now."""
+
+    def paper_unknown(self, _event: PaperUnknown) -> None:
+        """Hear that nobody knows whether a receipt is on paper; the top line shows it until somebody answers."""
+        self.say(self.t("paper.ask"), "warn")
 
     # Acts of every screen
 
@@ -282,7 +311,8 @@ class TillScreen(Screen[ResultT]):
             raise
         except EdgetillError as error:
             self.app.bell()
-            self.say(self.till_app.texts.refusal(error), "bad")
+            is_practice = self.till.is_training and error.code in PRACTICE_ONLY
+            self.say(self.t("training.not_here") if is_practice else self.till_app.texts.refusal(error), "bad")
 
     def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Begin a conversation of several questions; one at a time."""

@@ -30,7 +30,7 @@ CHOICE_DELAY_S: Final = 0.06
 class Prose(LineWidget):
     """A few sentences, wrapped; as high as they need up to a limit."""
 
-    def __init__(self, text: str = "", *, style: str = "", id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, text: str = "", *, style: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._text = text
         self._tone = style
@@ -44,7 +44,7 @@ class Prose(LineWidget):
         """Return how many rows the text takes."""
         return len(wrapped(self._text, width - 2)) if self._text else 0
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, _height: int, /) -> list[Line]:
         """State the wrapped sentences."""
         if not self._text:
             return []

@@ -1,4 +1,4 @@
-"""Writes figures as the cashier reads them: money with its thousands apart, quantities with their units, ages in words."""
+"""Writes figures as people read them: money with its thousands apart, quantities with their units, ages in words."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def age(t: Texts, age_ms: int | None) -> str:
     if age_ms < 2 * DAY_MS:
         return t("age.hours", number=age_ms // HOUR_MS)
     return t("age.days", number=age_ms // DAY_MS)
+
+
+def ago(t: Texts, age_ms: int | None) -> str:
+    """Write how long ago something was, as a word on its own."""
+    if age_ms is None or age_ms < MINUTE_MS:
+        return age(t, age_ms)
+    return t("age.ago", age=age(t, age_ms))

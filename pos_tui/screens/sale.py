@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, assert_never
 from textual.containers import Container
 
 from edge import basket as baskets
+from edge.limits import Act
+from edge.members import find_member
 from edge.scanning import (
     Candidates,
     CouponFound,
@@ -24,22 +26,23 @@ from edge.scanning import (
     split_multiplier,
 )
 from edge.search import SearchHit, search
-from pos_tui.keys import act, shown_key
+from pos_tui.keys import act
 from pos_tui.screens import sale_view
-from pos_tui.screens.sale_acts import SaleActs
-from pos_tui.screens.dialogs import Choice, ChooseScreen
+from pos_tui.screens.money import money
+from pos_tui.screens.dialogs import ConfirmScreen, NoticeScreen
+from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
 from pos_tui.widgets.status_line import MessageLine, StatusLine
-from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
-
+from pos_tui.widgets.total_panel import Fact, TotalPanel
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from edge.basket import Basket, BasketLine
+    from edge.parking import Draft
     from edge.scanning import Interpretation, Warning
     from edge.wedge import Scan
 
@@ -48,7 +51,7 @@ SEARCH_DIGITS_MIN = 3
 DRAFT_AFTER_S = 0.05
 
 
-class SaleScreen(SaleActs):
+class SaleScreen(SaleRoutes):
     """The basket, its total, and one line to scan and type into."""
 
     NAME = "sale"
@@ -58,13 +61,15 @@ class SaleScreen(SaleActs):
         act("refund", "f7"), act("shift", "f10"), act("price", "ctrl+p", on_bar=False),
         act("gift", "ctrl+g", on_bar=False), act("unit", "ctrl+n", on_bar=False),
         act("coupon", "ctrl+o", on_bar=False), act("clear", "ctrl+x", on_bar=False),
-        act("reprint", "ctrl+r", on_bar=False), act("pay_in_account", "ctrl+t", on_bar=False),
+        act("reprint", "ctrl+r", on_bar=False), act("account", "ctrl+t", on_bar=False),
         act("unknown_tenders", "ctrl+k", on_bar=False), act("devices", "ctrl+d", on_bar=False),
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, draft: Draft | None = None, *, asks_lease: bool = False) -> None:
         super().__init__()
+        self._draft = draft
+        self._asks_lease = asks_lease
         self.status = StatusLine(id="status")
         self.listing = Listing(id="basket")
         self.total = TotalPanel(id="total")
@@ -72,6 +77,7 @@ class SaleScreen(SaleActs):
         self.entry = EntryLine(id="entry")
         self._hits: list[SearchHit] = []
         self._is_searching = False
+        self._selected_before = -1
 
     def compose(self) -> ComposeResult:
         """Put the screen together."""
@@ -96,23 +102,52 @@ class SaleScreen(SaleActs):
             self.typed()
         else:
             self.show_basket()
+        if self._draft is not None:
+            draft, self._draft = self._draft, None
+            if draft.sold:
+                self.say(self.t("sale.draft_sold", number=draft.sold), "good")
+            else:
+                self.say(self.t("sale.draft_back"), "warn")
+        if self._asks_lease:
+            self._asks_lease = False
+            self.converse(self._lease())
+
+    async def _lease(self) -> None:
+        """Ask a manager whether to trade on alone; without one the till sells on, and its sales say so."""
+        await self.ask(NoticeScreen(self.t("lease.title"), self.t("lease.text")))
+        if await self.approval(Act.LEASE, 0) is None:
+            self.say(self.t("lease.without"), "warn")
+
+    def came_back(self) -> None:
+        """Show the sale anew after another screen."""
+        self.show_status()
+        self.show_basket()
 
     def show_basket(self, selected: int | None = None) -> None:
         """State the basket and its total."""
         assert self.listing is not None
-        self._is_searching = False
+        if self._is_searching:
+            self._is_searching = False
+            selected = self._selected_before if selected is None else selected
         t, priced = self.till_app.texts, self.till.priced
         self.listing.show(
             sale_view.columns(t), sale_view.rows(priced, t, self.till.today()), selected=selected,
             empty=self._welcome(),
         )  # fmt: skip
-        if self.till.basket.is_empty and self.till.done is not None:
+        is_done = self.till.done is not None and self.till.returning is None and self.till.exchanging is None
+        if self.till.basket.is_empty and is_done and self.till.done is not None:
             self.total.show(sale_view.done_figures(self.till.done, t))
         else:
             self.total.show(sale_view.basket_figures(priced, t, self._facts(), self._notes()))
 
     def _welcome(self) -> tuple[str, ...]:
+        if self.till.returning is not None:
+            return (self.t("return.empty"), self.t("return.empty_hint"))
+        if self.till.exchanging is not None:
+            return (self.t("exchange.empty"), self.t("exchange.empty_hint"))
         done = self.till.done
+        if done is not None and done.is_refund:
+            return (self.t("done.refunded", number=done.receipt_number), self.t("done.next"))
         if done is not None:
             return (self.t("done.title", number=done.receipt_number), self.t("done.next"))
         return (self.t("sale.empty"), self.t("sale.empty_hint"))
@@ -120,8 +155,14 @@ class SaleScreen(SaleActs):
     def _facts(self) -> list[Fact]:
         member = self.till.basket.member
         facts = []
+        if self.till.returning is not None:
+            facts.append(Fact(self.t("return.mode"), "", "warn"))
+        if self.till.exchanging is not None:
+            facts.append(Fact(self.t("means.exchange"), f"-{money(self.till.exchanging.total_minor)}", "warn"))
         if member is not None:
-            facts.append(Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent"))
+            facts.append(
+                Fact(self.t("sale.member"), f"{member.name or member.phone_masked} {member.tier}".strip(), "accent")
+            )
         if self.till.basket.coupons:
             facts.append(Fact(self.t("sale.coupons"), " ".join(self.till.basket.coupons)))
         return facts
@@ -129,7 +170,10 @@ class SaleScreen(SaleActs):
     def _notes(self) -> list[Fact]:
         notes = [Fact("", "")]
         if self.till.priced.reasons:
-            notes += [Fact(self.t("sale.why"), "", "accent"), *(Fact(f"· {text}", "") for text in self.till.priced.reasons)]
+            notes += [
+                Fact(self.t("sale.why"), "", "accent"),
+                *(Fact(f"· {text}", "") for text in self.till.priced.reasons),
+            ]
         notes += [Fact(self.t("sale.coupon_idle", coupon=code), "", "warn") for code in self.till.priced.coupons_idle]
         return notes if len(notes) > 1 else []
 
@@ -140,7 +184,12 @@ class SaleScreen(SaleActs):
         self.till.set_basket(basket)
         self.show_basket(selected)
         self.say(said, tone)
-        self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
+        self.set_timer(DRAFT_AFTER_S, self._kept)
+
+    def _kept(self) -> None:
+        """Write the basket down and tell the customer, once the screen stands."""
+        self.till.keep_draft()
+        self.till_app.show_basket_to_customer()
 
     def edit(self, how: Callable[[Basket], Basket], *, said: str = "", tone: str = "") -> None:
         """Change the basket by one of its edits; the selection stays."""
@@ -166,8 +215,18 @@ class SaleScreen(SaleActs):
         typed = self.entry.take()
         if self._is_searching:
             self.show_basket()
-        quantity_milli = split_multiplier(typed).quantity_milli if typed else None
-        self.take_outcome(interpret(self.till.node, scan.full, quantity_milli=quantity_milli, is_scan=True))
+        keyed = split_multiplier(typed + scan.text)
+        code = scan.full if keyed.rest == scan.text else keyed.rest
+        self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
+
+    def scanned_again(self, scan: Scan) -> None:
+        """Ask whether the same code is meant twice."""
+        self.converse(self._ask_again(scan))
+
+    async def _ask_again(self, scan: Scan) -> None:
+        self.app.bell()
+        if await self.ask(ConfirmScreen(self.t("again.title"), self.t("again.text", code=scan.text))):
+            self.scanned(scan)
 
     def entered(self, text: str) -> None:
         """Take a typed code, a chosen search result, or a quantity for the selected line."""
@@ -217,7 +276,9 @@ class SaleScreen(SaleActs):
             case CouponFound(code, name):
                 self.edit(lambda basket: baskets.add_coupon(basket, code), said=self.t("sale.coupon_added", name=name))
             case PhoneTyped(phone):
-                self.take_phone(phone)
+                card = find_member(self.till.node, phone)
+                self.till.set_member(card)
+                self.change(self.till.basket, said=self.t("sale.member_taken", name=card.name or card.masked))
             case _:
                 assert_never(outcome)
 
@@ -232,14 +293,18 @@ class SaleScreen(SaleActs):
         assert self.entry is not None
         assert self.listing is not None
         rest = _searched(self.entry.text)
-        wants = len(rest) >= SEARCH_DIGITS_MIN or (rest != "" and not rest.isdigit() and not rest.isascii()) or (
-            rest[:1].isalpha()
+        wants = (
+            len(rest) >= SEARCH_DIGITS_MIN
+            or (rest != "" and not rest.isdigit() and not rest.isascii())
+            or (rest[:1].isalpha())
         )
         if not wants:
             if self._is_searching:
                 self.show_basket()
             return
         self._hits = search(self.till.node, rest)
+        if not self._is_searching:
+            self._selected_before = self.listing.selected
         self._is_searching = True
         t = self.till_app.texts
         columns = (
@@ -256,8 +321,12 @@ class SaleScreen(SaleActs):
     def escaped(self) -> None:
         """Leave the search; the basket is never lost by Escape."""
         assert self.entry is not None
+        had_text = bool(self.entry.text)
         self.entry.set_text("")
         if self._is_searching:
+            self.show_basket()
+        elif not had_text and self.till.basket.is_empty and (self.till.returning or self.till.exchanging):
+            self.till.returning = self.till.exchanging = None
             self.show_basket()
         self.say("")
 
@@ -271,50 +340,13 @@ class SaleScreen(SaleActs):
             raise RefusalError("basket_empty", "there is nothing in the basket yet")
         return max(0, self.listing.selected)
 
+    def show_line(self, place: int) -> None:
+        """Select a line of the basket."""
+        self.show_basket(place)
+
     def take_picked(self, code: str, quantity_milli: int | None) -> None:
         """Take a product that was chosen from a list."""
         self.take_outcome(pick(self.till.node, code, quantity_milli=quantity_milli))
-
-    # Going on
-
-    def act_pay(self) -> None:
-        """Take the money."""
-        from pos_tui.screens.tender import TenderScreen
-
-        if self.till.basket.is_empty:
-            self.say(self.t("sale.nothing_to_pay"), "warn")
-            return
-        if self.till.priced.unpriced:
-            place = self.till.priced.unpriced[0]
-            self.show_basket(place)
-            self.say(self.t("sale.unpriced"), "warn")
-            return
-        self.app.push_screen(TenderScreen(), self._paid)
-
-    def _paid(self, completed: object) -> None:
-        if completed is not None:
-            self.till.set_basket(baskets.EMPTY)
-            self.set_timer(DRAFT_AFTER_S, self.till.keep_draft)
-        self.show_status()
-        self.show_basket()
-
-    def act_menu(self) -> None:
-        """Offer everything by number."""
-        self.converse(self._menu())
-
-    async def _menu(self) -> None:
-        first = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
-        second = ("unit", "coupon", "clear", "shift", "reprint", "pay_in_account", "unknown_tenders", "devices", "settings")
-        name = await self.ask(ChooseScreen(self.t("menu.title"), [*self._choices(first), Choice("more", self.t("menu.more"))]))
-        if name == "more":
-            name = await self.ask(ChooseScreen(self.t("menu.title"), self._choices(second)))
-        if name is not None:
-            self.call_next(self.perform, name)
-
-    def _choices(self, names: tuple[str, ...]) -> list[Choice]:
-        found = [(name, self.key_table.act_named(name)) for name in names]
-        return [Choice(name, self.label_of(one), shown_key(one.keys[0]) if one.keys else "")
-                for name, one in found if one is not None]  # fmt: skip
 
 
 def _searched(text: str) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from edge import basket as baskets
 from edge.keyed import keyed_money, keyed_quantity
 from edge.limits import Act
+from edge.parking import CLEARED
 from edge.scanning import PriceNeeded, WeightNeeded, pick
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
@@ -73,7 +74,7 @@ class SaleActs(AllowingScreen[None]):
             return
         approver = await self.allowed(Act.VOID, self.till.priced.total_minor)
         if approver is not None:
-            self.till.record_voids(self.till.priced.lines, approver=approver)
+            self.till.record_voids(self.till.priced.lines, approver=approver, act=CLEARED)
             self.change(baskets.EMPTY, said=self.t("clear.done"))
 
     def act_quantity(self) -> None:
@@ -100,8 +101,12 @@ class SaleActs(AllowingScreen[None]):
                       price=money(priced.list_price_minor)), prompt="￥", check=keyed_money)
         )  # fmt: skip
         if text is not None:
-            await self._try_line(place, Act.OVERRIDE,
-                                 lambda basket, approver: baskets.set_price(basket, place, keyed_money(text), approver=approver))  # fmt: skip
+            price_minor = keyed_money(text)
+            await self._try_line(
+                place,
+                Act.OVERRIDE,
+                lambda basket, approver: baskets.set_price(basket, place, price_minor, approver=approver),
+            )
 
     def act_gift(self) -> None:
         """Give the selected line away, with a reason; a gift line becomes an ordinary one again."""
@@ -118,8 +123,10 @@ class SaleActs(AllowingScreen[None]):
         if reason == "":
             reason = await self.ask(AskScreen(self.t("gift.title"), prompt=self.t("gift.reason")))
         if reason:
-            await self._try_line(place, Act.GIFT,
-                                 lambda basket, approver: baskets.set_gift(basket, place, reason, approver=approver))  # fmt: skip
+            why = reason
+            await self._try_line(
+                place, Act.GIFT, lambda basket, approver: baskets.set_gift(basket, place, why, approver=approver)
+            )
 
     async def _try_line(self, place: int, what: Act, how: Callable[[Basket, str], Basket]) -> None:
         """Change a line if what it then gives away is within the limits, or allowed."""
@@ -201,7 +208,9 @@ class SaleActs(AllowingScreen[None]):
     async def choose_candidate(self, hits: Sequence[SearchHit], quantity_milli: int | None) -> None:
         """Let the cashier choose among goods that share a code or a name."""
         choices = [
-            Choice(hit.code, f"{hit.name} {hit.spec}".strip(), "?" if hit.price_minor is None else money(hit.price_minor))
+            Choice(
+                hit.code, f"{hit.name} {hit.spec}".strip(), "?" if hit.price_minor is None else money(hit.price_minor)
+            )
             for hit in hits[:30]
         ]
         code = await self.ask(ChooseScreen(self.t("candidates.title"), choices))
@@ -258,14 +267,9 @@ class SaleActs(AllowingScreen[None]):
         if text:
             self.edit(lambda basket: baskets.add_coupon(basket, text))
 
-    # Other screens
-
     async def begin_refund(self, reference: str) -> None:
         """Open the refund with a receipt that was scanned."""
-        from pos_tui.screens.refund import RefundScreen
-
-        await self.ask(RefundScreen(reference))
-        self.show()
+        raise NotImplementedError
 
 
 def _name(text: str) -> None:

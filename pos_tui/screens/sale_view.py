@@ -28,7 +28,7 @@ def columns(t: Texts) -> tuple[Column, ...]:
     return (
         Column("#", 3, "right"),
         Column(t("sale.goods")),
-        Column(t("sale.code"), 13, from_width=92),
+        Column(t("sale.code"), 13, from_width=82),
         Column(t("sale.quantity"), 9, "right"),
         Column(t("sale.price"), 9, "right"),
         Column(t("sale.amount"), 10, "right"),
@@ -93,6 +93,9 @@ def basket_figures(priced: PricedBasket, t: Texts, facts: Sequence[Fact], notes:
 
 def done_figures(done: Done, t: Texts) -> TotalFigures:
     """Return the panel after a sale: the change large, then how it was paid."""
+    if done.is_refund:
+        back = tuple(Fact(t(f"means.{one.means}"), money(one.amount_minor)) for one in done.payments)
+        return TotalFigures(t("refund.given"), money(done.total_minor), "warn", back)
     facts = [Fact(t("sale.due"), money(done.total_minor))]
     facts += [Fact(t(f"means.{one.means}"), money(one.given_minor or one.amount_minor)) for one in done.payments]
     if done.dropped_minor:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from textual.containers import Vertical
 
 from edge.clock_source import local_time
-from edge.signing_in import sign_in
+from edge.signing_in import operators, sign_in, unlock
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
-from pos_tui.screens.dialogs import Prose
+from pos_tui.screens.dialogs import AskScreen, Prose
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.painting import Span
@@ -25,7 +25,8 @@ class SignInScreen(TillScreen[None]):
     """Asks who works here."""
 
     NAME = "sign_in"
-    ACTS = (act("confirm", "enter"), act("back", "escape"), act("language", "f11"), act("quit", "f10", "ctrl+q"))
+    ACTS = (act("confirm", "enter"), act("back", "escape"), act("language", "f11"), act("unlock", "f9"),
+            act("quit", "f10", "ctrl+q"))  # fmt: skip
 
     def __init__(self, *, is_lock: bool = False) -> None:
         super().__init__()
@@ -59,7 +60,12 @@ class SignInScreen(TillScreen[None]):
             self.welcome.show(self.t("lock.welcome", name=signed_in.name))
         else:
             self.welcome.show(self.t("sign_in.welcome", shop=config.name, till=config.till))
-        hint = "\n".join(self.till_app.demo_people())
+        lines = self.till_app.demo_people()
+        hint = "\n".join([self.t("sign_in.demo"), *lines]) if lines else ""
+        if not self.till_app.has_hanzi:
+            hint = self.t("console.no_hanzi")
+        elif not operators(self.till.node):
+            hint = self.t("sign_in.nobody")
         self.demo.show(hint, "muted")
         self.demo.styles.height = self.demo.rows_for(56) if hint else 0
         self._show_prompt()
@@ -101,6 +107,21 @@ class SignInScreen(TillScreen[None]):
         self.entry.set_text("")
         self._number = ""
         self._show_prompt()
+
+    def act_unlock(self) -> None:
+        """Let a supervisor end somebody's lockout."""
+        self.converse(self._unlock())
+
+    async def _unlock(self) -> None:
+        title = self.t("unlock.title")
+        number = await self.ask(AskScreen(title, self.t("unlock.text"), prompt=self.t("sign_in.number")))
+        if not number:
+            return
+        senior = await self.ask(AskScreen(title, prompt=self.t("approve.number")))
+        pin = await self.ask(AskScreen(title, prompt=self.t("sign_in.pin"), is_hidden=True)) if senior else None
+        if senior and pin:
+            unlock(self.till.node, number, senior, pin)
+            self.say(self.t("unlock.done", number=number), "good")
 
     def act_quit(self) -> None:
         """Close the till."""

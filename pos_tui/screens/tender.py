@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from textual.containers import Container
 
+from edge.giving_back import EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
-from edge.tendering import Payment, complete, drop_choices, due, quick_cash
 from pos_tui.keys import act
 from pos_tui.messages import QuickAmountPressed
 from pos_tui.screens.allowing import AllowingScreen
-from pos_tui.screens.dialogs import Choice, ChooseScreen
+from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.screens.external_tender import ExternalTenderScreen
 from pos_tui.screens.money import money
 from pos_tui.widgets.entry_line import EntryLine
@@ -25,14 +26,10 @@ from pos_tui.widgets.status_line import MessageLine, StatusLine
 from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
 
 if TYPE_CHECKING:
+    from edge.tendering import Due
     from textual.app import ComposeResult
 
-    from edge.selling import Completed
-    from edge.tendering import Due
     from edge.wedge import Scan
-
-EXTERNAL = frozenset({"wechat", "alipay", "card"})
-OF_MEMBER = frozenset({"account", "stored", "points"})
 
 
 class TenderScreen(AllowingScreen["Completed"]):
@@ -73,6 +70,15 @@ class TenderScreen(AllowingScreen["Completed"]):
         yield self.entry
         yield KeyBar(id="keys")
 
+    def on_mount(self) -> None:
+        """Write down that this basket is being paid for: a till that dies now must not sell it again."""
+        self.till.attempt = self._attempt  # A scan just before may still have its draft to write.
+        self.till.keep_draft()
+        exchanging = self.till.exchanging
+        if exchanging is not None:
+            worth = min(exchanging.total_minor, self.till.priced.total_minor)
+            self._payments = (Payment(EXCHANGE, worth),)
+
     # Showing
 
     def show(self) -> None:
@@ -91,7 +97,7 @@ class TenderScreen(AllowingScreen["Completed"]):
         assert self.entry is not None
         now = self._due()
         rows = [
-            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor))) for one in self._payments
+            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor or one.given_minor))) for one in self._payments
         ]
         self.paid.show(
             (Column(self.t("tender.paid"), 14), Column(""), Column("", 11, "right")), rows,
@@ -105,12 +111,13 @@ class TenderScreen(AllowingScreen["Completed"]):
         if now.paid_minor:
             facts.append(Fact(self.t("tender.paid"), money(now.paid_minor)))
         self.total.show(TotalFigures(self.t("tender.left"), money(now.left_minor), "big", tuple(facts)))
-        self.quick_amounts.show(self.t("tender.quick"), [money(one) for one in quick_cash(self.till.node, now.left_minor)], self._quick)
+        self.quick_amounts.show(
+            self.t("tender.quick"), [money(one) for one in quick_cash(self.till.node, now.left_minor)], self._quick
+        )
         self._show_prompt()
 
     def _remark(self, payment: Payment) -> str:
-        parts = [self.t("tender.given", amount=money(payment.given_minor))] if payment.given_minor else []
-        parts += [payment.reference] if payment.reference else []
+        parts = [payment.reference] if payment.reference else []
         parts += [self.t("tender.unknown")] if payment.state == "unknown" else []
         return " · ".join(parts)
 
@@ -177,7 +184,7 @@ class TenderScreen(AllowingScreen["Completed"]):
 
     def act_take_back(self) -> None:
         """Take the last payment back; without one, go back to the basket."""
-        if not self._payments:
+        if not any(one.means != EXCHANGE for one in self._payments):
             self.back()
             return
         self._payments = self._payments[:-1]
@@ -190,7 +197,9 @@ class TenderScreen(AllowingScreen["Completed"]):
     async def _drop(self) -> None:
         choices = [Choice("0", self.t("drop.nothing"))]
         choices += [
-            Choice(str(one.dropped_minor), self.t("drop.to", total=money(one.total_minor)), f"-{money(one.dropped_minor)}")
+            Choice(
+                str(one.dropped_minor), self.t("drop.to", total=money(one.total_minor)), f"-{money(one.dropped_minor)}"
+            )
             for one in drop_choices(self.till.node, self.till.priced)
         ]
         chosen = await self.ask(ChooseScreen(self.t("drop.title"), choices, selected=min(1, len(choices) - 1)))
@@ -211,23 +220,31 @@ class TenderScreen(AllowingScreen["Completed"]):
     def entered(self, text: str) -> None:
         """Take a payment: what was typed, the quick amount, or all that is left."""
         with self.saying():
-            left_minor = self._due().left_minor
+            now = self._due()
+            left_minor = now.left_minor
+            if not left_minor:
+                self._finish(self._payments, now)
+                return
             amounts = quick_cash(self.till.node, left_minor)
             if text:
                 amount_minor = keyed_money(text)
             elif 0 <= self._quick < len(amounts):
                 amount_minor = amounts[self._quick]
             else:
-                amount_minor = left_minor
+                amount_minor = self._due().left_cash_minor if self.means == "cash" else left_minor
             self._take(self.means, amount_minor, left_minor)
 
     def _take(self, means: str, amount_minor: int, left_minor: int) -> None:
         if means == "cash":
-            self._add(Payment("cash", min(amount_minor, left_minor), amount_minor))
-        elif means in EXTERNAL:
+            self._add(Payment("cash", given_minor=amount_minor))
+        elif means in EXTERNAL_MEANS:
             self.converse(self._take_external(means, min(amount_minor, left_minor)))
-        else:
+        elif means in MEMBER_MEANS:
             self.converse(self._take_from_member(means, min(amount_minor, left_minor)))
+        elif means == GIFT_CARD:
+            self.converse(self._take_gift_card(min(amount_minor, left_minor)))
+        else:
+            self._add(Payment(means, min(amount_minor, left_minor)))
 
     def scanned(self, scan: Scan) -> None:
         """Take a wallet's payment code: it says whose it is, and is kept nowhere."""
@@ -251,6 +268,11 @@ class TenderScreen(AllowingScreen["Completed"]):
         if self.till.basket.member is not None:
             self._add(Payment(means, amount_minor))
 
+    async def _take_gift_card(self, amount_minor: int) -> None:
+        card = await self.ask(AskScreen(self.t("means.gift_card"), prompt=self.t("tender.card"), takes_scan=True))
+        if card:
+            self._add(Payment(GIFT_CARD, amount_minor, reference=card))
+
     def _add(self, payment: Payment) -> None:
         payments = (*self._payments, payment)
         now = due(self.till.node, self.till.priced, payments, self._dropped_minor)
@@ -259,12 +281,22 @@ class TenderScreen(AllowingScreen["Completed"]):
             self.say("")
             self.show_due()
             return
-        self._complete(payments, now)
+        self._finish(payments, now)
 
-    def _complete(self, payments: tuple[Payment, ...], now: Due) -> None:
-        completed = complete(
-            self.till.node, self.till.basket, payments, operator=self.till.operator_id,
-            dropped_minor=self._dropped_minor, approver=self._approver, attempt=self._attempt,
-        )  # fmt: skip
-        self.till.note_sale(completed, payments, now)
+    def _finish(self, payments: tuple[Payment, ...], now: Due) -> None:
+        try:
+            self._complete(payments, now, "")
+        except RefusalError as refusal:
+            if refusal.code != "approval_needed":
+                raise
+            # Within a conversation the next one begins when this one has ended.
+            self.call_later(self._complete_insisting, payments, now)
+
+    def _complete_insisting(self, payments: tuple[Payment, ...], now: Due) -> None:
+        self.converse(self.insisting(lambda approver: self._complete(payments, now, approver)))
+
+    def _complete(self, payments: tuple[Payment, ...], now: Due, approver: str) -> None:
+        completed = self.till.complete(
+            payments, now, attempt=self._attempt, dropped_minor=self._dropped_minor, approver=approver or self._approver
+        )
         self.dismiss(completed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-_PIXELS: Final = {
+_WIDE: Final = {
     "0": (".###.", "#...#", "#...#", "#...#", "#...#", ".###."),
     "1": ("..#..", ".##..", "..#..", "..#..", "..#..", ".###."),
     "2": (".###.", "#...#", "...#.", "..#..", ".#...", "#####"),
@@ -19,16 +20,39 @@ _PIXELS: Final = {
     ".": ("..", "..", "..", "..", "##", "##"),
     ",": ("..", "..", "..", ".#", ".#", "#."),
     "-": ("....", "....", "####", "....", "....", "...."),
-    " ": ("..", "..", "..", "..", "..", ".."),
+}  # fmt: skip
+_NARROW: Final = {
+    "0": ("###", "#.#", "#.#", "#.#", "#.#", "###"),
+    "1": (".#.", "##.", ".#.", ".#.", ".#.", "###"),
+    "2": ("###", "..#", "###", "#..", "#..", "###"),
+    "3": ("###", "..#", ".##", "..#", "..#", "###"),
+    "4": ("#.#", "#.#", "###", "..#", "..#", "..#"),
+    "5": ("###", "#..", "###", "..#", "..#", "###"),
+    "6": ("###", "#..", "###", "#.#", "#.#", "###"),
+    "7": ("###", "..#", "..#", ".#.", ".#.", ".#."),
+    "8": ("###", "#.#", "###", "#.#", "#.#", "###"),
+    "9": ("###", "#.#", "#.#", "###", "..#", "###"),
+    ".": (".", ".", ".", ".", ".", "#"),
+    ",": (".", ".", ".", ".", "#", "#"),
+    "-": ("...", "...", "###", "...", "...", "..."),
 }  # fmt: skip
 _HALVES: Final = {"..": " ", "#.": "▀", ".#": "▄", "##": "█"}
 ROWS: Final = 3
 
 
-@lru_cache(maxsize=256)
-def big_figures(text: str) -> tuple[str, str, str]:
-    """Return three rows that show a number large; characters without a picture are left out."""
-    rows = [" ".join(_row(_PIXELS[char], row) for char in text if char in _PIXELS) for row in range(ROWS)]
+@lru_cache(maxsize=512)
+def big_figures(text: str, width: int = 1 << 16) -> tuple[str, str, str]:
+    """Return three rows that show a number as large as fits a width; plain in the middle where no picture fits."""
+    for font in (_WIDE, _NARROW):
+        for written in (text, text.replace(",", "")):
+            rows = _pictured(written, font)
+            if len(rows[0]) <= width:
+                return rows
+    return "", text[-width:], ""
+
+
+def _pictured(text: str, font: Mapping[str, tuple[str, ...]]) -> tuple[str, str, str]:
+    rows = [" ".join(_row(font[char], row) for char in text if char in font) for row in range(ROWS)]
     return rows[0], rows[1], rows[2]
 
 

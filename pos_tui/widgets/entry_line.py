@@ -13,7 +13,7 @@ LENGTH_MAX: Final = 256
 class EntryLine(LineWidget):
     """One line of typed text behind a prompt; the screen hands it the keys that mean nothing else."""
 
-    def __init__(self, *, id: str | None = None, prompt: str = "", is_hidden: bool = False) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, prompt: str = "", is_hidden: bool = False) -> None:
         super().__init__(id=id)
         self.text = ""
         self._prompt = prompt
@@ -63,7 +63,7 @@ class EntryLine(LineWidget):
         if length:
             self.set_text(self.text[:-length])
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, /) -> list[Line]:
         """State the prompt, the text with its cursor, and the hint; higher fields keep the text in their middle."""
         shown = "•" * len(self.text) if self._is_hidden else self.text
         prompt = f" {self._prompt} " if self._prompt else " "

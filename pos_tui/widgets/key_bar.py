@@ -22,7 +22,7 @@ class BarKey(NamedTuple):
 class KeyBar(LineWidget):
     """The keys of a screen in one or more rows, the most important first; what does not fit stands in the help."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._keys: tuple[BarKey, ...] = ()
         self._spots: list[tuple[int, int, int, str]] = []
@@ -32,7 +32,7 @@ class KeyBar(LineWidget):
         self._keys = tuple(keys)
         self.update()
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, /) -> list[Line]:
         """State the keys that fit, row by row."""
         self._spots = []
         rows: list[list[Span]] = [[]]

@@ -14,7 +14,7 @@ CURSOR = "►"
 
 
 class Column(NamedTuple):
-    """A column: its title, its width (0: what the others leave), its alignment, the list's width from which it shows."""
+    """A column: its title, width (0: what the others leave), alignment, and the list's width from which it shows."""
 
     title: str
     width: int = 0
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 class Listing(LineWidget):
     """A list whose rows are values; setting them paints what changed."""
 
-    def __init__(self, *, id: str | None = None, is_numbered: bool = False, has_cursor: bool = True) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None, is_numbered: bool = False, has_cursor: bool = True) -> None:
         super().__init__(id=id)
         self._columns: tuple[Column, ...] = ()
         self._rows: tuple[Row, ...] = ()
@@ -46,10 +46,12 @@ class Listing(LineWidget):
 
     def show(
         self, columns: Sequence[Column], rows: Sequence[Row], *, selected: int | None = None,
-        empty: Sequence[str] = (),
+        empty: Sequence[str] = (), has_cursor: bool | None = None,
     ) -> None:  # fmt: skip
         """Set columns and rows; `selected` counts rows that can be selected, `empty` is said where there are none."""
         self._columns, self._rows, self._empty = tuple(columns), tuple(rows), tuple(empty)
+        if has_cursor is not None:
+            self._has_cursor = has_cursor
         self._places = [place for place, row in enumerate(self._rows) if not row.note]
         self._select(self.selected if selected is None else selected)
         self.update()
@@ -60,7 +62,11 @@ class Listing(LineWidget):
         self.update()
 
     def move(self, by: int) -> None:
-        """Move the selection by so many rows, staying within."""
+        """Move the selection by so many rows, staying within; a list without a cursor is scrolled."""
+        if not self._has_cursor:
+            self._top = max(0, min(self._top + by, len(self._rows) - self._room(self.size.height)))
+            self.update()
+            return
         self.select(max(0, min(len(self._places) - 1, self.selected + by)))
 
     def page(self, by: int) -> None:
@@ -81,6 +87,9 @@ class Listing(LineWidget):
         if self.selected < 0 and self._places and self._has_cursor:
             self.selected = 0
         room = self._room(self.size.height)
+        if not self._has_cursor:
+            self._top = max(0, min(self._top, len(self._rows) - room))
+            return
         if self.selected < 0 or room <= 0:
             self._top = 0
             return
@@ -108,7 +117,7 @@ class Listing(LineWidget):
     def _margin(self) -> int:
         return (2 if self._has_cursor else 0) + (2 if self._is_numbered else 0)
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, /) -> list[Line]:
         """State the heads, the rows in view and the sign that there are more."""
         self._select(self.selected)
         widths = self._widths(width)
@@ -131,11 +140,11 @@ class Listing(LineWidget):
             lines = self._with_bar(lines, width, room)
         return lines
 
-    def _line(
-        self, row: Row, index: int, first: int, widths: Sequence[tuple[int, Column, int]], width: int
-    ) -> Line:
+    def _line(self, row: Row, index: int, first: int, widths: Sequence[tuple[int, Column, int]], width: int) -> Line:
         if row.note:
-            return Line((Span(" " * (self._margin + 1) + fit(row.note, width - self._margin - 2), row.style or "muted"),))
+            return Line(
+                (Span(" " * (self._margin + 1) + fit(row.note, width - self._margin - 2), row.style or "muted"),)
+            )
         is_selected = index == self.selected and self._has_cursor
         style = "selected" if is_selected else row.style
         lead = (CURSOR + " " if is_selected else "  ") if self._has_cursor else ""

@@ -71,14 +71,12 @@ def wrapped(text: str, width: int) -> list[str]:
             if used + size > width and line:
                 lines.append(line.rstrip())
                 line, used = "", 0
-                word = word.lstrip()
-                size = cell_len(word)
-            while size > width > 1:
-                head = set_cell_size(word, width).rstrip()
+            rest = word if line else word.lstrip()
+            while cell_len(rest) > width > 1:
+                head = set_cell_size(rest, width).rstrip()
                 lines.append(head)
-                word = word[len(head) :]
-                size = cell_len(word)
-            line, used = line + word, used + size
+                rest = rest[len(head) :]
+            line, used = line + rest, used + cell_len(rest)
         lines.append(line.rstrip())
     return lines
 
@@ -135,12 +133,12 @@ class LineWidget(Widget):
     can_focus = False
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Line] = []
         self._painted_width = 0
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
+    def lines(self, width: int, height: int, /) -> Sequence[Line]:
         """State the lines of the widget for a size."""
         raise NotImplementedError
 

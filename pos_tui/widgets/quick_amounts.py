@@ -13,7 +13,7 @@ from pos_tui.widgets.painting import Line, LineWidget, Span, width_of
 class QuickAmounts(LineWidget):
     """Amounts side by side; one may be the chosen one."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._label = ""
         self._amounts: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class QuickAmounts(LineWidget):
         self._label, self._amounts, self._chosen = label, tuple(amounts), chosen
         self.update()
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, _height: int, /) -> list[Line]:
         """State the amounts that fit."""
         self._spots = []
         spans = [Span(f" {self._label} ", "muted")]

@@ -10,7 +10,7 @@ from pos_tui.widgets.painting import Line, LineWidget, Span, joined, width_of
 class StatusLine(LineWidget):
     """One line; what does not fit is left out from the end, troubles come first."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._left: tuple[Span, ...] = ()
         self._right: tuple[Span, ...] = ()
@@ -20,7 +20,7 @@ class StatusLine(LineWidget):
         self._left, self._right = tuple(left), tuple(right)
         self.update()
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, _height: int, /) -> list[Line]:
         """State the line."""
         room = width - 2 - sum(width_of(span.text) for span in self._left[:1])
         shown: list[Span] = []
@@ -43,7 +43,7 @@ class StatusLine(LineWidget):
 class MessageLine(LineWidget):
     """The last thing that the cashier should know: said once, in one line or two."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.text = ""
         self.tone = ""
@@ -53,7 +53,7 @@ class MessageLine(LineWidget):
         self.text, self.tone = text, tone
         self.update()
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, _height: int, /) -> list[Line]:
         """State the message, its sign before it so that it reads without colour."""
         from pos_tui.widgets.painting import wrapped
 

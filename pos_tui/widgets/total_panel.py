@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pos_tui.widgets.big_figures import big_figures
@@ -32,7 +31,7 @@ class TotalFigures(NamedTuple):
 class TotalPanel(LineWidget):
     """Shows a total beside its facts where it is low, above them where it is tall."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._figures = TotalFigures()
 
@@ -41,14 +40,14 @@ class TotalPanel(LineWidget):
         self._figures = figures
         self.update()
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, /) -> list[Line]:
         """State the panel for its shape."""
         return self._tall(width, height) if height >= TALL_FROM else self._low(width, height)
 
     def _low(self, width: int, height: int) -> list[Line]:
         figures = self._figures
-        rows = big_figures(figures.amount)
-        big = width_of(rows[0])
+        rows = big_figures(figures.amount, width - 24)
+        big = max(width_of(row) for row in rows)
         room = width - big - 4
         facts = list(figures.facts)
         columns = 2 if len(facts) > height - 1 and room >= 44 else 1
@@ -73,7 +72,7 @@ class TotalPanel(LineWidget):
         figures = self._figures
         inner = width - 4
         lines = [Line((Span("  " + figures.label, "muted"),))]
-        lines += [joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount)]
+        lines += [joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount, inner)]
         lines.append(Line())
         lines += [_wide_fact(fact, inner) for fact in figures.facts if fact.label or fact.value]
         for note in figures.notes:
@@ -93,4 +92,6 @@ def _fact(fact: Fact, width: int) -> Span:
 def _wide_fact(fact: Fact, inner: int) -> Line:
     value = fact.value
     label = fit(fact.label, max(4, inner - width_of(value) - 1))
-    return Line((Span("  " + label + " ", "muted"), Span(fit(value, max(1, inner - width_of(label) - 1), "right"), fact.style)))
+    return Line(
+        (Span("  " + label + " ", "muted"), Span(fit(value, max(1, inner - width_of(label) - 1), "right"), fact.style))
+    )

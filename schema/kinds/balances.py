@@ -57,6 +57,17 @@ class BalancePaid(Payload, frozen=True):
     note: Text = ""
 
 
+def balance_moves(payload: Payload | None) -> tuple[BalanceMove, ...]:
+    """Return the changes of balances that an entry tells of."""
+    match payload:
+        case BalanceOpened():
+            return (BalanceMove(payload.balance, payload.subject, payload.amount),)
+        case BalanceMoved() | BalancePaid():
+            return payload.moves
+        case _:
+            return ()
+
+
 KINDS = (
     Kind("balance.opened", BalanceOpened, Permission.HUB),
     Kind("balance.moved", BalanceMoved, Permission.TRADE),

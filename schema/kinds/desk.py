@@ -33,5 +33,5 @@ def _role(payload: RecountAsked) -> str:
 
 KINDS = (
     Kind("act.recorded", ActRecorded, Permission.HUB),
-    Kind("recount.asked", RecountAsked, Permission.RESOLVE, rank=_role),
+    Kind("recount.asked", RecountAsked, Permission.HUB, rank=_role),
 )

@@ -245,17 +245,40 @@ def _lines(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[R
     rows += paper.rule()
     if isinstance(document, Refund):
         for back in document.lines:
-            rows += paper.text(names.products.get(back.product, back.product))
             quantity = _quantity(back.quantity_milli, back.unit or names.units.get(back.product, ""))
+            if not back.amount_minor:
+                rows += _part(paper, names.products.get(back.product, back.product), quantity)
+                continue
+            rows += paper.text(names.products.get(back.product, back.product))
             rows += paper.columns_of([quantity, "", format_money(-back.amount_minor)])
         return rows
+    spread = _spread(document)
     for line in document.lines:
-        rows += _sale_line(paper, line, names)
+        rows += _sale_line(paper, line, names, spread)
     return rows
 
 
-def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[ReceiptRow]:
-    rows = paper.text(line.name or names.products.get(line.product, line.product))
+def _spread(sale: Sale) -> dict[tuple[str, str], int]:
+    """Return the discounts that lie on several lines, with their sums: the totals state each of them once."""
+    shares: dict[tuple[str, str], list[int]] = {}
+    for line in sale.lines:
+        for discount in line.discounts:
+            if discount.reason != ROUNDING_REASON and discount.share_minor:
+                shares.setdefault((discount.reason, discount.reference), []).append(discount.share_minor)
+    return {key: sum(found) for key, found in shares.items() if len(found) > 1}
+
+
+def _why(paper: Paper, reason: str, reference: str, names: ReceiptNames) -> str:
+    return names.promotions.get(reference, "") or paper.word(reason)
+
+
+def _sale_line(
+    paper: Paper, line: SaleLine, names: ReceiptNames, spread: Mapping[tuple[str, str], int]
+) -> list[ReceiptRow]:
+    name = line.name or names.products.get(line.product, line.product)
+    if line.kit_parent is not None:
+        return _part(paper, name, _quantity(line.quantity_milli, line.unit or names.units.get(line.product, "")))
+    rows = paper.text(name)
     per = {500: "/500g", 100: "/100g"}.get(line.per_milli, "")
     price = f"{format_money(line.price_minor)}{per}"
     quantity = _quantity(line.quantity_milli, line.unit or names.units.get(line.product, ""))
@@ -265,9 +288,16 @@ def _sale_line(paper: Paper, line: SaleLine, names: ReceiptNames) -> list[Receip
     for discount in line.discounts:
         if discount.reason == ROUNDING_REASON or not discount.share_minor:
             continue
-        why = names.promotions.get(discount.reference, "") or paper.word(discount.reason)
+        if (discount.reason, discount.reference) in spread:
+            continue
+        why = _why(paper, discount.reason, discount.reference, names)
         rows += paper.pair(f"{paper.word('discount')} {why}", format_money(-discount.share_minor), indent=2)
     return rows
+
+
+def _part(paper: Paper, name: str, quantity: str) -> list[ReceiptRow]:
+    """Name what came without a price of its own, such as a part of a kit."""
+    return paper.text(f"· {name} {quantity}", indent=2)
 
 
 def _before_discounts(line: SaleLine) -> int:
@@ -275,8 +305,12 @@ def _before_discounts(line: SaleLine) -> int:
 
 
 def _pieces(lines: Sequence[SaleLine] | Sequence[RefundLine]) -> int:
-    """Count pieces as people do: a weighed package is one."""
-    return sum(max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1 for line in lines)
+    """Count pieces as people do: a weighed package is one, and a kit is what it is, not its parts."""
+    return sum(
+        max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1
+        for line in lines
+        if (line.kit_parent is None if isinstance(line, SaleLine) else line.amount_minor)
+    )
 
 
 def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[ReceiptRow]:
@@ -289,6 +323,8 @@ def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[
         rows += paper.pair(paper.word("sum"), format_money(listed))
     if discount:
         rows += paper.pair(paper.word("discount"), format_money(-discount))
+        for (reason, reference), share in _spread(document).items():
+            rows += paper.pair(_why(paper, reason, reference, names), format_money(-share), indent=2)
     if document.rounding_minor:
         rows += paper.pair(paper.word("rounding"), format_money(-document.rounding_minor))
     return rows + paper.pair(paper.word("due"), _due(document.total_minor, names), is_double=True)

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
 from schema.amounts import format_money, format_quantity
 from schema.kinds.balances import BalancePaid
 from schema.kinds.trading import CashMoved, Tender
+from schema.rows import BalanceKind
 from schema.rules.paper import COLUMNS_MIN, Paper, ReceiptRow, RowKind, display_width
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, member_rows, shop_rows, tender_rows
 from schema.rules.tax import included_tax
-
-POINTS: Final = "points"
-"""The balance whose amounts are points and no money."""
 
 
 class ReportKind(StrEnum):
@@ -156,7 +153,8 @@ def payment_rows(payment: BalancePaid, template: ReceiptTemplate, names: Receipt
     )  # fmt: skip
     rows += paper.rule()
     for move in payment.moves:
-        amount = str(move.amount) if move.balance == POINTS else format_money(move.amount)
+        is_points = move.balance == BalanceKind.MEMBER_POINTS
+        amount = str(move.amount) if is_points else format_money(move.amount)
         rows += paper.pair(paper.word(f"balance-{move.balance}"), f"{'+' if move.amount > 0 else ''}{amount}")
     rows += paper.rule()
     word = "paid-in-total" if payment.total_minor >= 0 else "paid-back-total"

@@ -16,8 +16,10 @@ import msgspec
 from schema.amounts import Milli, Minor, parse_money, parse_quantity
 from schema.identity import LocationId, OperatorId, ProductId
 from schema.rows import (
+    BalanceKind,
     BaseUnit,
     CustomerRow,
+    OpeningBalanceRow,
     OpeningStockRow,
     OperatorRow,
     ProductRow,
@@ -25,8 +27,11 @@ from schema.rows import (
     StaffRole,
     parse_selling_unit,
 )
+from schema.rules.promotion_terms import Promotion
+from schema.rules.receipt import ReceiptTemplate
 from schema.rules.rounding import PricePer, line_amount
 from schema.rules.tax import TaxClass
+from schema.settings import LoyaltyRules, ReceiptForm, Setting, ShopCard
 
 TRADING_DAY = "trading_day.csv"
 
@@ -139,6 +144,30 @@ def operators() -> tuple[OperatorRow, ...]:
 def customers() -> tuple[CustomerRow, ...]:
     """Return the sample's members, all fictitious."""
     return tuple(CustomerRow(**row) for row in _records("customers.csv"))
+
+
+def promotions() -> tuple[Promotion, ...]:
+    """Return the sample's promotions; the coupons of one are `XK` and anything after it, each good for one use."""
+    return msgspec.json.decode(text("promotions.json"), type=tuple[Promotion, ...])
+
+
+def opening_balances() -> tuple[OpeningBalanceRow, ...]:
+    """Return what some members start with, in points and minor units."""
+    return tuple(
+        OpeningBalanceRow(kind=BalanceKind(row["kind"]), subject=row["subject"], amount=int(row["amount"]))
+        for row in _records("opening_balances.csv")
+    )
+
+
+def settings() -> tuple[tuple[str, Setting], ...]:
+    """Return the sample chain's settings with the location of each; empty: the whole chain."""
+    footer = ("谢谢惠顾，凭小票七天内退换", "发票请在当月开具")
+    return (
+        ("", ReceiptForm(template=ReceiptTemplate(footer=footer))),
+        ("", LoyaltyRules(bonuses=((10_000, 1_000), (20_000, 2_500)), credit_limit_minor=50_000)),
+        *((place.code, ShopCard(name=place.name, address=place.address, phone="0571-00000000"))
+          for place in locations() if place.kind == "shop"),
+    )  # fmt: skip
 
 
 def opening_stock() -> tuple[OpeningStockRow, ...]:

@@ -1,7 +1,8 @@
-"""One measured figure beside what it is held to."""
+"""One measured figure, as the table of `make bench` shows it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -15,3 +16,9 @@ class Figure:
     reach: str
     met: bool | None
     note: str = ""
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that so many of all do not exceed (0.99: all but the worst hundredth)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,4 +1,4 @@
-"""The figures of the foundation: each measures real processes and files beside what it is held to."""
+"""All figures: each measures real processes and files beside what it is held to."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from schema.kinds.stock import StockAdjusted
 from tests.bench import hub_store
 from tests.bench.figure import Figure
 from tests.bench.fleet import Fleet, fleet, real_lines, run_edgetill, trade
+from tests.bench.till_figures import TILL_FIGURES
 
 BACKLOG = 30_000
 NEW_NODE_PRODUCTS = 20_000
@@ -199,6 +200,7 @@ import sys, time
 from pathlib import Path
 from edge.node import Node
 from edge.selling import complete_sale
+from tests.bench.figure import Figure
 from tests.bench.fleet import real_lines
 took = []
 with Node(Path(sys.argv[1])) as node:
@@ -359,6 +361,7 @@ FIGURES: dict[str, Callable[[Bench], Figure]] = {
         reverse_entry_ms,
         new_node_s,
         refold_entries_per_s,
+        *TILL_FIGURES,
     )
 }
 FIGURES |= hub_store.FIGURES

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from itertools import product as cartesian
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
+from edge.basket import BasketLine
+from edge.known_catalogue import PROMOTIONS
 from edge.node import Node
 from schema.catalogue import (
     DEFAULT_LIST,
@@ -26,14 +30,20 @@ from schema.catalogue import (
     products_document,
 )
 from schema.identity import ProductId
+from schema.rows import PromotionKind
 from schema.rules.barcodes import check_digit
+from schema.rules.promotion_terms import Promotion, write_terms
 from sync.documents import RECORDS_MAX, DocumentState, edit
 from sync.replica import Moment
+from tests.bench.sync_load import trade_elsewhere
+from tests.edge.people import CASHIER, MANAGER, SUPERVISOR, employ
 from tests.edge.shops import HUB_STREAM, START_MS, Shops
 from tests.processes import ROOT
 
 PRODUCTS: Final = 100_000
-TILL: Final = "A1"
+TILL, OTHER_TILL = "A1", "A2"
+SALES: Final = 30_000
+"""What the other till sold that this one has not heard of."""
 _BRANDS: Final = """
     山泉 云岭 金穗 白鹭 青禾 东篱 南浦 西塘 北斗 长亭 古渡 新月 晨曦 晚枫 春晓 秋实 夏荷 冬青 竹韵 松涛
     梅里 兰亭 菊香 桃源 杏林 柳岸 桂冠 棠溪 枫桥 槐安 乐民 福满 祥和 如意 吉庆 丰年 康健 安宁 顺达 恒昌
@@ -62,6 +72,11 @@ class Priced(NamedTuple):
         """The code on the pack."""
         return self.product.barcodes[0][0]
 
+    @property
+    def called(self) -> str:
+        """The name as a line of a basket has it."""
+        return f"{self.product.name} {self.product.spec}"
+
 
 def priced(number: int, name: str, category: str, spec: str) -> Priced:
     """Return the product of a number."""
@@ -87,25 +102,73 @@ def products(count: int = PRODUCTS) -> Iterator[Priced]:
         yield priced(number, name, category, size)
 
 
+def line_of(one: Priced) -> BasketLine:
+    """Return what a scan of a product puts into the basket."""
+    product = one.product
+    return BasketLine(
+        product.code, one.called, unit_name=product.unit_name, category=product.category,
+        tax_class=product.tax_class, barcode=one.barcode,
+    )  # fmt: skip
+
+
+def promotions() -> Iterator[Promotion]:
+    """Yield the thirty promotions that run: most are prices of single goods, as a shop's leaflet has them."""
+
+    def terms(kind: PromotionKind, code: str, **rest: object) -> Promotion:
+        return msgspec.convert({"code": code, "name": "", "kind": kind, **rest}, Promotion)
+
+    for number in range(20):
+        goods = [f"N{number * 40 + place:05d}" for place in range(2, 12)]
+        yield terms(PromotionKind.SPECIAL_PRICE, f"T{number:02d}", products=goods, amount_minor=95 + number)
+    for number in range(4):
+        yield terms(PromotionKind.PERCENT_OFF, f"Z{number}", categories=(f"c{number * 5:02d}",), percent_ppm=50_000)
+    yield terms(PromotionKind.BUY_N_GET_M, "M1", products=("N00021", "N00022", "N00023"), buy_count=2, free_count=1)
+    yield terms(PromotionKind.BUY_N_GET_M, "M2", products=("N00031", "N00032"), buy_count=1, free_count=1)
+    yield terms(PromotionKind.N_FOR_PRICE, "F1", products=("N00041", "N00042"), buy_count=3, amount_minor=990)
+    yield terms(PromotionKind.MIX_AND_MATCH, "X1", amount_minor=880,
+                parts=({"count": 1, "products": ("N00024",)}, {"count": 1, "products": ("N00044",)}))  # fmt: skip
+    yield terms(PromotionKind.AMOUNT_OFF, "J1", threshold_minor=10_000, amount_minor=500, is_each=True)
+    yield terms(PromotionKind.PERCENT_OFF, "V1", percent_ppm=20_000, tiers=("gold",))
+
+
 def large_shop(count: int = PRODUCTS) -> Path:
-    """Return the directory of till A1 in a shop with so many products; it is made where it does not lie there yet."""
+    """Return the folder of a shop with so many products; it is made where it does not lie there yet.
+
+    In it are the directory of till A1, and of till A2 that sold much of which A1 has not heard.
+    """
     made = ROOT / "build" / "large-shop" / f"{count}-{_sources()}"
     if made.exists():
-        return made / TILL
+        return made
     for old in made.parent.glob(f"{count}-*"):
         shutil.rmtree(old)
     making = made.with_suffix(".making")
-    making.mkdir(parents=True)
-    shops = Shops(making)
-    _stock(shops.make_node(TILL), count)
-    shops.close()
+    make_shop(making, count, SALES)
     making.rename(made)
-    return made / TILL
+    return made
+
+
+def make_shop(folder: Path, count: int, sales: int = 0) -> Path:
+    """Make a shop with so many products in a folder; returns the directory of till A1.
+
+    Till A2, which has sold so many baskets that A1 has not heard of, is made where there are any.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shops = Shops(folder)
+    node = shops.make_node(TILL)
+    employ(shops, CASHIER, SUPERVISOR, MANAGER)
+    _stock(node, count)
+    if sales:
+        goods = [f"N{number:05d}" for number in range(1, count, max(1, count // 1_000))]
+        trade_elsewhere(node, shops.make_node(OTHER_TILL), goods, sales)
+    shops.close()
+    return folder / TILL
 
 
 def copy_of_large_shop(target: Path, count: int = PRODUCTS) -> Path:
-    """Copy the large shop's till into a folder; returns its directory there."""
-    return Path(shutil.copytree(large_shop(count), target / TILL))
+    """Copy the directories of the large shop's tills into a folder; returns that of till A1."""
+    for till in (TILL, OTHER_TILL):
+        shutil.copytree(large_shop(count) / till, target / till)
+    return target / TILL
 
 
 def _stock(node: Node, count: int) -> None:
@@ -124,11 +187,15 @@ def _stock(node: Node, count: int) -> None:
                 edits[prices][one.code, one.unit] = encode_timeline([PriceStep(0, None, price_minor)])
             with node.write():
                 for document, assignments in edits.items():
-                    for change in edit(
-                        DocumentState(document), assignments, writer=HUB_STREAM.writer, time_ms=START_MS
-                    ):
-                        node.replica.append(HUB_STREAM, change, moment)
+                    _add(node, document, assignments, moment)
+    with node.write():
+        _add(node, PROMOTIONS, {(one.code, "terms"): write_terms(one) for one in promotions()}, moment)
     node.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _add(node: Node, document: str, assignments: Mapping[tuple[str, str], Scalar], moment: Moment) -> None:
+    for change in edit(DocumentState(document), assignments, writer=HUB_STREAM.writer, time_ms=START_MS):
+        node.replica.append(HUB_STREAM, change, moment)
 
 
 def batched(group: Iterable[Priced], size: int) -> Iterator[list[Priced]]:
@@ -141,9 +208,10 @@ def batched(group: Iterable[Priced], size: int) -> Iterator[list[Priced]]:
 def _sources() -> str:
     """Name the code that makes a node's file: a file made by other code is not used again."""
     digest = hashlib.sha256()
-    makers = [Path(__file__), ROOT / "tests" / "edge" / "shops.py", *(ROOT / "edge").glob("*projections.py")]
+    makers = [Path(__file__), ROOT / "tests" / "edge" / "people.py", ROOT / "tests" / "edge" / "shops.py"]
+    makers += [ROOT / "edge" / "catalogue_index.py", *(ROOT / "edge").glob("*projections.py")]
     for folder in ("schema/kinds", "schema/migrations", "sync"):
         makers += [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql"}]
-    for path in sorted((*makers, ROOT / "edge" / "catalogue_index.py")):
+    for path in sorted(makers):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import pyte
+from wcwidth import wcwidth as width
 
 SILENCE_S: Final = 0.002
 """So long nothing comes before what came is looked at."""
@@ -117,8 +118,19 @@ class Terminal:
 
     @property
     def lines(self) -> Lines:
-        """The lines on the screen."""
-        return self._screen.display
+        """The lines on the screen; a hanzi on two columns is one character."""
+        return [self._line(y) for y in range(self._screen.lines)]
+
+    def _line(self, y: int) -> str:
+        row = self._screen.buffer[y]
+        shown: list[str] = []
+        is_second_half = False
+        for x in range(self._screen.columns):
+            char = row[x].data
+            if not is_second_half:
+                shown.append(char or " ")  # The first half of a hanzi was painted over.
+            is_second_half = bool(char) and not is_second_half and width(char[0]) == 2
+        return "".join(shown)
 
     @property
     def text(self) -> str:

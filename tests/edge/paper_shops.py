@@ -124,6 +124,6 @@ def sell_plain(node: Node) -> Completed:
 
 def refund_first_line(node: Node, sold: Completed) -> Completed:
     """Take one bottle of a sale's first line back."""
-    from edge.selling import ReturnRequest
+    from edge.returns import ReturnRequest
 
     return refund(node, sold.receipt_number, [ReturnRequest(0, 1000)], operator=OPERATOR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.node import Node
-from edge.selling import LineRequest, find_sale, refund, sell
+from edge.returns import find_sale
+from edge.selling import LineRequest, refund, sell
 from schema.errors import RefusalError
 from tests.edge.shops import CIGARETTES, WATER
 

@@ -11,6 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from edge.balances import balance
+from edge.basket import Basket, BasketLine
 from edge.cache import LEASE_LAPSED, CacheAge, cache_state, prune_old
 from edge.clock_source import ScriptedClock
 from edge.commands import commands as node_verbs
@@ -18,9 +20,14 @@ from edge.config import read_config, write_config
 from edge.doctor import examine
 from edge.joining import join
 from edge.node import Node
-from edge.selling import LineRequest, find_sale, refund, sell
+from edge.parking import park, recall
+from edge.returns import find_sale
+from edge.selling import LineRequest, refund, sell
+from edge.shifts import open_shift
 from edge.status import node_status
 from edge.sync_agent import HttpLine, sync_once
+from edge.trade_projections import TRADE_TABLES
+from edge.unknown_tenders import unknown_tenders
 from hub.backups import BackupReport, back_up
 from hub.commands import commands as hub_verbs
 from hub.enrolment import Profile
@@ -29,11 +36,15 @@ from hub.pruning import PruningReport
 from hub.service import Hub, init_hub, open_hub, serving
 from schema.errors import RefusalError
 from schema.identity import EntryId
+from schema.kinds.balances import BalanceMove, BalanceMoved
 from schema.kinds.base import StockMove
 from schema.kinds.counting import CountRecorded, Look
 from schema.kinds.organisation import FrontierDeclared, LocationDefined, OpeningBalance
 from schema.kinds.stock import GoodsReceived
+from schema.kinds.tills import SignInRecorded
 from schema.kinds.trading import Sale
+from schema.rows import BalanceKind
+from tests.edge.till_days import trade_all_day
 
 DAY = 86_400_000
 START = 1_790_000_000_000
@@ -199,6 +210,49 @@ def test_old_entries_leave_in_slices_and_every_figure_and_total_stays(shop: Shop
     newest = sell(node, [LineRequest("P1", price_minor=500)])
     refund(node, newest.receipt_number)
     shop.sync(node)
+
+
+def test_balances_stand_when_the_entries_that_moved_them_have_left(shop: Shop) -> None:
+    node = shop.till("T1")
+    trade(shop, node)
+    append(node, BalanceMoved((BalanceMove("member-points", "p1", 30),), "earned", "T1-1-000001"))
+    append(node, SignInRecorded("o1", "wrong"))
+    shop.pass_days(40)
+    append(node, BalanceMoved((BalanceMove("member-points", "p1", -10),), "spent", "T1-1-000002"))
+    shop.sync(node)
+    shop.hub.pruning.cut_location("A")
+    shop.sync(node)
+    before, held = balance(node, BalanceKind.MEMBER_POINTS, "p1"), entries(node)
+    assert before.amount == 20
+    prune_old(node)
+    assert held - entries(node) == 34
+    assert balance(node, BalanceKind.MEMBER_POINTS, "p1") == before
+    found = examine(node)
+    assert found.is_healthy, found.findings
+
+
+def test_what_a_tills_day_left_stands_when_its_entries_have_left(shop: Shop) -> None:
+    node = shop.till("T1")
+    trade(shop, node)
+    open_shift(node)
+    trade_all_day(node)
+    waiting = park(node, Basket((BasketLine("P1", "P1", is_known=False, override_minor=500),)), label="later")
+    open_tender = unknown_tenders(node)
+    shop.pass_days(40)
+    sell(node, [LineRequest("P1", price_minor=500)])
+    shop.sync(node)
+    shop.hub.pruning.cut_location("A")
+    shop.sync(node)
+    before = till_tables(node)
+    assert prune_old(node).left > 40  # more than the plain trade: the rest of the day leaves as well
+    assert till_tables(node) == before
+    assert examine(node).is_healthy
+    assert unknown_tenders(node) == open_tender
+    assert len(recall(node, waiting).lines) == 1
+
+
+def till_tables(node: Node) -> dict[str, list[Any]]:
+    return {table: sorted(node.connection.execute(f"SELECT * FROM {table}").fetchall()) for table in TRADE_TABLES}
 
 
 def test_new_node_of_a_cut_scope_starts_from_the_balance(shop: Shop) -> None:

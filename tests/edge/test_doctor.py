@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.bundles import export_bundle
@@ -15,13 +16,26 @@ from edge.counting import close_session, count_product, open_session, record_loo
 from edge.doctor import OWN_VIEWS, examine, put_back_entries
 from edge.node import Node
 from edge.resolving import accept_count, void_entry
+from edge.returns import find_sale
 from edge.search import search
 from edge.selling import refund
 from edge.shifts import close_shift, open_shift, pay_in
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
 from schema.errors import RefusalError
+from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
+from schema.kinds.base import Payload
 from schema.kinds.counting import ClockFixed
-from schema.kinds.organisation import AuthorityRevoked
+from schema.kinds.organisation import AuthorityRevoked, CustomerDefined
+from schema.kinds.tills import (
+    BasketParked,
+    BasketTaken,
+    DrawerOpened,
+    LineVoided,
+    ProductDrafted,
+    SignInRecorded,
+    TenderSettled,
+)
+from schema.kinds.trading import DayClosed, Tender
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
@@ -36,6 +50,7 @@ from tests.edge.shops import (
     figures,
     sell_pieces,
 )
+from tests.edge.till_days import trade_all_day
 
 Make = Callable[..., Node]
 PRODUCTS = (WATER, CIGARETTES, "P1001", "P1002")
@@ -160,7 +175,7 @@ def test_sales_brought_back_after_a_fork_are_the_same_in_a_rebuild(shops: Shops,
 
 
 @pytest.fixture
-def traded(make_node: Make) -> Node:
+def traded(shops: Shops, make_node: Make) -> Node:
     """A till with some of everything in its tables."""
     one, other = make_node("A1"), make_node("A2")
     warehouse = make_node("W1", "W")
@@ -175,8 +190,32 @@ def traded(make_node: Make) -> Node:
     close_session(one, open_session(one, ["front"], ["P1001"]).session, confirm_zeros=True)
     open_shift(one)
     sell_pieces(one, source="csv:1")
+    trade_all_day(one)
+    shops.tell(CustomerDefined("p1", bytes(32), "138****1234", b""))
+    of_a_till = _of_a_till(one)
+    with one.write() as writing:
+        writing.append(SignInRecorded("o1", "wrong"))
+        writing.append(BalanceMoved((BalanceMove("member-points", "p1", 5),), "earned", sale.receipt_number))
+        for payload in of_a_till:
+            writing.append(payload)
     carry(other, one)
     return one
+
+
+def _of_a_till(node: Node) -> list[Payload]:
+    """Return one of each entry that only a till's own read models follow."""
+    date, shift = "2026-03-02", "A1-2026-03-02-01"
+    tender = Tender("wechat", 400, 400, "42", "unknown")
+    entry = find_sale(node, sell_pieces(node).receipt_number)
+    sale = msgspec.structs.replace(entry.sale, receipt_number="A1-1-000900", tenders=(tender,), member="p1")
+    paid = BalancePaid("A1-1-000901", date, shift, "o1", "top_up", (BalanceMove("member-balance", "p1", 400),),
+                       (tender,), 400, member="p1")  # fmt: skip
+    return [
+        sale, paid, TenderSettled(entry.entry, 0, "confirmed", "o1"), BasketParked("b1", "o1", "x1", 400, b"x"),
+        BasketTaken("b1", "o1", "recalled"), LineVoided("void", "o1", WATER, 1000, 200),
+        DrawerOpened(shift, "o1", "change"), ProductDrafted("6901234567892", "", 200, "o1"),
+        DayClosed(date, "o1", "A1-1-000001", "A1-1-000901", 800, 0),
+    ]  # fmt: skip
 
 
 DAMAGES = {
@@ -193,7 +232,21 @@ DAMAGES = {
     "shift_event": "DELETE FROM shift_event",
     "count_session": "DELETE FROM count_session WHERE is_opening = 0",
     "barcode": "INSERT INTO barcode (barcode, product, unit) VALUES ('123', 'P0001', 'pc')",
+    "sign_in": "DELETE FROM sign_in",
+    "balance_move": "UPDATE balance_move SET amount = 500",
+    "member": "DELETE FROM member",
     "product_index": "UPDATE product_index SET article = '9'",
+    "payment": "DELETE FROM payment",
+    "refunded": "DELETE FROM refunded",
+    "purchase": "UPDATE purchase SET total_minor = 1",
+    "unknown_tender": "DELETE FROM unknown_tender",
+    "settled_tender": "UPDATE settled_tender SET outcome = 'failed'",
+    "parked_basket": "UPDATE parked_basket SET label = 'x'",
+    "taken_basket": "DELETE FROM taken_basket",
+    "voided_line": "DELETE FROM voided_line",
+    "drawer_opening": "DELETE FROM drawer_opening",
+    "closed_day": "UPDATE closed_day SET sales_minor = 0",
+    "product_draft": "DELETE FROM product_draft",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",

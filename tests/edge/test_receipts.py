@@ -7,14 +7,18 @@ import base64
 import msgspec
 import pytest
 
+from edge import basket as baskets
+from edge.basket import EMPTY, BasketLine
 from edge.node import Node
-from edge.receipts import Copy, layout, receipt_document, stored_entry
+from edge.parking import park
+from edge.receipts import Copy, layout, paper_name, receipt_document, stored_entry
 from edge.selling import Completed, complete_sale, refund_without_receipt
 from edge.selling import LineRequest as Request
-from edge.shifts import open_shift, pay_out
+from edge.shifts import close_shift, open_shift, pay_out
 from schema.errors import RefusalError
 from schema.identity import NodeId, Stream
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
+from schema.kinds.organisation import PersonForgotten
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import Sale, Tender
 from schema.rules.promotion_terms import Language
@@ -24,6 +28,7 @@ from sync.signing import is_signed, receipt_message
 from tests.edge.paper_shops import (
     COLA,
     MEMBER,
+    NOODLES,
     OPERATOR,
     PEARS,
     change,
@@ -148,7 +153,7 @@ def test_points_that_came_with_a_sale_stand_on_its_receipt(shop: Node) -> None:
         number = writing.take_receipt_number()
         sale = Sale(number, "2026-03-02", "s", OPERATOR, tuple(lines), (), (Tender("cash", 350),), 350, member=MEMBER)
         entry = writing.append(sale)
-        moves = (BalanceMove("points", MEMBER, 3), BalanceMove("stored", MEMBER, -100))
+        moves = (BalanceMove("member-points", MEMBER, 3), BalanceMove("member-balance", MEMBER, -100))
         writing.append(BalanceMoved(moves, "earned", number), operation=str(entry.id))
     assert "本次积分                       3" in shown(shop, str(entry.id))
     assert "本次积分" not in shown(shop, sell_promoted(shop).entry)
@@ -161,7 +166,7 @@ def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
         paid = writing.append(
             BalancePaid(
                 writing.take_receipt_number(), "2026-03-02", "s", OPERATOR, "top_up",
-                (BalanceMove("stored", MEMBER, 5_000),), (Tender("cash", 5_000),), 5_000, member=MEMBER,
+                (BalanceMove("member-balance", MEMBER, 5_000),), (Tender("cash", 5_000),), 5_000, member=MEMBER,
             )
         )  # fmt: skip
         parked = writing.append(BasketParked("P-1", OPERATOR, "3号桌", 1_200, b""))
@@ -170,6 +175,52 @@ def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
     assert "138****1234" in shown(shop, str(paid.id))
     assert "3号桌" in shown(shop, str(parked.id))
     assert "[||| P-1]" in shown(shop, str(parked.id))
+
+
+def test_a_parked_baskets_slip_names_its_goods_and_the_code_to_recall_it_by(shop: Node) -> None:
+    basket = baskets.add(EMPTY, BasketLine(COLA, "可口可乐", unit_name="瓶", quantity_milli=2_000))
+    name = park(shop, basket, operator=OPERATOR, label="红衣服大姐")
+    row = shop.connection.execute("SELECT seq FROM parked_basket WHERE basket = ?", (name,)).fetchone()
+    text = shown(shop, f"{Stream(shop.config.scope, shop.config.node_id, 1)}:{row[0]}")
+    for part in ("挂单", "红衣服大姐", "  2瓶                       7.00", "￥7.00", f"[||| {name}]", "未付款"):
+        assert part in text
+
+
+def test_a_closed_shift_has_a_slip_to_sign(shop: Node) -> None:
+    open_shift(shop, operator=OPERATOR, float_minor=10_000)
+    sell_plain(shop)
+    close_shift(shop, 10_300, operator=OPERATOR, denominations=((10_000, 1), (100, 3)))
+    row = shop.connection.execute("SELECT seq FROM shift_event WHERE kind = 'closed'").fetchone()
+    text = shown(shop, f"{Stream(shop.config.scope, shop.config.node_id, 1)}:{row[0]}")
+    for part in ("交班单", "收银员：1013", "备用金                    100.00", "应有现金                  103.50",
+                 "短款", "-0.50", "100.00          × 1      100.00", "交班人 ___"):  # fmt: skip
+        assert part in text, text
+
+
+def test_the_parts_of_a_kit_are_named_below_it_and_count_as_one_piece(shop: Node) -> None:
+    kit, part = lines_of(shop, (NOODLES, 1000), (COLA, 2000))
+    free = msgspec.structs.replace(part, amount_minor=0, price_minor=0, list_price_minor=0, kit_parent=0)
+    sold = complete_sale(shop, [kit, free], operator=OPERATOR)
+    text = shown(shop, sold.entry)
+    assert "  · 可口可乐 500ml 2瓶" in text
+    assert "件数                           1" in text
+
+
+def test_what_a_member_has_stands_on_the_first_paper_alone(shop: Node) -> None:
+    with shop.write() as writing:
+        writing.append(BalanceMoved((BalanceMove("member-points", MEMBER, 77),), "earned", "x"))
+        writing.append(BalanceMoved((BalanceMove("member-balance", MEMBER, 5_000),), "earned", "x"))
+    sold = sell_promoted(shop)
+    text = shown(shop, sold.entry)
+    assert "积分余额                      77" in text
+    assert "储值余额                   50.00" in text
+    assert "积分余额" not in shown(shop, sold.entry, is_reprint=True)
+
+
+def test_a_member_who_was_forgotten_stands_on_no_paper(shops: Shops, shop: Node) -> None:
+    sold = sell_promoted(shop)
+    shops.tell(PersonForgotten(MEMBER))
+    assert "138" not in shown(shop, sold.entry)
 
 
 def test_an_entry_without_paper_is_refused(shop: Node) -> None:
@@ -198,6 +249,13 @@ def test_the_address_for_an_invoice_names_the_receipt() -> None:
     assert invoice_address("https://x/i", sale) == "https://x/i?receipt=A1-1-000001"
     assert invoice_address("https://x/i?a=1", sale) == "https://x/i?a=1&receipt=A1-1-000001"
     assert invoice_address("https://x/{{ receipt.number }}/{{receipt.total}}", sale) == "https://x/A1-1-000001/12.50"
+
+
+def test_people_call_a_paper_by_its_number(shop: Node) -> None:
+    sold = sell_plain(shop)
+    assert paper_name(shop, sold.entry) == "A1-1-000001"
+    assert paper_name(shop, "loc/A:x.1:9") == "loc/A:x.1:9"
+    assert paper_name(shop, "") == ""
 
 
 def test_a_completed_value_and_its_stored_entry_agree(shop: Node) -> None:

@@ -9,7 +9,7 @@ import pytest
 from edge.clock_source import local_time
 from edge.node import Node
 from edge.replaying import ReplayedBasket, replay
-from edge.selling import find_sale
+from edge.returns import find_sale
 from schema.identity import EntryId
 from schema.kinds.trading import Refund
 from schema.replay import ReplayFormat

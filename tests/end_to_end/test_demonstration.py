@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import zxingcpp
+from PIL import Image
 
+from edge.receipt_codes import read_receipt_code
 from tests.processes import run
 
 
@@ -31,3 +34,16 @@ def test_the_demonstration_ends_with_its_proof_and_names_every_conflict(tmp_path
         assert re.search(sentence, told), done.stdout
     assert told.count("why is it so?") == 2
     assert not done.stderr.strip()
+    assert_receipts_were_printed(tmp_path / "run" / "receipts")
+
+
+def assert_receipts_were_printed(folder: Path) -> None:
+    """Each file of printer bytes has its picture, and the code of each sale can be read from it."""
+    files = sorted(folder.glob("*.escpos"))
+    assert {file.stem.split("-")[3] for file in files} == {"sell", "refund"}
+    for file in files:
+        number = file.stem.rsplit("-", 2)[0]
+        assert number.encode() in file.read_bytes()
+        found = [code.text for code in zxingcpp.read_barcodes(Image.open(file.with_suffix(".png")).convert("L"))]
+        codes = [code for text in found if (code := read_receipt_code(text)) is not None]
+        assert len(codes) == (1 if "-sell-" in file.name else 0)

@@ -140,7 +140,8 @@ def test_contacts_are_listed_with_what_was_exchanged(hub: Hub, client: httpx.Cli
     node.append(sale("2"))
     node.sync(client)
     hub.contacts.flush()
-    (listed,) = list_nodes(hub.store)
+    with hub.store.snapshot() as replica:
+        (listed,) = list_nodes(replica)
     assert (listed.node, listed.entries, listed.release) == (node.signer.node, 2, "test")
     assert listed.bytes_in > 200
     assert abs(listed.offset_ms or 0) < 1_000

@@ -27,7 +27,7 @@ from schema.identity import ORG
 from sync.bundle import is_bundle_signed, read_bundle
 from sync.document_projection import read_document
 from sync.documents import edit
-from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets
+from sync.elsewhere import OPERATORS_TOPIC, OperatorSecrets, asking, content_digest
 from sync.messages import encode_request
 from sync.signing import SigningKey, is_signed, statement_message
 from sync.transport import (
@@ -249,7 +249,7 @@ def test_reports_are_paged_for_holders_of_a_token(hub: Hub, client: httpx.Client
     assert client.get("/v1/sales", params={"limit": "0"}, headers=headers).status_code == 400
     assert client.get("/v1/sales", params={"cursor": "../x"}, headers=headers).json()["code"] == "cursor_invalid"
     described = client.get("/v1/openapi/openapi.json").json()
-    assert set(described["paths"]) == {"/v1/sales", "/v1/stock", "/v1/conflicts"}
+    assert set(described["paths"]) == {"/v1/sales", "/v1/stock", "/v1/conflicts", "/v1/findings"}
 
 
 def test_the_first_token_of_an_organisation_works(
@@ -265,14 +265,15 @@ def test_a_node_receives_the_pin_verifiers_of_its_own_location_alone(
     at_a = define_operator(hub.store, hub.own_log, number="1", name="王芳", role="cashier", locations=["A"], pin="1234")
     define_operator(hub.store, hub.own_log, number="2", name="李雷", role="cashier", locations=["B"], pin="4321")
     node = enrol()
-    response = node.exchange(client, node.request(topics=((OPERATORS_TOPIC, 0),)))
-    (statement,) = response.statements
+    asked = node.request(topics=((asking(OPERATORS_TOPIC), b""),))
+    (statement,) = node.exchange(client, asked).statements
     message = statement_message(OPERATORS_TOPIC, statement.content)
     assert is_signed(hub.identity.signer.public, statement.signature, message)
     content = msgspec.msgpack.decode(statement.content, type=OperatorSecrets)
     assert [o.operator for o in content.operators] == [at_a]
     assert content.operators[0].verifier.startswith("$argon2id$")
-    again = node.request(topics=((OPERATORS_TOPIC, statement.as_of_ms),))
+    held = (OPERATORS_TOPIC, content_digest(statement.content))
+    again = node.request(topics=((asking(OPERATORS_TOPIC), b""), held))
     assert node.exchange(client, again).statements == ()
     again_at_a = define_operator(
         hub.store, hub.own_log, number="1", name="王芳", role="supervisor", locations=["A"], pin="9999"

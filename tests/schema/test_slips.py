@@ -49,11 +49,12 @@ REPORT = Report(
 )  # fmt: skip
 PAYMENT = BalancePaid(
     "A1-1-000009", "2026-11-22", "s", "o", "top_up",
-    (BalanceMove("stored", "p", 20_000), BalanceMove("bonus", "p", 2_000), BalanceMove("points", "p", 20)),
+    (BalanceMove("member-balance", "p", 20_000), BalanceMove("member-bonus", "p", 2_000),
+     BalanceMove("member-points", "p", 20)),
     (Tender("cash", 20_000, 30_000),), 20_000, note="春节活动",
 )  # fmt: skip
 REPAID = BalancePaid(
-    "A1-1-000010", "2026-11-22", "s", "o", "returned", (BalanceMove("stored", "p", -5_000),),
+    "A1-1-000010", "2026-11-22", "s", "o", "returned", (BalanceMove("member-balance", "p", -5_000),),
     (Tender("cash", -5_000),), -5_000,
 )  # fmt: skip
 PARKED = ParkedSlip(

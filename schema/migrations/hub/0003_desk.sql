@@ -126,6 +126,7 @@ CREATE TABLE settlement (
 
 -- Movements of a product summed up by stream, hour (UTC, by the writer's clock) and reason, up to a place in each
 -- stream: made when somebody asks about a product that moves much, brought up to date whenever somebody asks again.
+-- `unc_ms` is the widest bound on the clock's error among them, -1 where one was unknown.
 CREATE TABLE movement_hour (
     scope_no INTEGER NOT NULL,
     key_no INTEGER NOT NULL,
@@ -138,6 +139,9 @@ CREATE TABLE movement_hour (
     last_seq INTEGER NOT NULL,
     first_ms INTEGER NOT NULL,
     last_ms INTEGER NOT NULL,
+    unc_ms INTEGER NOT NULL,
+    first_epoch INTEGER NOT NULL,
+    last_epoch INTEGER NOT NULL,
     PRIMARY KEY (scope_no, key_no, stream_no, hour_no, reason)
 ) STRICT, WITHOUT ROWID;
 

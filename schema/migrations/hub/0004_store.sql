@@ -11,6 +11,3 @@ CREATE TABLE checked_backup (
     vector BLOB NOT NULL,
     taken_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
--- Every session asks whether any operator's PIN was changed since it last asked.
-CREATE INDEX operator_verifier_by_change ON operator_verifier (changed_ms);

@@ -1,0 +1,89 @@
+"""One round among the neighbours that can be found now: for a machine that has just been restored, or a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from secrets import token_hex
+from typing import Final, TypeVar
+
+from edge.lan import Line
+from edge.lan_discovery import Address, Announcement, Discovery
+from edge.lan_identity import client_context
+from edge.lan_session import PeerReport, exchange
+from edge.node import Node
+from schema.errors import EdgetillError, RefusalError
+
+SEARCH_S: Final = 3.0
+ROUNDS_MAX: Final = 200
+"""A visit ends when neither side has more, or after so many sessions."""
+
+ResultT = TypeVar("ResultT")
+
+
+def visit_neighbours(node: Node, addresses: Iterable[str] = (), *, search_s: float = SEARCH_S) -> list[PeerReport]:
+    """Exchange once with every neighbour that is listed, named here, or announces itself; returns what came of each."""
+    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
+    return asyncio.run(_visit(node, dict.fromkeys(listed), search_s))
+
+
+async def _visit(node: Node, listed: Iterable[Address], search_s: float) -> list[PeerReport]:
+    addresses = dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())])
+    reports: dict[str, PeerReport] = {}
+    for address in addresses:
+        with suppress(EdgetillError, OSError):
+            report = await _visit_one(node, address)
+            reports.setdefault(report.peer, report)
+    return list(reports.values())
+
+
+async def _search(node: Node, search_s: float) -> list[Address]:
+    found: dict[str, Address] = {}
+
+    def note(name: str, address: Address | None) -> None:
+        if address is not None:
+            found[name] = address
+
+    config = node.config
+    discovery = Discovery(Announcement(config.node, config.hub, config.location, token_hex(8), config.lan_port), note)
+    try:
+        await discovery.start(is_announced=False)
+        await asyncio.sleep(search_s)
+    except OSError:
+        return []
+    finally:
+        with suppress(Exception):
+            await asyncio.wait_for(discovery.stop(), 3)
+    return list(found.values())
+
+
+async def _visit_one(node: Node, address: Address) -> PeerReport:
+    async def work(piece: Callable[[], ResultT]) -> ResultT:
+        return piece()
+
+    instance = token_hex(8)
+    async with Line.to(address, client_context(node)) as line:
+        total = PeerReport(line.peer)
+        is_org_only = False
+        for _ in range(ROUNDS_MAX):
+            try:
+                report = await exchange(
+                    node, line.peer, str(address), instance, line.carry, work, is_org_only=is_org_only
+                )
+            except RefusalError as error:
+                # A neighbour that does not know this node yet hears of its grant first.
+                if error.code != "scope_forbidden" or is_org_only:
+                    raise
+                is_org_only = True
+                continue
+            total.entries_sent += report.entries_sent
+            total.entries_received += report.entries_received
+            total.refusals += report.refusals
+            total.is_complete = report.is_complete and not is_org_only
+            total.has_renewed = total.has_renewed or report.has_renewed
+            if report.is_complete and is_org_only:
+                is_org_only = False
+            elif report.is_complete or not (report.entries_sent or report.entries_received):
+                break
+        return total

@@ -1,0 +1,141 @@
+"""Owns the first start: a sample shop with a hub of its own, goods, members, promotions and simulated devices.
+
+Every step is the command that a person would type; what exists already is only started again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from schema import sample
+from schema.errors import RefusalError
+from schema.identity import LocationId
+
+SHOP: Final = LocationId("A")
+TILL: Final = "A1"
+DEMO_FILE: Final = "demo.json"
+_PROGRAM: Final = (
+    "import ctypes, os, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
+    " from schema.command_line import main; os.getppid() == 1 or main()"
+)
+PROMOTIONS: Final = """code,name,kind,products,value,threshold,buy,free
+P1,矿泉水三瓶五元,n-for-price,11001,5.00,,3,
+P2,怡宝买二送一,buy-n-get-m,11003,,,2,1
+P3,满100减10,amount-off,,10.00,100.00,,
+"""
+BALANCES: Final = """kind,subject,amount
+member-points,M0003,1280
+member-balance,M0003,5000
+"""
+
+
+class Demonstration(NamedTuple):
+    """A running sample shop: the till's directory, and the people who work there with their PINs."""
+
+    till: Path
+    people: tuple[str, ...]
+
+
+def people() -> tuple[str, ...]:
+    """Name who works at the sample shop, each with number and PIN."""
+    found = [one for one in sample.operators() if one.location == SHOP]
+    return tuple(f"{one.code}  {one.pin}  {one.name}" for one in found)
+
+
+@contextmanager
+def demonstration(directory: Path, tell: Callable[[str], None]) -> Iterator[Demonstration]:
+    """Found or start the sample shop in a directory; its hub and devices run for the time of the block."""
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    hub, till = directory / "hub", directory / "till"
+    with ExitStack() as stack:
+        if not (directory / DEMO_FILE).exists():
+            tell("founding the sample shop: its hub, 328 products, members, promotions …")
+            _found(directory, hub)
+        ports = json.loads((directory / DEMO_FILE).read_text("utf-8"))
+        address = stack.enter_context(_serving(hub, int(ports["hub"])))
+        if not (till / "node.toml").exists():
+            tell("the till joins …")
+            words = ["hub", "invite", "--hub", str(hub), "--location", SHOP, "--name", "文三店一号收银", "--till", TILL]
+            issued = json.loads(_run([*words, "--json"]))
+            _run(["join", address, issued["invitation"], "--node", str(till), "--json"])
+        stack.enter_context(_counter(directory / "devices", till, int(ports["printer"])))
+        yield Demonstration(till, people())
+
+
+def _found(directory: Path, hub: Path) -> None:
+    port, printer_port = _free_ports()
+    _run(["hub", "init", str(hub), "--name", "好邻居便利店", "--sample", "--json", "--address", f"127.0.0.1:{port}"])
+    for kind, content in (("promotions", PROMOTIONS), ("opening-balances", BALANCES)):
+        path = directory / f"{kind}.csv"
+        path.write_text(content, "utf-8")
+        _run(["import", kind, str(path), "--hub", str(hub)])
+    (directory / DEMO_FILE).write_text(json.dumps({"hub": port, "printer": printer_port}), "utf-8")
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TEXTUAL")}
+
+
+def _run(words: Sequence[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *words], capture_output=True, text=True, check=False, env=_environment()
+    )
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip()
+        raise RefusalError("demo_failed", f"edgetill {' '.join(words[:2])}: {reason}", reason=reason)
+    return done.stdout
+
+
+@contextmanager
+def _child(words: Sequence[str], log: Path, *, reads: bool = False) -> Iterator[subprocess.Popen[str]]:
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *words], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if reads else file, stderr=file, text=True, env=_environment(),
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _serving(hub: Path, port: int) -> Iterator[str]:
+    words = ["hub", "serve", "--hub", str(hub), "--plain", "--host", "127.0.0.1", "--port", str(port)]
+    with _child(words, hub.parent / "hub.log", reads=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RefusalError("demo_failed", f"the hub did not start: see {hub.parent / 'hub.log'}", reason="hub")
+        yield line.split()[-1]
+
+
+@contextmanager
+def _counter(folder: Path, till: Path, port: int) -> Iterator[None]:
+    """Run the simulated printer, scanner, scale and display; what is printed lies in the folder as pictures."""
+    folder.mkdir(exist_ok=True)
+    words = ["devices", "simulate", "--directory", str(folder), "--node", str(till), "--port", str(port)]
+    with _child(words, folder.parent / "devices.log"):
+        yield

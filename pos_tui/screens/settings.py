@@ -1,0 +1,90 @@
+"""Owns what the people at one till may set for it: language, colours, training; all else comes from the hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.containers import Vertical
+
+from pos_tui.keys import act
+from pos_tui.screens.base import TillScreen
+from pos_tui.widgets.key_bar import KeyBar
+from pos_tui.widgets.listing import Column, Listing, Row
+from pos_tui.widgets.status_line import MessageLine, StatusLine
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+CHOICES = ("language", "theme", "training", "password", "lock", "sign_out")
+
+
+class SettingsScreen(TillScreen[None]):
+    """A short list; Enter changes the selected one."""
+
+    NAME = "settings"
+    ACTS = (act("change", "enter", "+"), act("back", "escape", "-"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listing = Listing(id="settings", is_numbered=True)
+
+    def compose(self) -> ComposeResult:
+        """Put the page together."""
+        assert self.listing is not None
+        yield StatusLine(id="status")
+        with Vertical(id="page"):
+            yield self.listing
+        yield MessageLine(id="message")
+        yield KeyBar(id="keys")
+
+    def show(self) -> None:
+        """State each setting with its value."""
+        assert self.listing is not None
+        self.show_status()
+        self.query_one("#page", Vertical).border_title = self.t("settings.title")
+        values = {
+            "language": self.t("settings.this_language"),
+            "theme": self.t("settings.dark" if self.app.current_theme.dark else "settings.light"),
+            "training": self.t("settings.on" if self.till.is_training else "settings.off"),
+        }
+        rows = [Row((self.t(f"settings.{name}"), values.get(name, ""))) for name in self._names()]
+        config = self.till.node.config
+        rows += [
+            Row(note=" "),
+            Row(note=self.t("settings.node", name=config.name, node=config.node, till=config.till)),
+            Row(note=self.t("settings.keys")),
+        ]
+        self.listing.show((Column("", 26), Column("")), rows)
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(name for name in CHOICES if name != "password")
+
+    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
+        """A digit changes the setting of that number."""
+        assert self.listing is not None
+        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
+            if int(key) <= len(self._names()):
+                self.listing.select(int(key) - 1)
+                self.act_change()
+            return
+        super().take_key(key, character, is_burst=is_burst)
+
+    def entered(self, _text: str) -> None:
+        """Change the selected one."""
+        self.act_change()
+
+    def act_change(self) -> None:
+        """Change the selected one."""
+        assert self.listing is not None
+        match self._names()[max(0, self.listing.selected)]:
+            case "language":
+                self.till_app.switch_language()
+            case "theme":
+                self.till_app.switch_theme()
+            case "training":
+                self.till_app.switch_training()
+            case "lock":
+                self.till_app.lock()
+            case "sign_out":
+                self.till_app.sign_out()
+        self.show()
