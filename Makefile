@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: run test check bench simulate faults system-packages clean
+.PHONY: run test check bench simulate faults screenshots system-packages clean
 run: $(VENV)/.installed
 	@$(BIN)/edgetill demo --directory build/run
 
@@ -27,6 +27,9 @@ simulate: $(VENV)/.installed
 KILLS ?= 300
 faults: $(VENV)/.installed
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+screenshots: $(VENV)/.installed
+	@$(BIN)/python -m tests.screens
 
 system-packages:
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends git make python3 python3-venv \
