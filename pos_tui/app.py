@@ -75,8 +75,10 @@ class TillApp(App[None]):
         devices: Peripherals | None = None,
         people: Sequence[str] = (),
         has_hanzi: bool = True,
+        is_program: bool = False,
     ) -> None:
         super().__init__()
+        self._is_program = is_program
         self.devices = devices
         self.has_hanzi = has_hanzi
         self._people = tuple(people)
@@ -139,7 +141,8 @@ class TillApp(App[None]):
 
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self._each_second)
-        self.set_timer(AFTER_S, warm_up)
+        if self._is_program:  # Within another program, a test, the collector is not ours.
+            self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
             self.devices.start(self._hear_device)
 
@@ -241,7 +244,8 @@ class TillApp(App[None]):
 
     def pop_screen(self) -> AwaitComplete:
         """Go back to the screen below; what this one leaves is collected once that is painted."""
-        self.set_timer(TIDY_AFTER_S, tidy_up)
+        if self._is_program:
+            self.set_timer(TIDY_AFTER_S, tidy_up)
         return super().pop_screen()
 
     # Who works here

@@ -37,5 +37,7 @@ def tidy_up() -> None:
 
     A cache of Textual's has widgets' painted lines in its keys, and would keep those of a thousand closed ones.
     """
-    StylesCache.get_inner_outer.cache_clear()
+    forget = getattr(StylesCache.get_inner_outer, "cache_clear", None)
+    if forget is not None:
+        forget()
     gc.collect()
