@@ -34,13 +34,15 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.status_view import marks
 from pos_tui.themes import DARK, THEMES
-from pos_tui.warming import AFTER_S, warm_up
+from pos_tui.warming import AFTER_S, TIDY_AFTER_S, tidy_up, warm_up
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
+    from textual.await_complete import AwaitComplete
+
     from edge.device_events import DeviceEvent
     from edge.peripherals import Peripherals
     from edge.selling import Completed
@@ -73,8 +75,10 @@ class TillApp(App[None]):
         devices: Peripherals | None = None,
         people: Sequence[str] = (),
         has_hanzi: bool = True,
+        is_program: bool = False,
     ) -> None:
         super().__init__()
+        self._is_program = is_program
         self.devices = devices
         self.has_hanzi = has_hanzi
         self._people = tuple(people)
@@ -137,7 +141,8 @@ class TillApp(App[None]):
 
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self._each_second)
-        self.set_timer(AFTER_S, warm_up)
+        if self._is_program:  # Within another program, a test, the collector is not ours.
+            self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
             self.devices.start(self._hear_device)
 
@@ -236,6 +241,12 @@ class TillApp(App[None]):
         """Show the customer what goes on."""
         if self.devices is not None:
             self.devices.show(upper, lower, kind=kind, amount_minor=amount_minor)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Go back to the screen below; what this one leaves is collected once that is painted."""
+        if self._is_program:
+            self.set_timer(TIDY_AFTER_S, tidy_up)
+        return super().pop_screen()
 
     # Who works here
 
