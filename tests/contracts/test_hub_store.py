@@ -25,7 +25,7 @@ from schema.kinds.organisation import LocationDefined, PolicySet
 from sync.organisation import Organisation
 from sync.replica import Replica
 from sync.signing import SigningKey
-from tests.hub.databases import fresh_postgresql
+from tests.hub.databases import POSTGRESQL, fresh_postgresql
 from tests.hub.fleet import now_ms, sale
 
 SIGNER = SigningKey(bytes(range(32)))
@@ -36,9 +36,9 @@ HANG_S = 120
 Opener = Callable[[], SqlStore]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    is_server = request.param == "postgresql"
+@pytest.fixture
+def opener(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    is_server = database_kind == POSTGRESQL
     with fresh_postgresql(request.getfixturevalue("postgresql")) if is_server else nullcontext("hub.db") as url:
         yield from _opener(url, tmp_path)
 
