@@ -255,6 +255,14 @@ def _check_log(node: Node, log: LogTables, findings: list[Finding]) -> tuple[lis
                 )
                 continue
             seals += len(log.seals(row, 0))
+            if row.sealed_seq > max((seq for seq, _ in log.seals(row, row.base.seq)), default=row.base.seq):
+                findings.append(
+                    Finding(
+                        "seal_missing",
+                        f"seals of {row.stream} up to entry {row.sealed_seq} are gone: until they come again with"
+                        " `edgetill doctor --mend`, its entries cannot be passed on from here",
+                    )
+                )
             bad = find_bad_seals(log, node.connection, node.organisation, row)
             findings += [
                 Finding("seal_invalid", f"the seal of {row.stream} at entry {seq} is not its node's signature")

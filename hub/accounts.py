@@ -77,6 +77,7 @@ RIGHTS: Final = {
     "auditor": frozenset({Right.READ, Right.READ_ALL}),
 }
 """By role; a role that is not listed has no access to the desk."""
+OWNER: Final = "owner"
 BOUND_ROLES: Final = frozenset({"shop_manager"})
 """Roles that see and change their own locations alone."""
 
@@ -264,6 +265,73 @@ class Accounts:
         return found
 
 
+def redefine(
+    replica: Replica,
+    own_log: OwnLog,
+    author: Account,
+    operator: str,
+    *,
+    role: str,
+    locations: Sequence[str],
+    is_active: bool,
+) -> None:
+    """Change what an account's person may do, within the caller's transaction on `org`.
+
+    Raises RefusalError `operator_unknown`, `role_unknown`, `location_missing`, `location_unknown`, `owner_only` (an
+    owner is changed by owners alone) or `owner_last` (someone must own the organisation).
+    """
+    connection, organisation = replica.connection, replica.organisation
+    known = organisation.newest(connection, OperatorDefined, operator)
+    if known is None:
+        raise RefusalError("operator_unknown", "this operator is not known or has an account already")
+    _check_role(replica, role, locations)
+    check_author(author, known.role, role)
+    if known.role == OWNER and (role != OWNER or not is_active):
+        others = [
+            one
+            for (other,) in connection.execute("SELECT operator FROM account").fetchall()
+            if other != operator
+            and (one := organisation.newest(connection, OperatorDefined, str(other))) is not None
+            and one.role == OWNER
+            and one.is_active
+        ]
+        if not others:
+            raise RefusalError("owner_last", "the organisation needs an owner: make another one first")
+    # Roles that see every location still work at the tills of some: that is not the desk's to change.
+    at = tuple(locations) if role in BOUND_ROLES else known.locations
+    own_log.append(replica, ORG, OperatorDefined(operator, known.number, role, at, known.sealed_name, is_active))
+
+
+def check_author(author: Account, *roles: str) -> None:
+    """Raise RefusalError `owner_only` where someone else than an owner makes or changes one."""
+    if OWNER in roles and author.role != OWNER:
+        raise RefusalError("owner_only", "an owner's account is changed by owners alone")
+
+
+def _check_role(replica: Replica, role: str, locations: Sequence[str]) -> None:
+    if role not in RIGHTS:
+        raise RefusalError("role_unknown", f"{role!r} is no role of the desk: {', '.join(RIGHTS)}")
+    known = replica.organisation.newest_each(replica.connection, LocationDefined)
+    if unknown := [location for location in locations if location not in known]:
+        raise RefusalError("location_unknown", f"there is no location {unknown[0]!r}")
+    if role in BOUND_ROLES and not locations:
+        raise RefusalError("location_missing", "a shop manager needs a location")
+
+
+def set_password(connection: Connection, login: str, password: str, now_ms: int) -> None:
+    """Give an account another password (from `make_password`) and end its sessions; a lock is lifted.
+
+    Raises RefusalError `login_unknown`.
+    """
+    found = connection.execute(
+        "UPDATE account SET password = ?, changed_ms = ? WHERE login = ? RETURNING login", (password, now_ms, login)
+    ).fetchone()
+    if found is None:
+        raise RefusalError("login_unknown", "there is no account with this login")
+    connection.execute("DELETE FROM desk_session WHERE login = ?", (login,))
+    connection.execute("DELETE FROM sign_in_failure WHERE subject = ?", (f"login:{login}",))
+
+
 def make_password(password: str) -> str:
     """Return what a password is checked against (Argon2id, PHC string); raises RefusalError `password_weak`."""
     distinct = len(set(password))
@@ -316,9 +384,7 @@ def record_account(
     `location_missing` or `operator_unknown`.
     """
     connection, organisation = replica.connection, replica.organisation
-    login = login.strip().casefold()
-    if not 2 <= len(login) <= 64 or any(character.isspace() or not character.isprintable() for character in login):
-        raise RefusalError("login_invalid", "a login has 2 to 64 characters without spaces")
+    login = check_login(login)
     if connection.execute("SELECT 1 FROM account WHERE login = ?", (login,)).fetchone():
         raise RefusalError("login_taken", "this login is taken: choose another")
     if operator:
@@ -328,15 +394,9 @@ def record_account(
         if defined.role not in RIGHTS:
             raise RefusalError("role_unknown", f"the role {defined.role} has no access to the desk")
     else:
-        if role not in RIGHTS:
-            raise RefusalError("role_unknown", f"{role!r} is no role of the desk: {', '.join(RIGHTS)}")
+        _check_role(replica, role, locations)
         if not name.strip() or len(name) > 200:
             raise RefusalError("name_invalid", "a name has 1 to 200 characters")
-        known = organisation.newest_each(connection, LocationDefined)
-        if unknown := [location for location in locations if location not in known]:
-            raise RefusalError("location_unknown", f"there is no location {unknown[0]!r}")
-        if role in BOUND_ROLES and not locations:
-            raise RefusalError("location_missing", "a shop manager needs a location")
         operator = f"o{secrets.token_hex(8)}"
         sealed = seal_for(connection, operator, name.strip())
         number = login if is_code(login) else operator
@@ -349,6 +409,14 @@ def record_account(
         (login, operator, password, language.value, now_ms, now_ms),
     )
     return operator
+
+
+def check_login(login: str) -> str:
+    """Return a login as it is stored; raises RefusalError `login_invalid`."""
+    login = login.strip().casefold()
+    if not 2 <= len(login) <= 64 or any(character.isspace() or not character.isprintable() for character in login):
+        raise RefusalError("login_invalid", "a login has 2 to 64 characters without spaces")
+    return login
 
 
 def operator_name(replica: Replica, defined: OperatorDefined) -> str:

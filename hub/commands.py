@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,12 @@ from hub.command_options import HubOption, JsonOption
 from hub.command_options import opened as _opened
 from hub.command_options import write_json as _write_json
 from hub.import_commands import add_import
+from hub.store_commands import add_store_verbs
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
+
+if TYPE_CHECKING:
+    from hub.service import Hub
 
 EXIT_INCOMPLETE = 5
 
@@ -36,6 +40,7 @@ def _hub_app() -> typer.Typer:
     app.command()(revoke)
     app.command()(token)
     app.command()(prune)
+    add_store_verbs(app)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")
@@ -44,6 +49,10 @@ def _hub_app() -> typer.Typer:
     app.add_typer(operator, name="operator")
     commands_people.add_to(app, operator)
     commands_findings.add_to(app)
+    account = typer.Typer(help="Who may use the hub's desk.", no_args_is_help=True)
+    account.command("add")(add_account)
+    account.command("password")(set_account_password)
+    app.add_typer(account, name="account")
     bundle = typer.Typer(help="What nodes bring and take on a USB stick.", no_args_is_help=True)
     bundle.command("import")(import_bundle)
     bundle.command("export")(export_bundle)
@@ -96,26 +105,80 @@ def init(
 
 
 def serve(
+    context: typer.Context,
     hub: HubOption = _HERE,
     host: Annotated[str | None, typer.Option(help="Where to listen; the address's host by default.")] = None,
     port: Annotated[int | None, typer.Option(help="The address's port by default; 0 takes a free one.")] = None,
     plain: Annotated[bool, typer.Option(help="Without TLS, on the loopback alone.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGETILL_HUB_DATABASE",
+            help="A file name in the directory, or postgresql://…; said here once it holds for every verb.",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="How many processes serve together; more than one on PostgreSQL.")] = 1,
 ) -> None:
-    """Serve nodes and the JSON API until SIGTERM."""
-    from hub.service import make_server
+    """Serve nodes, the desk and the JSON API until SIGTERM; on an empty folder, first the page that founds it all."""
+    from hub.identity import KEY_FILE, SETTINGS_FILE, load_identity, remember_database
+    from hub.pages.first_run import issue_code
+    from hub.processes import serve_alone, serve_together
 
-    with _opened(hub) as opened:
-        settings = opened.identity.settings
-        server = make_server(
-            opened,
-            host=host or settings.host,
-            port=settings.port if port is None else port,
-            plain=plain,
-            on_ready=lambda url: typer.echo(f"listening on {url}"),
+    if not (hub / SETTINGS_FILE).exists() and not (hub / KEY_FILE).exists():
+        port = _found_first(hub, host, port, plain=plain, database=database)
+        if port is None:
+            return
+
+    def on_ready(opened: Hub, url: str) -> None:
+        source = context.get_parameter_source("database")
+        is_said_here = source is not None and source.name == "COMMANDLINE"
+        if database is not None and is_said_here and load_identity(hub).settings.database != database:
+            remember_database(hub, database)
+            typer.echo(f"{hub / 'hub.toml'} names this database from now on", err=True)
+        typer.echo(f"listening on {url}")
+        if not opened.accounts.has_any():
+            typer.echo(f"the owner makes the first account at {url}/first-run?code={issue_code(opened)}")
+
+    if processes != 1:
+        serve_together(
+            hub, database=database, host=host, port=port, plain=plain, processes=processes, on_ready=on_ready
         )
-        server.run()
+        return
+    serve_alone(hub, database=database, host=host, port=port, plain=plain, on_ready=on_ready)
+
+
+def _found_first(
+    directory: Path, host: str | None, port: int | None, *, plain: bool, database: str | None
+) -> int | None:
+    """Serve the founding page until it is done; returns the port to go on with, None where it was interrupted."""
+    from hub.founding import Founding, Wish, found_hub
+    from hub.identity import DEFAULT_ADDRESS, DEFAULT_DATABASE
+    from hub.service import make_plain_server, release
+
+    usual_host, _, usual_port = DEFAULT_ADDRESS.rpartition(":")
+    reached: list[int] = []
+    founded: list[Wish] = []
+
+    def found(wish: Wish) -> str:
+        found_hub(directory, wish, database or DEFAULT_DATABASE)
+        founded.append(wish)
+        return f"{'http' if plain else 'https'}://{host or wish.address.rpartition(':')[0]}:{reached[0]}"
+
+    def on_done() -> None:
+        server.should_exit = True
+
+    address = f"{host or usual_host}:{port or usual_port}"
+    founding = Founding(address, release(), found, on_done)
+
+    def on_ready(url: str) -> None:
+        reached.append(int(url.rpartition(":")[2]))
+        typer.echo(f"there is no hub in {directory} yet: found it at {url}/first-run?code={founding.code}")
+
+    server = make_plain_server(founding.app(), port=int(usual_port) if port is None else port, on_ready=on_ready)
+    server.run()
     if not server.started:
-        raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
+        raise RefusalError("not_listening", f"the hub cannot listen on 127.0.0.1:{port or usual_port}")
+    return reached[0] if founded else None
 
 
 def invite(
@@ -231,6 +294,46 @@ def add_operator(
         _write_json({"operator": operator, "number": number})
         return
     typer.echo(f"operator {number} is {operator}")
+
+
+def add_account(
+    login: Annotated[str, typer.Argument(help="What the person types to sign in.")],
+    name: Annotated[str, typer.Argument(help="The person's name; it is stored sealed.")],
+    role: Annotated[str, typer.Option(help="owner, administrator, shop_manager or auditor.")] = "owner",
+    location: Annotated[list[str] | None, typer.Option(help="A shop manager's location; repeat for each.")] = None,
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 10 characters.")
+    ] = "",
+    hub: HubOption = _HERE,
+) -> None:
+    """Give someone an account of the desk: whoever holds the hub's directory may."""
+    from hub.accounts import make_password, record_account
+    from schema.identity import ORG
+    from schema.kinds.desk import ActRecorded
+
+    verifier = make_password(password)
+    with _opened(hub) as opened, opened.store.transaction(ORG) as replica:
+        operator = record_account(
+            replica, opened.own_log, login=login, password=verifier, name=name, role=role, locations=location or []
+        )
+        opened.own_log.append(replica, ORG, ActRecorded(operator, "account.add", login, "at the hub's directory"))
+    typer.echo(f"{login} may sign in as {role}")
+
+
+def set_account_password(
+    login: Annotated[str, typer.Argument(help="Whose password it is.")],
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 10 characters.")
+    ] = "",
+    hub: HubOption = _HERE,
+) -> None:
+    """Give an account another password: the way back for an owner who forgot it."""
+    from hub.accounts import make_password, set_password
+
+    verifier = make_password(password)
+    with _opened(hub) as opened, opened.store.transaction(None) as replica:
+        set_password(replica.connection, login.strip().casefold(), verifier, opened.now_ms())
+    typer.echo(f"{login} has a new password; every session has ended")
 
 
 def import_bundle(

@@ -79,24 +79,31 @@ class Enrolment:
         self._wrong_lock = threading.Lock()
 
     def invite(self, *, profile: Profile, location: str, name: str, till: str) -> InvitationIssued:
-        """Make an invitation for one node; raises RefusalError `location_unknown`, `till_invalid` or `till_taken`."""
+        """Make an invitation for one node; raises RefusalError as `issue` does."""
+        with self._store.transaction(ORG) as replica:
+            return self.issue(replica, profile=profile, location=location, name=name, till=till)
+
+    def issue(self, replica: Replica, *, profile: Profile, location: str, name: str, till: str) -> InvitationIssued:
+        """Make an invitation for one node within the caller's transaction on `org`.
+
+        Raises RefusalError `location_unknown`, `till_invalid` or `till_taken`.
+        """
         code = base64.b32encode(secrets.token_bytes(17))[:26].decode("ascii").lower()
         now_ms = self._now_ms()
         expires_ms = now_ms + INVITATION_MS
         if not is_code(till) or len(till) > 8:
             raise RefusalError("till_invalid", f"{till!r} is no till code: 1 to 8 letters and digits")
-        with self._store.transaction(ORG) as replica:
-            connection, organisation = replica.connection, replica.organisation
-            if organisation.newest(connection, LocationDefined, location) is None:
-                raise RefusalError("location_unknown", f"there is no location {location!r}")
-            # The till's code stands in receipt numbers: two tills that share one would issue the same number.
-            if any(grant.till == till for grant in organisation.all(connection, AuthorityGranted)):
-                raise RefusalError("till_taken", f"a node with the till code {till!r} has joined already")
-            connection.execute(
-                "INSERT INTO invitation (code_hash, profile, location, name, till, created_ms, expires_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (_hash(code), profile.value, location, name, till, now_ms, expires_ms),
-            )
+        connection, organisation = replica.connection, replica.organisation
+        if organisation.newest(connection, LocationDefined, location) is None:
+            raise RefusalError("location_unknown", f"there is no location {location!r}")
+        # The till's code stands in receipt numbers: two tills that share one would issue the same number.
+        if any(grant.till == till for grant in organisation.all(connection, AuthorityGranted)):
+            raise RefusalError("till_taken", f"a node with the till code {till!r} has joined already", till=till)
+        connection.execute(
+            "INSERT INTO invitation (code_hash, profile, location, name, till, created_ms, expires_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (_hash(code), profile.value, location, name, till, now_ms, expires_ms),
+        )
         finger = fingerprint(self._identity.signer.public)
         return InvitationIssued(str(Invitation(code, finger)), self._identity.settings.address, expires_ms)
 

@@ -60,8 +60,28 @@ LastCheckedBackup = Callable[[Replica, Scope], Vector]
 
 
 def held_now(replica: Replica, scope: Scope) -> Vector:
-    """Take what the hub itself holds for its last checked backup, until backups are checked by the hub."""
+    """Take what the hub itself holds for its last checked backup, where no disk can fail: in simulations."""
     return {writer: head.seq for writer, head in replica.log.heads(scope).items()}
+
+
+def held_by_backup(replica: Replica, scope: Scope) -> Vector:
+    """Return what the last backup that was restored on trial holds; raises RefusalError `backup_missing`."""
+    row = replica.connection.execute("SELECT vector FROM checked_backup WHERE scope = ?", (scope,)).fetchone()
+    if row is None:
+        raise RefusalError(
+            "backup_missing",
+            f"no checked backup holds anything of {scope}: run `edgetill hub backup` before nodes let entries go",
+        )
+    return msgspec.msgpack.decode(bytes(row[0]), type=dict[str, int])
+
+
+def keep_checked(replica: Replica, vectors: Mapping[str, Mapping[str, int]], taken_ms: int) -> None:
+    """Note what a backup holds that was restored on trial: from now on nothing above it is cut."""
+    replica.connection.execute("DELETE FROM checked_backup WHERE taken_ms <= ?", (taken_ms,))
+    replica.connection.executemany(
+        "INSERT INTO checked_backup (scope, vector, taken_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(scope, encode(dict(vector)), taken_ms) for scope, vector in sorted(vectors.items())],
+    )
 
 
 class PruningReport(NamedTuple):
@@ -274,7 +294,7 @@ def closed_cut(replica: Replica, rows: Mapping[str, StreamRow], before_ms: int, 
     """
     cut: dict[str, int] = {}
     for writer, row in rows.items():
-        cut[writer] = min(_last_before(replica, row, before_ms), backup.get(writer, 0))
+        cut[writer] = min(last_before(replica, row, before_ms), backup.get(writer, 0))
     is_closed = False
     while not is_closed:
         is_closed = True
@@ -287,7 +307,8 @@ def closed_cut(replica: Replica, rows: Mapping[str, StreamRow], before_ms: int, 
     return {writer: seq for writer, seq in cut.items() if seq}
 
 
-def _last_before(replica: Replica, row: StreamRow, before_ms: int) -> int:
+def last_before(replica: Replica, row: StreamRow, before_ms: int) -> int:
+    """Return the last entry of a stream whose hybrid time lies before a moment; 0 where none does."""
     # Hybrid times ascend along a stream.
     low, high = 0, row.head.seq
     while low < high:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hub.own_log import OwnLog
+from hub.pruning import last_before
 from hub.standing import read_standing
 from hub.store import HubStore
 from schema.errors import RefusalError
@@ -14,6 +15,7 @@ from schema.identity import ORG, LocationId, NodeId, location_scope
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked, LocationDefined
 from sync.replica import Replica
 
+NAME_CHARACTERS_MAX: Final = 200
 _SILENT: Final = (None, None, None, 0, 0, 0, "{}")
 """What stands of a node that never spoke, in the columns' order."""
 _decode_status = msgspec.json.Decoder(dict[str, str]).decode
@@ -65,17 +67,52 @@ def revoke_node(store: HubStore, own_log: OwnLog, node: str, reason: str) -> Aut
     Raises RefusalError `node_unknown` or `node_revoked`.
     """
     with store.transaction(ORG) as replica:
-        standing = read_standing(replica, NodeId(node))
-        if standing.is_revoked:
-            raise RefusalError("node_revoked", f"the node {node} has left already")
-        lasts = tuple(
-            (row.stream.scope, row.stream.writer, row.head.seq)
-            for row in replica.rows()
-            if row.stream.node == standing.node and row.head.seq
-        )
-        revocation = AuthorityRevoked(node, lasts, reason)
-        own_log.append(replica, ORG, revocation)
+        return record_revocation(replica, own_log, node, reason)
+
+
+def record_revocation(
+    replica: Replica, own_log: OwnLog, node: str, reason: str, *, before_ms: int | None = None
+) -> AuthorityRevoked:
+    """Take a node out within the caller's transaction on `org`; with `before_ms`, at its last entries before then.
+
+    An entry is as old as its hybrid time says. Raises RefusalError `node_unknown` or `node_revoked`.
+    """
+    standing = read_standing(replica, NodeId(node))
+    if standing.is_revoked:
+        raise RefusalError("node_revoked", f"the node {node} has left already")
+    lasts = []
+    for row in replica.rows():
+        if row.stream.node == standing.node and row.head.seq:
+            seq = row.head.seq if before_ms is None else last_before(replica, row, before_ms)
+            lasts.append((row.stream.scope, row.stream.writer, seq))
+    revocation = AuthorityRevoked(node, tuple(lasts), reason)
+    own_log.append(replica, ORG, revocation)
     return revocation
+
+
+def entries_from(replica: Replica, node: str, before_ms: int) -> int:
+    """Return how many entries a revocation at a moment would leave without effect."""
+    return sum(
+        row.head.seq - last_before(replica, row, before_ms)
+        for row in replica.rows()
+        if row.stream.node == node and row.head.seq
+    )
+
+
+def rename_node(replica: Replica, own_log: OwnLog, node: str, name: str) -> AuthorityGranted:
+    """Give a node another name within the caller's transaction on `org`; what it may write stays as it is.
+
+    Raises RefusalError `node_unknown`, `node_revoked` or `name_invalid`.
+    """
+    standing = read_standing(replica, NodeId(node))
+    if standing.is_revoked:
+        raise RefusalError("node_revoked", f"the node {node} has left already")
+    if not name.strip() or len(name) > NAME_CHARACTERS_MAX:
+        raise RefusalError("name_invalid", f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+    newest = standing.grants[-1]
+    renamed = msgspec.structs.replace(newest, name=name.strip())
+    own_log.append(replica, ORG, renamed)
+    return renamed
 
 
 def define_location(store: HubStore, own_log: OwnLog, location: LocationDefined) -> None:

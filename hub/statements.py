@@ -109,6 +109,10 @@ class Statements:
         self._store = store
         self._signer = signer
 
+    def is_due(self, replica: Replica, location: LocationId, now_ms: int) -> bool:
+        """Tell whether `renew` has something to do."""
+        return bool(self._due(replica, location, now_ms))
+
     def renew(self, location: LocationId, now_ms: int) -> None:
         """Tell anew what a location's tills ought to know and what is due; a busy store leaves it as it was."""
         with self._store.snapshot() as replica:

@@ -5,7 +5,7 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeVar
 
@@ -46,6 +46,8 @@ class Replica:
         self.connection = connection
         self.organisation = organisation
         self.log = LogTables(connection)
+        self.on_append: Callable[[Entry], None] | None = None
+        """Told of every entry that is appended here, inside its transaction."""
         self._folds = folds
         self._operation = ""
 
@@ -104,6 +106,8 @@ class Replica:
         for row in news:
             self.log.announce(row)
         self._fold_new(own, [entry], vector, is_own=True)
+        if self.on_append is not None:
+            self.on_append(entry)
         return entry
 
     def admit(self, batch: Batch) -> tuple[Batch, bytes, bytes] | None:
@@ -252,11 +256,19 @@ class Replica:
         return len(judged)
 
     def _apply(self, row: StreamRow, entries: Sequence[Effective]) -> None:
+        judged = {node: self._authorities(node) for node in sorted(changes_authority(entries))}
         self.organisation.fold(self.connection, entries)
         for fold in self._folds:
             fold.apply(self.connection, row.scope_no, entries)
-        for node in sorted(changes_authority(entries)):
-            self.rejudge(row_filter=node)
+        for node, before in judged.items():
+            # A grant that only gives a node another name leaves every entry of its as it was judged.
+            if self._authorities(node) != before:
+                self.rejudge(row_filter=node)
+
+    def _authorities(self, node: NodeId) -> list[Authority]:
+        return [
+            self.organisation.authority(self.connection, row.stream) for row in self.rows() if row.stream.node == node
+        ]
 
     def rejudge(self, row_filter: NodeId | None = None, reason: str | None = None) -> int:
         """Judge stored entries anew: of one node after its authority changed, or those inert for one reason.

@@ -51,3 +51,16 @@ def serving_hub(directory: Path, *options: str, port: int = 0) -> Iterator[tuple
         finally:
             if running.poll() is None:
                 running.terminate()
+
+
+@contextmanager
+def started(*words: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command and yield its process, whose output is read line by line; it is ended afterwards."""
+    with subprocess.Popen(
+        command(*words), cwd=ROOT, env=environment(more), stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                running.kill()

@@ -15,12 +15,16 @@ SYNC: Final = "tests/sync/test_field_lessons.py::"
 
 AT_THE_TILL: Final = {
     "a retry posts nothing twice": (
+        "tests/edge/test_tendering.py::test_a_key_pressed_twice_sells_once",
+        "tests/edge/test_tendering.py::test_two_screens_with_one_attempt_sell_once",
+        "tests/edge/test_account_payments.py::test_a_key_pressed_twice_pays_once",
         TILL + "test_the_same_sale_delivered_again_changes_nothing",
         "tests/hub/test_bad_input.py::test_the_same_batch_again_changes_nothing",
         "tests/hub/test_ingest.py::test_many_requests_with_the_same_entries_at_once_store_them_once",
         "tests/edge/test_replaying.py::test_replaying_again_after_a_kill_records_only_what_is_missing",
     ),
     "a power cut takes no sale that was acknowledged": (
+        "tests/edge/test_killed_tender.py::test_a_sale_killed_at_any_write_is_whole_or_was_never_made",
         TILL + "test_a_sale_is_synced_to_the_disk_before_it_is_acknowledged",
         TILL + "test_every_sale_that_was_acknowledged_is_there_after_a_kill",
         (
@@ -62,6 +66,11 @@ AT_THE_TILL: Final = {
     ),
     "what arrives is what was sold": (TILL + "test_a_sale_is_held_elsewhere_in_the_very_bytes_that_the_till_wrote",),
     "a completed sale is posted, come what may": (
+        "tests/edge/test_shift_reports.py::test_a_late_entry_amends_a_closed_shift_and_is_named",
+        (
+            "tests/edge/test_shift_reports.py::"
+            "test_what_is_sold_after_the_close_amends_the_day_until_a_further_close_states_it"
+        ),
         TILL + "test_a_completed_sale_is_never_refused_for_stock",
         FILE + "test_a_sale_into_a_shift_that_is_closed_is_posted_all_the_same",
         "tests/edge/test_shifts.py::test_without_an_open_shift_sales_go_on_and_cash_verbs_say_what_is_missing",
@@ -75,12 +84,21 @@ AT_THE_TILL: Final = {
         PEOPLE + "test_a_till_that_has_just_joined_signs_its_people_in_with_the_hub_gone",
     ),
     "points, wallets and coupons are folds, and spending twice is found": (
+        "tests/edge/test_tendering.py::test_a_single_use_coupon_is_used_once_here_and_counted_for_the_hub",
+        "tests/edge/test_tendering.py::test_old_balances_are_spent_within_the_shops_limits_alone",
         PEOPLE + "test_each_till_shows_what_the_hub_holds_and_what_its_shop_did_since_and_nothing_twice",
         PEOPLE + "test_two_shops_that_spend_the_same_points_offline_agree_on_what_is_left",
         "tests/hub/test_findings.py::test_money_that_two_shops_spent_offline_is_found_with_both_entries",
         "tests/hub/test_findings.py::test_any_order_of_arrival_shows_the_same_findings_and_balances",
     ),
+    "a large catalogue is searchable at once, whole, and follows each change": (
+        "tests/edge/test_search.py::test_each_keystroke_is_answered_at_once_among_many_goods",
+        "tests/edge/test_search.py::test_the_index_follows_every_change_of_the_catalogue",
+        "tests/edge/test_doctor.py::test_a_search_index_that_does_not_fit_the_products_is_named_and_mended",
+    ),
     "prices change by themselves, at their minute": (
+        "tests/edge/test_basket.py::test_a_price_changes_at_its_minute_in_a_basket_that_stands_open",
+        "tests/edge/test_basket.py::test_what_the_agent_stores_is_seen_at_the_next_pricing",
         "tests/schema/test_pricing.py::test_a_scheduled_price_takes_effect_at_its_millisecond",
         TILL + "test_a_late_price_change_never_rewrites_a_completed_sale",
     ),
@@ -89,6 +107,9 @@ AT_THE_TILL: Final = {
         TILL + "test_a_clock_set_back_begins_an_epoch_and_sales_go_on",
     ),
     "the drawer, counting and receiving need no line": (
+        ("tests/edge/test_shift_reports.py::test_an_x_report_has_every_figure_and_hides_what_the_drawer_should_hold"),
+        "tests/edge/test_shift_reports.py::test_a_day_is_closed_once_its_shift_is_and_covers_what_was_traded",
+        "tests/edge/test_lookup.py::test_a_look_up_tells_prices_of_all_units_what_comes_and_what_is_on_the_shelf",
         "tests/edge/test_shifts.py::test_a_shift_expects_its_float_and_its_cash",
         "tests/edge/test_counting.py::test_two_tills_count_one_session_zone_by_zone",
         "tests/edge/test_stock.py::test_received_goods_are_on_hand_in_base_units",

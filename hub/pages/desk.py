@@ -116,7 +116,7 @@ class Desk:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Return a handler for every route, and one for the assets."""
-        return [_assets_handler(), *(self._handler(one) for one in self.routes)]
+        return [assets_handler(), *(self._handler(one) for one in self.routes)]
 
     def _handler(self, one: Route) -> HTTPRouteHandler:
         @route(
@@ -129,13 +129,13 @@ class Desk:
         )
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
-                form, uploads = await _form(request) if one.method == "POST" else ({}, {})
+                form, uploads = await read_form(request) if one.method == "POST" else ({}, {})
             except HTTPException as error:
                 return self.error_page(request, error.status_code)
             try:
                 answer = await self.workers.run(lambda: self._answer(request, one, form, uploads))
             except TransientError as error:
-                answer = self._failed(_language(request, None), error)
+                answer = self._failed(request_language(request), error)
             return _response(request, answer)
 
         return handle
@@ -143,7 +143,7 @@ class Desk:
     def _answer(
         self, request: AnyRequest, one: Route, form: Mapping[str, Sequence[str]], uploads: Mapping[str, Upload]
     ) -> Answer:
-        language = _language(request, None)
+        language = request_language(request)
         try:
             switched = _language_switch(request)
             if switched is not None:
@@ -151,7 +151,7 @@ class Desk:
             token = session_token(request)
             is_poll = one.is_poll or request.headers.get("x-poll") == "1"
             session = self.hub.accounts.session(token, is_poll=is_poll) if token else None
-            language = _language(request, session.account if session else None)
+            language = request_language(request, session.account if session else None)
             visit = self._visit(request, session, language, form, uploads)
             if one.right is not None and session is None:
                 return self._to_sign_in(request, visit)
@@ -230,7 +230,7 @@ class Desk:
 
     def error_page(self, request: AnyRequest, status: int) -> Response[bytes]:
         """Return the page for what no route answers."""
-        return _response(request, self._error(_language(request, None), status, ""))
+        return _response(request, self._error(request_language(request), status, ""))
 
 
 def wants_page(request: AnyRequest) -> bool:
@@ -238,7 +238,8 @@ def wants_page(request: AnyRequest) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _assets_handler() -> HTTPRouteHandler:
+def assets_handler() -> HTTPRouteHandler:
+    """Return what serves the pages' own styles, script and picture."""
     content = {name: (files("hub") / "assets" / name).read_bytes() for name in _ASSETS}
 
     @get("/assets/{name:str}", include_in_schema=False, name="desk assets")
@@ -251,7 +252,8 @@ def _assets_handler() -> HTTPRouteHandler:
     return assets
 
 
-async def _form(request: AnyRequest) -> tuple[dict[str, list[str]], dict[str, Upload]]:
+async def read_form(request: AnyRequest) -> tuple[dict[str, list[str]], dict[str, Upload]]:
+    """Return the fields of a form and the files that came with it."""
     values: dict[str, list[str]] = {}
     uploads: dict[str, Upload] = {}
     for name, value in (await request.form()).multi_items():
@@ -262,7 +264,8 @@ async def _form(request: AnyRequest) -> tuple[dict[str, list[str]], dict[str, Up
     return values, uploads
 
 
-def _language(request: AnyRequest, account: Account | None) -> Language:
+def request_language(request: AnyRequest, account: Account | None = None) -> Language:
+    """Return the language that a browser chose here, else the account's, else the one that the browser prefers."""
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     if chosen in _LANGUAGES:
         return Language(chosen)

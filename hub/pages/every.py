@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from hub.pages import first_run, imports, inbox, overview, products, promotions, reports, settings, signing_in, staff
+from hub.pages import (
+    accounts,
+    acts,
+    first_run,
+    imports,
+    inbox,
+    locations,
+    nodes,
+    overview,
+    policies,
+    products,
+    promotions,
+    reports,
+    settings,
+    signing_in,
+    staff,
+    stock,
+)
 from hub.pages.visits import Route
 
-MODULES = (first_run, signing_in, overview, inbox, products, promotions, imports, settings, staff, reports)
+MODULES = (
+    first_run, signing_in, overview, inbox, stock, nodes, locations, policies, accounts, acts, products, promotions,
+    imports, settings, staff, reports,
+)  # fmt: skip
 
 
 def every_route() -> list[Route]:

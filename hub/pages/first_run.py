@@ -7,12 +7,13 @@ import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from hub.accounts import make_password, record_account
+from hub.accounts import OWNER, make_password, record_account
 from hub.own_log import read_state, write_state
 from hub.pages.visits import Answer, Routes, Visit
 from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.kinds.desk import ActRecorded
+from schema.rules.promotion_terms import Language
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -57,7 +58,7 @@ def first_run(visit: Visit) -> Answer:
         form.wrong("again", "account.not_alike")
     if form.is_valid:
         try:
-            make_owner(hub, code=code, name=name, login=login, password=password)
+            make_owner(hub, code=code, name=name, login=login, password=password, language=visit.t.language)
             token, _ = hub.accounts.sign_in(login, password, visit.peer)
         except RefusalError as error:
             form.refuse(error, {"login_invalid": "login", "password_weak": "password"}.get(error.code, ""))
@@ -67,7 +68,9 @@ def first_run(visit: Visit) -> Answer:
     return visit.render("first_run.html", status=422, code=code)
 
 
-def make_owner(hub: Hub, *, code: str | None, name: str, login: str, password: str) -> str:
+def make_owner(
+    hub: Hub, *, code: str | None, name: str, login: str, password: str, language: Language = Language.ZH
+) -> str:
     """Make the owner's account where there is none yet; `code` is None for whoever holds the hub's directory.
 
     Returns the operator's id. Raises RefusalError `first_run_over`, `first_run_code_wrong`, or as `record_account`.
@@ -79,7 +82,9 @@ def make_owner(hub: Hub, *, code: str | None, name: str, login: str, password: s
             raise RefusalError("first_run_over", "there is an account already: sign in with it")
         if code is not None and not _is_code(read_state(connection, _STATE), code):
             raise RefusalError("first_run_code_wrong", "the code is not the one that the hub printed when it started")
-        operator = record_account(replica, hub.own_log, login=login, password=verifier, name=name, role="owner")
+        operator = record_account(
+            replica, hub.own_log, login=login, password=verifier, name=name, role=OWNER, language=language
+        )
         hub.own_log.append(replica, ORG, ActRecorded(operator, "account.first", login))
         write_state(connection, _STATE, "")
     return operator

@@ -246,6 +246,11 @@ class Visit:
         return [(value, self.t(f"{prefix}{value}"), self.t(f"{prefix}{value}.hint")) for value in values]
 
     @staticmethod
+    def worded(values: Iterable[str], words: Callable[[str], str]) -> list[tuple[str, str]]:
+        """Return values with the words that a function has for them, for a choice."""
+        return [(value, words(value)) for value in values]
+
+    @staticmethod
     def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
         """Return values that are their own words, for a choice."""
         return [(value, value) for value in values]

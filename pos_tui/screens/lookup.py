@@ -113,8 +113,12 @@ class LookupScreen(TillScreen[str]):
         """Show the selected product."""
         assert self.listing is not None
         with self.saying():
-            if self._hits and not self._product:
-                self._open(self._hits[max(0, self.listing.selected)].code)
+            place = max(0, self.listing.selected)
+            # A code typed whole means that product, also where the list is a keystroke behind.
+            if text and place == 0 and find_product(self.till.node, text) is not None:
+                self._open(text)
+            elif self._hits and not self._product:
+                self._open(self._hits[min(place, len(self._hits) - 1)].code)
             elif text:
                 self._open(text)
 

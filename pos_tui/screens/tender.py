@@ -11,6 +11,7 @@ from edge.giving_back import EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
+from edge.selling import Completed
 from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from pos_tui.keys import act
 from pos_tui.messages import QuickAmountPressed
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edge.wedge import Scan
 
 
-class TenderScreen(AllowingScreen["Completed"]):
+class TenderScreen(AllowingScreen[Completed]):
     """Takes payments until nothing is left; then the sale is complete and durable."""
 
     NAME = "tender"

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import sqlcipher3.dbapi2 as sqlcipher
+from psycopg import errors
 
+import hub
 from hub import tables
 from hub.own_log import OwnLog
 from hub.sales import SalesFold
-from hub.store import HubStore, open_store
+from hub.store import HubStore, SqlStore, open_store
 from schema.errors import EdgetillError, RefusalError
 from schema.identity import ORG, NodeId, Scope
 from schema.kinds.organisation import LocationDefined, PolicySet
@@ -31,7 +33,7 @@ LOG = OwnLog(SIGNER.node, now_ms)
 SCOPE = Scope("loc/A")
 HANG_S = 120
 
-Opener = Callable[[], HubStore]
+Opener = Callable[[], SqlStore]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -42,9 +44,9 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
 
 
 def _opener(url: str, folder: Path) -> Iterator[Opener]:
-    opened: list[HubStore] = []
+    opened: list[SqlStore] = []
 
-    def open_one() -> HubStore:
+    def open_one() -> SqlStore:
         store = open_store(url, folder, lambda: Organisation(SIGNER.node, SIGNER.public), lambda _: (SalesFold(),))
         opened.append(store)
         return store
@@ -55,7 +57,7 @@ def _opener(url: str, folder: Path) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def store(opener: Opener) -> HubStore:
+def store(opener: Opener) -> SqlStore:
     return opener()
 
 
@@ -190,22 +192,31 @@ def test_an_unknown_database_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("on_sqlite", "on_postgresql", "code"),
     [
-        ("database or disk is full", "store_full"),
-        ("disk I/O error", "store_damaged"),
-        ("attempt to write a readonly database", "store_read_only"),
+        (sqlcipher.OperationalError("database or disk is full"), errors.DiskFull("no space left"), "store_full"),
+        (sqlcipher.OperationalError("disk I/O error"), errors.IoError("could not read block 7"), "store_damaged"),
+        (
+            sqlcipher.OperationalError("attempt to write a readonly database"),
+            errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
+            "store_read_only",
+        ),
     ],
+    ids=["full", "failing", "read-only"],
 )
-def test_a_disk_that_takes_no_more_is_one_sentence_and_nodes_try_again(store: HubStore, text: str, code: str) -> None:
+def test_a_disk_that_takes_no_more_is_one_sentence_and_nodes_try_again(
+    store: SqlStore, on_sqlite: Exception, on_postgresql: Exception, code: str
+) -> None:
     with pytest.raises(EdgetillError) as raised, store.transaction(SCOPE):
-        raise sqlcipher.OperationalError(text)
+        raise on_postgresql if store.is_postgresql else on_sqlite
     assert raised.value.code == code
     assert "sqlalche" not in raised.value.message
 
 
 def test_a_postgresql_without_its_driver_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "hub.postgresql", raising=False)
+    monkeypatch.delattr(hub, "postgresql", raising=False)
     with pytest.raises(RefusalError) as refused:
         open_store("postgresql+psycopg://nobody@/none", tmp_path, lambda: Organisation(NodeId("h"), b""), lambda _: ())
     assert refused.value.code == "driver_missing"

@@ -17,6 +17,7 @@ from edge.commands import commands
 from edge.node import Node
 from schema.errors import EdgetillError, RefusalError
 from tests import processes
+from tests.edge.goods import teach_goods
 from tests.edge.shops import CASE_BARCODE, CIGARETTES, WATER, Shops, carry, entry_count, figures, sell_pieces
 
 Run = Callable[..., str]
@@ -162,6 +163,29 @@ def test_conflicts_go_through_their_verbs(run: Run, node: Node, shops: Shops) ->
     assert figures(node)[WATER] == (9000,) * 3
 
 
+def test_the_drawer_goes_through_its_verbs(run: Run, node: Node) -> None:
+    assert "open" in run("shift", "open", "200.00")
+    sell_pieces(node, WATER, 3)
+    run("shift", "paid-in", "50", "change")
+    run("shift", "paid-out", "20", "milk", "--note", "for the cat")
+    run("shift", "no-sale", "change")
+    blind = json.loads(run("shift", "x", "--json"))
+    assert (blind["sales_minor"], blind["expected_minor"], len(blind["cash_events"])) == (600, None, 2)
+    assert "当班报表" in run("shift", "x")
+    slip = run("shift", "close", "--pieces", "100*2", "--pieces", "0.5*71", "--language", "en")
+    assert "SHIFT CLOSED" in slip
+    assert "-0.50" in slip
+    closed = json.loads(run("shift", "list", "--json"))
+    assert [(one["is_open"], one["variance_minor"]) for one in closed] == [(False, -50)]
+    day = json.loads(run("shift", "z", "--close", "--json"))
+    assert (day["kind"], day["sales_minor"], day["counted_minor"]) == ("z-report", 600, 23_550)
+    assert "日结单" in run("shift", "z", "2026-03-02")
+    for words in (("shift", "close", "1"), ("shift", "z", "--close"), ("shift", "x", "A1-2026-03-02-09"),
+                  ("shift", "open", "x"), ("shift", "close", "--pieces", "7*1"), ("shift", "close")):  # fmt: skip
+        with pytest.raises(RefusalError):
+            run(*words)
+
+
 def test_status_says_how_the_node_is_doing(run: Run, node: Node) -> None:
     run("sell", WATER)
     shown = json.loads(run("status", "--json"))
@@ -238,3 +262,14 @@ def test_a_foreseen_failure_is_one_sentence_and_an_exit_code(tmp_path: Path) -> 
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert "[node_missing]" in done.stderr
+
+
+def test_a_kit_goes_and_comes_back_with_its_parts(run: Run, node: Node) -> None:
+    teach_goods(node)
+    receipt = run("sell", "2*C0004").split()[1].rstrip(":")
+    assert {product: row[0] for product, row in figures(node).items()} == {"C0003": -4000, "C0001": -2000}
+    run("refund", receipt, "--line", "1*1")
+    run("refund", receipt)
+    assert {product: row[0] for product, row in figures(node).items()} == {"C0003": 0, "C0001": 0}
+    with pytest.raises(RefusalError):
+        run("refund", receipt)

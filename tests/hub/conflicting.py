@@ -128,8 +128,11 @@ class Chain:
     def order_in_doubt(self, product: str = "11002") -> Entry:
         """A sale at one till while the other till counts."""
         self.receive(self.a1, product, 30, 300)
-        self.count(self.a1, product, 28, 90, minutes=4)
-        doubtful = self.sell(self.a2, product, 88, lines=3)
+        self.sell(self.a2, product, 97)
+        self.push(self.a2)
+        self.a1.sync(self.client)
+        self.count(self.a1, product, 28, 90, minutes=4, unc_ms=8_000)
+        doubtful = self.sell(self.a2, product, 88, lines=3, unc_ms=25_000)
         self.sell(self.a2, product, 10)
         self.push(self.a1, self.a2)
         return doubtful

@@ -41,8 +41,11 @@ def postgresql_programs() -> Path | None:
 
 
 @contextmanager
-def own_server(programs: Path) -> Iterator[str]:
-    """Start a server that forgets everything, and yield its URL; PostgreSQL refuses to run as root."""
+def own_server(programs: Path, *, is_durable: bool = False) -> Iterator[str]:
+    """Start a server that forgets everything, and yield its URL; PostgreSQL refuses to run as root.
+
+    A server for tests never waits for the disk; `is_durable` makes one as people run it.
+    """
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="edgetill-pg-"))
     if user is not None:
@@ -53,7 +56,8 @@ def own_server(programs: Path) -> Iterator[str]:
             [str(programs / "initdb"), *words], user=user, cwd=folder, capture_output=True, text=True, check=False
         )
         assert made.returncode == 0, made.stderr
-        settings = ("listen_addresses=", "fsync=off", f"unix_socket_directories={folder}", "max_connections=60")
+        sync = "on" if is_durable else "off"
+        settings = ("listen_addresses=", f"fsync={sync}", f"unix_socket_directories={folder}", "max_connections=60")
         words = ["-D", str(folder / "data"), *(word for one in settings for word in ("-c", one))]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
