@@ -42,7 +42,7 @@ CARD: Final = ShopCard(
     address="杭州市文三路100号",
     invoice_url="https://example.com/fp",
 )
-OPERATOR, SUPERVISOR, MEMBER = "op-wang", "op-zhao", "person-1"
+OPERATOR, MEMBER = "op-wang", "person-1"
 
 
 def set_setting(shops: Shops, *settings: Setting) -> None:
@@ -63,7 +63,6 @@ def chinese_shop(shops: Shops, name: str = "A1") -> Node:
     teach_goods(node)
     shops.tell(
         OperatorDefined(OPERATOR, "1013", "cashier", ("A",), b""),
-        OperatorDefined(SUPERVISOR, "1012", "supervisor", ("A",), b""),
         CustomerDefined(MEMBER, b"hash", "138****1234", b""),
     )
     set_setting(shops, CARD, form())
