@@ -220,7 +220,7 @@ def test_balances_stand_when_the_entries_that_moved_them_have_left(shop: Shop) -
     shop.pass_days(40)
     append(node, BalanceMoved((BalanceMove("member-points", "p1", -10),), "spent", "T1-1-000002"))
     shop.sync(node)
-    shop.hub.pruning.cut_location("A")
+    shop.cut()
     shop.sync(node)
     before, held = balance(node, BalanceKind.MEMBER_POINTS, "p1"), entries(node)
     assert before.amount == 20
@@ -241,7 +241,7 @@ def test_what_a_tills_day_left_stands_when_its_entries_have_left(shop: Shop) -> 
     shop.pass_days(40)
     sell(node, [LineRequest("P1", price_minor=500)])
     shop.sync(node)
-    shop.hub.pruning.cut_location("A")
+    shop.cut()
     shop.sync(node)
     before = till_tables(node)
     assert prune_old(node).left > 40  # more than the plain trade: the rest of the day leaves as well
