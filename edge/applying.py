@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from edge.disk_space import check_others_room
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import RefusalError
@@ -61,6 +62,7 @@ def apply_batches(node: Node, batches: Iterable[Batch], pace: Pace) -> tuple[int
     stored = 0
     refusals: list[Refusal] = []
     for batch in batches:
+        check_others_room(node.directory)
         try:
             stored += _apply(node, batch, pace)
         except RefusalError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.disk_space import check_import_room
 from edge.node import RELEASE, Node
 from edge.sync_agent import subscriptions
 from schema.files import read_given, write_private
@@ -46,6 +47,7 @@ def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
 
 def import_bundle(node: Node, file: Path) -> tuple[int, list[Refusal]]:
     """Apply a bundle's entries of the scopes that this node holds; returns how many were new, and what was refused."""
+    check_import_room(node.directory)
     header, parts = read_bundle(read_given(file))
     scopes = {s.scope for s in subscriptions(node) if not s.own_only}
     stored = 0

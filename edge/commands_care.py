@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge.command_options import HERE, JsonOption, NodeOption, open_node, shown_time, write_json
 from edge.exporting import TABLES, ExportFormat
 from schema.errors import CorruptionError
+
+if TYPE_CHECKING:
+    from edge.node import Node
+    from edge.survival import Survival
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,6 +60,8 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
         typer.echo(f"clock error {bound} (epoch {now.clock_epoch})")
         typer.echo(f"{now.entries} entries, {now.own_entries} of them its own; {now.open_conflicts} open conflicts")
         typer.echo(f"{now.waiting} entries wait for the hub")
+        for line in survival_lines(opened, now.survival):
+            typer.echo(line)
         for stream in now.streams:
             own = "  own" if stream.is_own else ""
             typer.echo(f"  {stream.scope}\t{stream.node}\t{stream.last_seq}\t{shown_time(opened, stream.last_ms)}{own}")
@@ -66,23 +73,58 @@ def status(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             typer.echo(f"{now.quarantined} batches in quarantine")
 
 
+def survival_lines(node: Node, now: Survival) -> Iterator[str]:
+    """Say how well the node would survive, a sentence a line."""
+    if now.neighbours or now.on_second_till:
+        yield f"{now.on_second_till} of {now.own_entries} own entries are on another till; {now.neighbours} tills near"
+    backup = now.backup
+    if backup.state == "off":
+        yield "no backup: set one with `edgetill backup set`"
+    elif backup.state == "never":
+        yield f"the backup to {backup.target} was never proven"
+    else:
+        word = {"proven": "proven", "old": "LAST proven", "failing": "CANNOT BE USED, last proven"}[backup.state]
+        when = shown_time(node, backup.proven_ms) if backup.proven_ms else "never"
+        yield f"backup {word} {when}{f': {backup.message}' if backup.message else ''}"
+    if now.disk != "enough":
+        yield f"the disk has {now.free_bytes // 1_000_000} MB left ({now.disk})"
+    for one in now.missing:
+        yield f"missing: entries {one.first_seq} to {one.last_seq} of {one.stream}"
+    if now.twin_ms:
+        yield f"another machine ran with this node's key, met {shown_time(node, now.twin_ms)}"
+
+
 def doctor(
     node: NodeOption = HERE,
     mend: Annotated[bool, typer.Option("--mend", help="Put figures that differ back to what the log gives.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="With --mend: a bundle of the hub, to replace damaged entries.")
+        Path | None, typer.Option("--from", help="With --mend: a bundle of the hub, where no line leads to it.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Verify the file, the log's chains and seals, and every figure against the log."""
     from edge.doctor import examine, put_back_entries
+    from edge.mending import Mended, mend_log
 
     with open_node(node) as opened:
         replaced = put_back_entries(opened, source) if mend and source is not None else 0
+        mended = mend_log(opened) if mend else Mended(0, 0, 0)
         found = examine(opened, mend=mend)
     if as_json:
-        write_json({**_builtins(found), "entries_replaced": replaced, "entries_per_second": found.entries_per_second})
+        write_json(
+            {
+                **_builtins(found),
+                "entries_replaced": replaced + mended.fetched,
+                "heads_mended": mended.heads,
+                "entries_per_second": found.entries_per_second,
+            }
+        )
     else:
+        if any(mended):
+            typer.echo(
+                f"{mended.heads} heads and {mended.seals} seals were set anew,"
+                f" {mended.fetched} entries and seals came again from the hub or a neighbour"
+            )
         if replaced:
             typer.echo(f"{replaced} damaged entries were put back from {source}")
         typer.echo(

@@ -98,7 +98,8 @@ _MEANING: Final = {
     "organisation_fact": "facts of the organisation", "document": "shared documents", "record": "catalogue records",
     "document_conflict": "catalogue conflicts", "stock": "stock figures", "movement": "stock movements",
     "stock_fact": "counts and resolutions", "transfer_paper": "papers of transfers", "transfer": "goods on the road",
-    "corrected_epoch": "corrected clocks", "conflict": "conflicts", "receipt": "receipts",
+    "corrected_epoch": "corrected clocks", "right_figure": "rights on shared stock",
+    "conflict": "conflicts", "receipt": "receipts",
     "replayed": "replayed baskets", "returned": "returned goods", "shift": "shift totals",
     "shift_event": "shift events", "key_balance": "opening balances",
     "scope_cut": "cuts", "cut_part": "parts of balances",
@@ -255,6 +256,14 @@ def _check_log(node: Node, log: LogTables, findings: list[Finding]) -> tuple[lis
                 )
                 continue
             seals += len(log.seals(row, 0))
+            if row.sealed_seq > max((seq for seq, _ in log.seals(row, row.base.seq)), default=row.base.seq):
+                findings.append(
+                    Finding(
+                        "seal_missing",
+                        f"seals of {row.stream} up to entry {row.sealed_seq} are gone: until they come again with"
+                        " `edgetill doctor --mend`, its entries cannot be passed on from here",
+                    )
+                )
             bad = find_bad_seals(log, node.connection, node.organisation, row)
             findings += [
                 Finding("seal_invalid", f"the seal of {row.stream} at entry {seq} is not its node's signature")

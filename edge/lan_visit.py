@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from secrets import token_hex
 from typing import Final, TypeVar
@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 from edge.lan import Line
 from edge.lan_discovery import Address, Announcement, Discovery
 from edge.lan_identity import client_context
-from edge.lan_session import PeerReport, exchange
+from edge.lan_session import WHOLE, PeerReport, exchange
 from edge.node import Node
 from schema.errors import EdgetillError, RefusalError
+from sync.messages import Request, Response, decode_response, encode_request
 
 SEARCH_S: Final = 3.0
 ROUNDS_MAX: Final = 200
@@ -26,6 +27,39 @@ def visit_neighbours(node: Node, addresses: Iterable[str] = (), *, search_s: flo
     """Exchange once with every neighbour that is listed, named here, or announces itself; returns what came of each."""
     listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
     return asyncio.run(_visit(node, dict.fromkeys(listed), search_s))
+
+
+def ask_neighbours(
+    node: Node,
+    begin: Callable[[], Generator[Request, Response, int]],
+    addresses: Iterable[str] = (),
+    *,
+    search_s: float = 0.0,
+) -> int:
+    """Put the requests that a generator yields to one neighbour after the other; returns the sum of what it returns."""
+    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
+    return asyncio.run(_ask(node, begin, dict.fromkeys(listed), search_s))
+
+
+async def _ask(
+    node: Node, begin: Callable[[], Generator[Request, Response, int]], listed: Iterable[Address], search_s: float
+) -> int:
+    total = 0
+    for address in dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())]):
+        asking = begin()
+        try:
+            request = next(asking)
+            async with Line.to(address, client_context(node)) as line:
+                while True:
+                    response = decode_response(await line.carry(encode_request(request)))
+                    if any(refusal.stream == WHOLE for refusal in response.refusals):
+                        break
+                    request = asking.send(response)
+        except StopIteration as done:
+            total += int(done.value)
+        except (EdgetillError, OSError):
+            continue
+    return total
 
 
 async def _visit(node: Node, listed: Iterable[Address], search_s: float) -> list[PeerReport]:

@@ -14,10 +14,12 @@ import msgspec
 from edge.catalogue_index import ensure_index, index_catalogue
 from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
+from edge.disk_space import keep_reserve
 from edge.encryption import data_key
 from edge.known_catalogue import KnownCatalogue
 from edge.projections import own_folds
 from edge.store import Store, foreseen
+from edge.watchdog import check_present, verify_if_suspect
 from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
@@ -102,6 +104,7 @@ class Node:
             raise RefusalError("key_foreign", f"the key in {directory} belongs to another node")
         self.clock_source = clock
         self._entropy = entropy
+        check_present(directory)
         self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only, key=data_key(directory))
         self.organisation = Organisation(self.config.root, self.config.root_public_key)
         self.documents, self.stock = core_folds(self.organisation, index_catalogue)
@@ -134,6 +137,8 @@ class Node:
 
     def _start(self) -> None:
         """Begin a new incarnation when this directory is a copy: another machine's, or an older file."""
+        verify_if_suspect(self.replica, self.config.node_id, self.directory)
+        keep_reserve(self.directory)
         with self.write() as writing:
             ensure_index(self.connection)
             token = writing.state.token

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from edge.node import RELEASE, Node
+from edge.survival import Survival, survival
 from schema.identity import ORG
 from schema.kinds.organisation import LocationDefined
 from sync.clock import observe
@@ -76,6 +77,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     scopes: tuple[ScopeStatus, ...]
     catalogue: str
     """The digest of every record of the shared documents as it reads here."""
+    survival: Survival
 
 
 def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
@@ -144,6 +146,7 @@ def node_status(node: Node) -> NodeStatus:
             next_receipt=state.receipt_next,
             scopes=_scopes(node),
             catalogue=records_digest(connection).hex(),
+            survival=survival(node),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,15 @@ from typing import Any, Final
 
 import sqlcipher3.dbapi2 as sqlcipher
 
+from edge.disk_space import give_up_reserve
 from edge.encryption import pragmas
 from schema.database import is_affected_sqlite, migrate, read_migrations
 from schema.errors import CorruptionError, RefusalError, TransientError
 from schema.files import is_disk_full
 
 BUSY_MS: Final = 10_000
+SUSPECT_FILE: Final = "node.suspect"
+"""Lies beside the file after a failure of the disk, until the file has been verified."""
 _FULL: Final = 2
 
 
@@ -55,25 +59,68 @@ class Store:
             self.connection = _connect(path, is_read_only=is_read_only, key=key)
             if is_new:
                 path.chmod(0o600)
+            opened = path.stat()
+            self._place = (opened.st_dev, opened.st_ino)
             if not is_read_only:
                 with self.transaction():
                     migrate(self.connection, read_migrations("replica", "node"))
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Run a block as one durable transaction: it is committed whole, or nothing of it remains."""
+        """Run a block as one durable transaction: it is committed whole, or nothing of it remains.
+
+        A disk that fails ends this connection: what it holds in memory cannot be trusted after a failed sync, and a
+        sync that is tried again succeeds without having written anything. Whoever goes on opens the file anew.
+        """
+        give_up_reserve(self.path.parent)
         with foreseen(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
-            except BaseException:
-                self._roll_back()
-                raise
-            try:
+                self._check_in_place()
                 self.connection.execute("COMMIT")
+            except sqlcipher.Error as error:
+                self._roll_back()
+                if _is_disk_failure(error, self.path):
+                    self._give_up()
+                    raise CorruptionError(
+                        "not_recorded",
+                        "the disk failed: this was not recorded. Start the program again: it verifies the file first",
+                    ) from error
+                raise
             except BaseException:
                 self._roll_back()
                 raise
+
+    def _check_in_place(self) -> None:
+        """Refuse to commit into a file that somebody has deleted or replaced: no later start would find it."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._place:
+            raise CorruptionError(
+                "file_gone",
+                f"{self.path} was deleted or replaced while the program ran: this was not recorded."
+                " `edgetill doctor --rescue` in time, or restore the backup",
+            )
+
+    def _give_up(self) -> None:
+        """Close after a failure, and leave word for the next start to verify the file.
+
+        What a failed sync leaves in the log looks whole: the next start would take it for recorded. An empty change is
+        written over its beginning, which breaks the log's chain of checksums there.
+        """
+        with contextlib.suppress(sqlcipher.Error):
+            self.connection.execute("PRAGMA synchronous = OFF")
+            version = int(self.connection.execute("PRAGMA user_version").fetchone()[0])
+            self.connection.execute(f"PRAGMA user_version = {version}")
+        with contextlib.suppress(sqlcipher.Error):
+            self.connection.execute("PRAGMA synchronous = FULL")
+        with contextlib.suppress(sqlcipher.Error):
+            self.connection.close()
+        with contextlib.suppress(OSError):
+            (self.path.parent / SUSPECT_FILE).touch(mode=0o600)
 
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
@@ -97,6 +144,10 @@ class Store:
         self.connection.close()
 
 
+def _is_disk_failure(error: sqlcipher.Error, path: Path) -> bool:
+    return "disk i/o" in str(error).lower() and not is_disk_full(path)
+
+
 @contextmanager
 def foreseen(path: Path) -> Iterator[None]:
     """Turn the database's failures into sentences: what was in hand is not recorded."""
@@ -106,8 +157,14 @@ def foreseen(path: Path) -> Iterator[None]:
         text = str(error).lower()
         if "locked" in text or "busy" in text:
             raise TransientError("file_busy", "another program holds the node's file: try again") from error
+        if "closed database" in text:
+            said = "the file was given up after a failure: start the program again"
+            raise CorruptionError("not_recorded", said) from error
         if "full" in text or ("disk i/o" in text and is_disk_full(path)):
-            raise RefusalError("disk_full", "the disk is full: nothing was recorded; free some space") from error
+            # With the reserve given up the next try may succeed: the till offers it.
+            has_room = give_up_reserve(path.parent, is_urgent=True)
+            said = "the disk is full: nothing was recorded; free some space"
+            raise RefusalError("disk_full", said, has_reserve=has_room) from error
         if "readonly" in text or "read-only" in text or "unable to open" in text:
             raise RefusalError("file_read_only", f"{path} cannot be written: nothing was recorded") from error
         if "malformed" in text or "not a database" in text or "disk i/o" in text:

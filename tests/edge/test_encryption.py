@@ -115,9 +115,9 @@ def test_nothing_stands_in_clear_in_any_file_log_or_copy(directory: Path, tmp_pa
     with EncryptedCopier(directory, machine_clock) as copier:
         assert copier.copy() > 0
     write_guarded(directory, "draft", CANARIES[1].encode())
-    words = (*CANARIES, WATER, "CREATE TABLE", "sqlite_master", "till A1", seed.hex(), PASSPHRASE)
+    secrets = (*CANARIES, WATER, "CREATE TABLE", "sqlite_master", "till A1", seed.hex(), PASSPHRASE)
     kept_in_clear = {"node.toml", "node.crt", "copy.db", "copy.db-wal", "copy.db-shm"}
-    found = [line for line in clear_text_in(directory, words) if line.partition(":")[0] not in kept_in_clear]
+    found = [line for line in clear_text_in(directory, secrets) if line.partition(":")[0] not in kept_in_clear]
     assert found == []
     assert clear_text_in(directory, (*CANARIES, WATER, seed.hex(), PASSPHRASE)) == []
     assert read_guarded(directory, "draft") == CANARIES[1].encode()

@@ -15,8 +15,9 @@ from edge.clock_source import machine_clock
 from edge.config import CONFIG_FILE, KEY_FILE, read_config
 from edge.doctor import examine
 from edge.lan_copies import lan_copies
+from edge.missing import missing_ranges
 from edge.node import Node
-from edge.restoring import missing_ranges, restore
+from edge.restoring import restore
 from schema.errors import RefusalError
 from tests import processes
 from tests.edge.households import Household, configure, opened, sync, until, watched
