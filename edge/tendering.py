@@ -190,6 +190,7 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
 
 
 def source_of(attempt: str) -> str:
+    """Return what a sale or refund says of the attempt that made it."""
     return f"{ATTEMPT}{attempt}" if attempt else ""
 
 
@@ -197,6 +198,7 @@ def source_of(attempt: str) -> str:
 
 
 def check_basket(basket: Basket, priced: PricedBasket) -> None:
+    """Refuse a basket that has nothing in it, or goods without a price."""
     if basket.is_empty:
         raise RefusalError("basket_empty", "there is nothing to sell")
     if priced.unpriced:
@@ -205,6 +207,7 @@ def check_basket(basket: Basket, priced: PricedBasket) -> None:
 
 
 def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
+    """Refuse payments that do not come to the total, are not taken here, or hold what must not be kept."""
     if plan.dropped_minor < 0 or plan.total_minor < 0:
         raise RefusalError("rounding_invalid", "what is dropped lies between nothing and the total")
     known = {*setting(node, TillRules).means, GIFT_CARD, EXCHANGE, CASH}
