@@ -15,20 +15,23 @@ import msgspec
 from hub.inbox import InboxRow, find_conflict
 from schema.errors import RefusalError
 from schema.identity import LocationId, Scope, Stream, location_scope
-from schema.kinds.counting import CountRecorded
+from schema.kinds.counting import CountAccepted, CountRecorded
 from sync.explanation import NodeNames
 from sync.key_state import Doubt, Figure, KeyState, Weighed, evaluate
 from sync.log_tables import StreamRow
+from sync.on_hand import derive
 from sync.relation import Ground, Relating, Verdict
 from sync.replica import Replica
 from sync.stock_facts import (
     DISPATCH_REASON,
+    Accept,
     ConflictCode,
     Corrections,
     Count,
     Key,
     Movement,
     Policy,
+    Rank,
     Side,
     entry_id,
     parse_target,
@@ -40,6 +43,8 @@ from sync.stock_tables import StockTables
 AROUND_MAX: Final = 12
 """So many movements of a stream are shown on each side of what a counter had heard of it."""
 RECENT_MAX: Final = 12
+_NOBODY: Final = "~.0"
+"""Writes what is only supposed."""
 
 
 class Shown(NamedTuple):
@@ -199,16 +204,23 @@ class CaseReader:
         shown = Shown(figure.value, figure.lo, figure.hi)
         decisions = self._decisions()
         papers = self._papers()
+        rivals = self._rivals(state)
         return Case(
             row,
             shown,
             self._policy,
-            tuple(self._observation(base, base is figure.giver) for base in state.bases),
+            (
+                *(self._observation(base, base is figure.giver) for base in state.bases),
+                *(self._observation(base, gives_value=False) for base, _ in rivals),
+            ),
             movements,
             earlier,
             later,
             papers,
-            tuple(self._choices(state, figure, movements)),
+            (
+                *(Choice("accept", base.observation.id, base.observation.id, given) for base, given in rivals),
+                *self._choices(state, figure, movements),
+            ),
             decisions,
             self._overtaken(decisions),
             hashlib.sha256(
@@ -390,6 +402,32 @@ class CaseReader:
         return tuple(sorted(told, key=lambda paper: (paper.at_ms, paper.id)))
 
     # What a person may decide.
+
+    def _rivals(self, state: KeyState) -> list[tuple[Weighed, Shown]]:
+        """Return the counts that people chose beside the one that holds, each with the figure that it would give."""
+        if self._row.conflict.code is not ConflictCode.RESOLUTION_DISAGREE or self._row.state == "DONE":
+            return []
+        standing = {name for base in state.bases for name in base.observation.names}
+        wanted: dict[str, None] = {}
+        for ref in self._row.conflict.refs:
+            writer, seq, _ = parse_target(ref)
+            chosen = self._entry(writer, seq)
+            if isinstance(chosen, CountAccepted) and chosen.observation not in standing:
+                wanted[chosen.observation] = None
+        if not wanted:
+            return []
+        material, relating = self._fold.material(self._key)
+        vector = {writer: row.head.seq for writer, row in self._streams.items()}
+        found = []
+        for name in wanted:
+            # A choice that knows of everything, as one made now would.
+            now = Accept(_NOBODY, 1, 0, vector, Rank.ADMIN, self._key.location, self._key.product, name)
+            supposed = derive(msgspec.structs.replace(material, accepts=[*material.accepts, now]), relating)
+            figure = evaluate(self._key, supposed.state, self._policy, self._fixes)
+            base = next((one for one in supposed.state.bases if name in one.observation.names), None)
+            if base is not None:
+                found.append((base, Shown(figure.value, figure.lo, figure.hi)))
+        return found
 
     def _choices(self, state: KeyState, figure: Figure, movements: Sequence[MovementTold]) -> Iterable[Choice]:
         code = self._row.conflict.code
