@@ -7,7 +7,8 @@ import re
 import httpx
 import pytest
 
-from hub.evidence import Case, read_case
+from hub.case import Case
+from hub.evidence import read_case
 from hub.inbox import InboxFilter, count_inbox, list_inbox
 from hub.service import Hub
 from schema.identity import ORG, Scope
