@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from schema.database import Connection
-from schema.errors import TransientError
+from schema.errors import EdgetillError, TransientError
 from sync.replica import Replica
 
 WAIT_S: Final = 5.0
@@ -36,8 +36,8 @@ class StoreConnection(Connection, Protocol):
         """Yield the rows of a statement without parameters in parts, at most so many at once, inside a transaction."""
         ...
 
-    def begin(self, *, writes: bool) -> None:
-        """Begin a transaction."""
+    def begin(self, *, writes: bool, is_steady: bool = False) -> None:
+        """Begin a transaction; one that reads, or is steady, sees one state of the database."""
         ...
 
     def commit(self) -> None:
@@ -56,8 +56,14 @@ class StoreConnection(Connection, Protocol):
 class Pool:
     """At most `size` connections, opened when they are needed and kept for the next."""
 
-    def __init__(self, open_one: Callable[[], StoreConnection], size: int) -> None:
+    def __init__(
+        self,
+        open_one: Callable[[], StoreConnection],
+        size: int,
+        as_ours: Callable[[Exception], EdgetillError | None],
+    ) -> None:
         self._open_one = open_one
+        self._as_ours = as_ours
         self._room = threading.BoundedSemaphore(size)
         self._idle: list[StoreConnection] = []
 
@@ -71,7 +77,7 @@ class Pool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = self._open_one()
+                connection = self._opened()
             try:
                 yield connection
             finally:
@@ -81,6 +87,15 @@ class Pool:
                     connection.close()
         finally:
             self._room.release()
+
+    def _opened(self) -> StoreConnection:
+        try:
+            return self._open_one()
+        except Exception as error:
+            ours = self._as_ours(error)
+            if ours is None:
+                raise
+            raise ours from error
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

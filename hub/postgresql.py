@@ -42,16 +42,15 @@ _pack_length: Final = struct.Struct(">i").pack
 _pack_int8_cell: Final = struct.Struct(">iq").pack
 _pack_array_head: Final = struct.Struct(">iiiii").pack
 
-_SETTINGS: Final = (
+SETTINGS: Final = (
     f"SET lock_timeout = {LOCK_MS}; SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS};"
     f" SET tcp_keepalives_idle = {_SILENT_S}; SET tcp_user_timeout = {_SILENT_S * 1000}; SET jit = off;"
     # Every statement asks by key. A plan made while a table was small must not scan it once it has grown.
     " SET enable_seqscan = off"
 )
-_BEGIN: Final = {
-    True: b"BEGIN ISOLATION LEVEL READ COMMITTED",
-    False: b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-}
+_BEGIN_READING: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_WRITING: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_STEADY: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ"
 
 
 class FetchedRows:
@@ -121,15 +120,15 @@ class PostgresqlConnection:
         self._tables: dict[str, dict[str, int]] = {}
         self._made = 0
         self.replica: Replica | None = None
-        self._plain(_SETTINGS.encode())
+        self._plain(SETTINGS.encode())
         if not syncs_disk:
             self._plain(b"SET synchronous_commit = off")
 
     # Transactions.
 
-    def begin(self, *, writes: bool) -> None:
+    def begin(self, *, writes: bool, is_steady: bool = False) -> None:
         """Begin a transaction: over one state of the database, or writing at what is committed now."""
-        self._plain(_BEGIN[writes])
+        self._plain((_BEGIN_STEADY if is_steady else _BEGIN_WRITING) if writes else _BEGIN_READING)
 
     def commit(self) -> None:
         """Commit."""

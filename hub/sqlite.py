@@ -73,8 +73,9 @@ class SqliteConnection:
         finally:
             other.close()
 
-    def begin(self, *, writes: bool) -> None:
-        """Begin a transaction; writing, it waits for its turn on the file now and never later."""
+    def begin(self, *, writes: bool, is_steady: bool = False) -> None:
+        """Begin a transaction, which is always steady; writing, it waits for its turn on the file now, never later."""
+        del is_steady
         self._raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     def commit(self) -> None:

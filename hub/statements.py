@@ -119,7 +119,8 @@ class Statements:
             due = self._due(replica, location, now_ms)
         if not due:
             return
-        with contextlib.suppress(TransientError), self._store.transaction(None) as replica:
+        # What is told and the cut at which it stands must be of one state.
+        with contextlib.suppress(TransientError), self._store.transaction(None, is_steady=True) as replica:
             write_state(replica.connection, _RENEWING, str(now_ms))  # several processes: one after the other
             bases = _read_bases(replica)
             for family in self._due(replica, location, now_ms):

@@ -58,12 +58,14 @@ class HubStore(Protocol):
         """Tell whether several processes may work on it, and in which form its catalogue lists the tables."""
         ...
 
-    def transaction(self, scope: Scope | None) -> AbstractContextManager[Replica]:
+    def transaction(self, scope: Scope | None, *, is_steady: bool = False) -> AbstractContextManager[Replica]:
         """Open a write transaction that holds the scope's lock; it commits whole or leaves no trace.
 
         Locking `org` locks every scope, because grants and policies judge entries everywhere anew; None locks
-        no scope, for the hub's own tables beside the log. Raises TransientError `store_busy` when the lock is
-        not to be had in time.
+        no scope, for the hub's own tables beside the log. What is not locked may change between two statements,
+        unless the transaction `is_steady`: then all of them see one state, and it is undone (`UndoneError`) where
+        another process changed what it writes. Raises TransientError `store_busy` when the lock is not to be had
+        in time.
         """
         ...
 
@@ -142,10 +144,10 @@ class SqlStore:
         return replica
 
     @contextmanager
-    def _begun(self, connection: StoreConnection, *, writes: bool) -> Iterator[None]:
+    def _begun(self, connection: StoreConnection, *, writes: bool, is_steady: bool = False) -> Iterator[None]:
         """Run a transaction to its commit, and tell what went wrong in the store's own words."""
         try:
-            connection.begin(writes=writes)
+            connection.begin(writes=writes, is_steady=is_steady)
             yield
         except BaseException as error:
             # Numbers and versions given in a transaction that never was must not be believed again.
@@ -173,9 +175,9 @@ class SqlStore:
             raise ours from error
 
     @contextmanager
-    def transaction(self, scope: Scope | None) -> Iterator[Replica]:
+    def transaction(self, scope: Scope | None, *, is_steady: bool = False) -> Iterator[Replica]:
         """Open a write transaction that holds the scope's lock."""
-        with self._writers.lease() as connection, self._begun(connection, writes=True):
+        with self._writers.lease() as connection, self._begun(connection, writes=True, is_steady=is_steady):
             replica = self._replica(connection)
             if self.is_postgresql and scope is not None:
                 lock_rows(replica, scope)
@@ -300,11 +302,15 @@ def open_store(
         return _open_postgresql(name, organisation, folds, before_commit)
     sqlite.check_version()
     path = folder / name
+
+    def as_ours(error: Exception) -> EdgetillError | None:
+        return sqlite.as_ours(error, path)
+
     return SqlStore(
-        Pool(lambda: sqlite.SqliteConnection(path, reads_only=False), 1),
-        Pool(lambda: sqlite.SqliteConnection(path, reads_only=True), _READERS),
+        Pool(lambda: sqlite.SqliteConnection(path, reads_only=False), 1, as_ours),
+        Pool(lambda: sqlite.SqliteConnection(path, reads_only=True), _READERS, as_ours),
         _sqlite_engine(path),
-        lambda error: sqlite.as_ours(error, path),
+        as_ours,
         organisation,
         folds,
         is_postgresql=False,
@@ -322,7 +328,8 @@ def _open_postgresql(
         from hub import postgresql
     except ImportError:
         raise RefusalError("driver_missing", "PostgreSQL needs the package psycopg, which is not here") from None
-    pool = Pool(lambda: postgresql.PostgresqlConnection(url), _WRITERS)
+    writers = Pool(lambda: postgresql.PostgresqlConnection(url), _WRITERS, postgresql.as_ours)
+    readers = Pool(lambda: postgresql.PostgresqlConnection(url, syncs_disk=False), _READERS, postgresql.as_ours)
     engine = sa.create_engine(
         url.replace("postgresql:", "postgresql+psycopg:", 1),
         isolation_level="REPEATABLE READ",
@@ -332,9 +339,8 @@ def _open_postgresql(
         pool_pre_ping=True,
         connect_args={"connect_timeout": postgresql.CONNECT_S},
     ).execution_options(postgresql_readonly=True)
-    readers = Pool(lambda: postgresql.PostgresqlConnection(url, syncs_disk=False), _READERS)
     return SqlStore(
-        pool,
+        writers,
         readers,
         engine,
         postgresql.as_ours,

@@ -18,12 +18,7 @@ from hub.service import Founded, Hub, open_hub, serving
 from schema.identity import ORG, Scope, Stream
 from schema.kinds.organisation import EntryRecovered, LocationDefined
 from sync.signing import SigningKey
-from tests.hub.databases import server_url
 from tests.hub.fleet import FleetNode, join, sale
-
-pytestmark = pytest.mark.skipif(server_url() is not None, reason="puts a SQLite file back")
-
-Joined = tuple[Hub, httpx.Client, FleetNode]
 
 
 @contextmanager
