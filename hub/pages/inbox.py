@@ -7,7 +7,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from hub.accounts import Right, operator_name
-from hub.evidence import Case, CaseReader, Choice, read_case
+from hub.case import Case, Choice
+from hub.evidence import CaseReader, read_case
 from hub.findings import list_findings
 from hub.inbox import ORDERS, STATES, InboxFilter, InboxRow, count_inbox, find_conflict, following, list_inbox
 from hub.pages.timeline import draw_timeline, reason_words
