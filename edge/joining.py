@@ -230,11 +230,11 @@ def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
 
 
 def _exchange(node: Node) -> None:
-    """Fetch what travels by the line alone, such as operators' PINs; a line that breaks now is no harm."""
+    """Fetch what travels by the line alone, such as operators' PINs; what fails now is told by the next sync."""
     line = HttpLine(node)
     try:
         sync_once(node, line, is_bulk=True)
-    except TransientError:
+    except (TransientError, RefusalError):
         return
     finally:
         line.close()

@@ -6,7 +6,6 @@ tells it a number, and reads no profile of anybody who does not; a list of names
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from schema.kinds.organisation import CustomerDefined, PersonForgotten
 from schema.rows import BalanceKind
 from schema.settings import LoyaltyRules
 from sync.elsewhere import MEMBERS, OPERATORS_TOPIC, HeldStatements, MemberKeys, OperatorSecrets
-from sync.people import masked, phone_hash, read_profile, unseal, unwrap_key
+from sync.people import masked, phone_hash, plain_phone, read_profile, unseal, unwrap_key
 
 MINUTE_MS: Final = 60_000
 
@@ -52,7 +51,7 @@ def find_member(node: Node, phone: str) -> MemberCard:
     Raises RefusalError `member_unknown` (facts: phone, masked), or `members_missing` on a node that the hub has not
     given the key by which members are found.
     """
-    number = "".join(unicodedata.normalize("NFKC", phone).split()).replace("-", "")
+    number = plain_phone(phone)
     key = _phone_key(node)
     hashed = phone_hash(key, number)
     rows = node.connection.execute(

@@ -190,6 +190,7 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
 
 
 def source_of(attempt: str) -> str:
+    """Return what a sale or refund says of the attempt that made it."""
     return f"{ATTEMPT}{attempt}" if attempt else ""
 
 
@@ -197,6 +198,7 @@ def source_of(attempt: str) -> str:
 
 
 def check_basket(basket: Basket, priced: PricedBasket) -> None:
+    """Refuse a basket that has nothing in it, or goods without a price."""
     if basket.is_empty:
         raise RefusalError("basket_empty", "there is nothing to sell")
     if priced.unpriced:
@@ -205,6 +207,7 @@ def check_basket(basket: Basket, priced: PricedBasket) -> None:
 
 
 def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
+    """Refuse payments that do not come to the total, are not taken here, or hold what must not be kept."""
     if plan.dropped_minor < 0 or plan.total_minor < 0:
         raise RefusalError("rounding_invalid", "what is dropped lies between nothing and the total")
     known = {*setting(node, TillRules).means, GIFT_CARD, EXCHANGE, CASH}
@@ -358,7 +361,7 @@ def _tenders(payments: Sequence[Payment], plan: Due) -> tuple[Tender, ...]:
     given = sum(payment.given_minor or payment.amount_minor for payment in payments if payment.means == CASH)
     tenders = [Tender(one.means, one.amount_minor, 0, one.reference, _state(one)) for one in others if one.amount_minor]
     cash = plan.total_minor - sum(one.amount_minor for one in others)
-    if cash or not tenders:
+    if cash or given or not tenders:
         tenders.insert(_cash_place(payments), Tender(CASH, cash, given if given > cash else cash))
     return tuple(tenders)
 

@@ -8,14 +8,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from apscheduler.triggers.cron import CronTrigger
 
 from edge.backup import backed_up
 from edge.calendar_jobs import start_calendar
+from edge.clock_source import ClockSource
 from edge.lan import among_neighbours
 from edge.node import Node
+from edge.reserving import expire_due
+from schema.errors import EdgetillError
 
 WATCH_LOCK_FILE: Final = "watch.lock"
 PROOF_MINUTE: Final = 17
@@ -42,6 +46,14 @@ def watching(node: Node, tell: Callable[[str], None], *, with_neighbours: bool =
             return
         calendar = start_calendar(node.directory, node.clock_source, node.config.time_zone, tell)
         stack.callback(calendar.shutdown, wait=False)
+        calendar.add_job(
+            lambda: end_promises(node.directory, node.clock_source, tell),
+            CronTrigger(minute="*", timezone=node.config.time_zone),
+            id="promises",
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
         if with_neighbours:
             stack.enter_context(among_neighbours(node, tell))
         keeper = stack.enter_context(backed_up(node, tell))
@@ -55,6 +67,16 @@ def watching(node: Node, tell: Callable[[str], None], *, with_neighbours: bool =
                 misfire_grace_time=None,
             )
         yield is_over
+
+
+def end_promises(directory: Path, clock: ClockSource, tell: Callable[[str], None]) -> None:
+    """End this node's promises whose time has passed; what stands in the way is tried again in a minute."""
+    try:
+        with Node(directory, clock=clock) as node:
+            if ended := expire_due(node):
+                tell(f"{ended} reservations have expired")
+    except EdgetillError as error:
+        tell(f"reservations stay for now: {error.message}")
 
 
 def _is_alone(node: Node, stack: ExitStack) -> bool:

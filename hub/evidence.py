@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from hub.case import Case, Choice, Decision, LookTold, MovementTold, ObservationTold, PaperTold, Shown
 from hub.inbox import InboxRow, find_conflict
 from schema.errors import RefusalError
 from schema.identity import LocationId, Scope, Stream, location_scope
-from schema.kinds.counting import CountRecorded
+from schema.kinds.counting import CountAccepted, CountRecorded
 from sync.explanation import NodeNames
 from sync.key_state import Doubt, Figure, KeyState, Weighed, evaluate
 from sync.log_tables import StreamRow
+from sync.on_hand import derive
 from sync.relation import Ground, Relating, Verdict
 from sync.replica import Replica
 from sync.stock_facts import (
     DISPATCH_REASON,
+    Accept,
     ConflictCode,
     Corrections,
     Count,
     Key,
     Movement,
-    Policy,
+    Rank,
     Side,
     entry_id,
     parse_target,
@@ -40,126 +43,8 @@ from sync.stock_tables import StockTables
 AROUND_MAX: Final = 12
 """So many movements of a stream are shown on each side of what a counter had heard of it."""
 RECENT_MAX: Final = 12
-
-
-class Shown(NamedTuple):
-    """A figure and its range."""
-
-    value: int
-    lo: int
-    hi: int
-
-
-class LookTold(NamedTuple):
-    """One look at the shelf by the corrected clock; `bound_ms` is None where the clock was unknown."""
-
-    writer: str
-    node: str
-    quantity: int
-    zone: str
-    lo_ms: int
-    hi_ms: int
-    bound_ms: int | None
-
-
-class ObservationTold(NamedTuple):
-    """A count that the figure may rest on; `known` are (writer, seq, ms) of the last entry held of each stream."""
-
-    id: str
-    entries: tuple[str, ...]
-    quantity: int
-    rank: str
-    operators: tuple[str, ...]
-    looks: tuple[LookTold, ...]
-    known: tuple[tuple[str, int, int], ...]
-    variance: int
-    figure: Shown
-    gives_value: bool
-
-    @property
-    def nodes(self) -> str:
-        """The counters' nodes."""
-        return ", ".join(dict.fromkeys(look.node for look in self.looks))
-
-    @property
-    def last_ms(self) -> int:
-        """The last touch of the shelf."""
-        return max(look.hi_ms for look in self.looks)
-
-
-class MovementTold(NamedTuple):
-    """A movement by the corrected clock, with its verdict against the count that gives the figure."""
-
-    id: str
-    entry: str
-    writer: str
-    node: str
-    reason: str
-    document: str
-    quantity: int
-    at_ms: int
-    bound_ms: int | None
-    side: str
-    ground: str
-    counts_after: bool
-    is_contradicted: bool
-    is_about: bool
-    """The conflict names it."""
-
-
-class PaperTold(NamedTuple):
-    """A paper of a transfer as this location holds it: its own, or the other side's notice."""
-
-    id: str
-    act: str
-    location: str
-    node: str
-    quantity: int
-    at_ms: int
-    is_final: bool
-    is_notice: bool
-    is_correctable: bool
-
-
-class Choice(NamedTuple):
-    """Something a person may decide, and the figure that it would give; None where it cannot be told beforehand."""
-
-    act: str
-    target: str
-    observation: str
-    figure: Shown | None
-    is_rules: bool = False
-
-
-class Decision(NamedTuple):
-    """What a person decided about the product before."""
-
-    kind: str
-    target: str
-    operator: str
-    role: str
-    at_ms: int
-    entry: str
-
-
-class Case(NamedTuple):
-    """A conflict with all that a person needs to settle it."""
-
-    row: InboxRow
-    figure: Shown
-    policy: Policy
-    observations: tuple[ObservationTold, ...]
-    movements: tuple[MovementTold, ...]
-    earlier: tuple[int, int]
-    """How many movements lie before what is shown, and their sum."""
-    later: tuple[int, int]
-    papers: tuple[PaperTold, ...]
-    choices: tuple[Choice, ...]
-    decisions: tuple[Decision, ...]
-    overtaken: tuple[str, ...]
-    """Counts and movements that the last decision had not seen: why the conflict came back."""
-    version: str
-    """Another text once anything that was shown has changed."""
+_NOBODY: Final = "~.0"
+"""Writes what is only supposed."""
 
 
 def read_case(replica: Replica, location: str, conflict: str) -> Case:
@@ -199,16 +84,23 @@ class CaseReader:
         shown = Shown(figure.value, figure.lo, figure.hi)
         decisions = self._decisions()
         papers = self._papers()
+        rivals = self._rivals(state)
         return Case(
             row,
             shown,
             self._policy,
-            tuple(self._observation(base, base is figure.giver) for base in state.bases),
+            (
+                *(self._observation(base, base is figure.giver) for base in state.bases),
+                *(self._observation(base, gives_value=False) for base, _ in rivals),
+            ),
             movements,
             earlier,
             later,
             papers,
-            tuple(self._choices(state, figure, movements)),
+            (
+                *(Choice("accept", base.observation.id, base.observation.id, given) for base, given in rivals),
+                *self._choices(state, figure, movements),
+            ),
             decisions,
             self._overtaken(decisions),
             hashlib.sha256(
@@ -390,6 +282,32 @@ class CaseReader:
         return tuple(sorted(told, key=lambda paper: (paper.at_ms, paper.id)))
 
     # What a person may decide.
+
+    def _rivals(self, state: KeyState) -> list[tuple[Weighed, Shown]]:
+        """Return the counts that people chose beside the one that holds, each with the figure that it would give."""
+        if self._row.conflict.code is not ConflictCode.RESOLUTION_DISAGREE or self._row.state == "DONE":
+            return []
+        standing = {name for base in state.bases for name in base.observation.names}
+        wanted: dict[str, None] = {}
+        for ref in self._row.conflict.refs:
+            writer, seq, _ = parse_target(ref)
+            chosen = self._entry(writer, seq)
+            if isinstance(chosen, CountAccepted) and chosen.observation not in standing:
+                wanted[chosen.observation] = None
+        if not wanted:
+            return []
+        material, relating = self._fold.material(self._key)
+        vector = {writer: row.head.seq for writer, row in self._streams.items()}
+        found = []
+        for name in wanted:
+            # A choice that knows of everything, as one made now would.
+            now = Accept(_NOBODY, 1, 0, vector, Rank.ADMIN, self._key.location, self._key.product, name)
+            supposed = derive(msgspec.structs.replace(material, accepts=[*material.accepts, now]), relating)
+            figure = evaluate(self._key, supposed.state, self._policy, self._fixes)
+            base = next((one for one in supposed.state.bases if name in one.observation.names), None)
+            if base is not None:
+                found.append((base, Shown(figure.value, figure.lo, figure.hi)))
+        return found
 
     def _choices(self, state: KeyState, figure: Figure, movements: Sequence[MovementTold]) -> Iterable[Choice]:
         code = self._row.conflict.code

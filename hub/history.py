@@ -84,7 +84,7 @@ class KeyHistory(NamedTuple):
 def is_worth_summing(connection: Connection, scope_no: int, key_no: int) -> bool:
     """Tell whether a product moved so much here that its movements are summed up."""
     row = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM movement WHERE scope_no = ? AND key_no = ? LIMIT ?) AS some",
+        "SELECT count(*) FROM (SELECT 1 FROM movement WHERE scope_no = ? AND key_no = ? LIMIT ?) AS found",
         (scope_no, key_no, WORTH_SUMMING + 1),
     ).fetchone()
     return int(row[0]) > WORTH_SUMMING

@@ -48,6 +48,7 @@ from schema.rows import (
 from schema.rules.barcodes import read_code
 from schema.rules.promotion_terms import Promotion
 from schema.rules.tax import TaxClass
+from sync.people import plain_phone
 
 
 def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) -> Callable[[], Row | None]:
@@ -409,7 +410,7 @@ def _customer_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults)
     def read() -> Row | None:
         name = read_required(sheet, "name")
         written = sheet.get("phone")
-        phone = re.sub(r"[\s\-]", "", unicodedata.normalize("NFKC", written)).removeprefix("+86")
+        phone = plain_phone(written)
         if phone and not (phone.isascii() and phone.isdecimal() and len(phone) == 11 and phone[0] == "1"):
             raise sheet.refuse("phone.malformed", "phone", written, "no mobile number of 11 digits")
         code = sheet.get("code")

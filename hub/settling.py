@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from hub.accounts import Account
-from hub.evidence import Case, Choice, observation_entry
+from hub.case import Case, Choice
+from hub.evidence import observation_entry
 from hub.own_log import OwnLog
 from hub.pruning import Pruning
 from schema.errors import RefusalError

@@ -7,7 +7,7 @@ the case, the entry and the field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TypeVar
 
@@ -24,9 +24,12 @@ from sync.stock_facts import (
     Count,
     Disagreement,
     Fact,
+    Grant,
     Look,
     Movement,
     Policy,
+    Promise,
+    PromiseEnd,
     Rank,
     Rules,
     SessionOpen,
@@ -36,7 +39,7 @@ from sync.stock_facts import (
 )
 
 _E = TypeVar("_E", bound=Enum)
-_INERT_KINDS = frozenset({"GRANT", "PROMISE", "VALCLOSE"})
+_INERT_KINDS = frozenset({"VALCLOSE"})
 _RANKS = {"clerk": Rank.CLERK, "supervisor": Rank.SUPERVISOR, "auditor": Rank.AUDITOR, "admin": Rank.ADMIN}
 
 
@@ -213,6 +216,11 @@ def fold_case(case: CountCase) -> dict[str, object]:
             f"{one.observation}@{key}": one.variance for key, chain in result.variances.items() for one in chain
         },
     }
+    if result.rights:
+        found["atp"] = {
+            str(key): {**({one.home: one.available} if one.home else {}), **dict(one.held)}
+            for key, one in result.rights.items()
+        }
     if result.transfers:
         found["transit"] = {
             f"{transfer}/{product}": state.transit for (transfer, product), state in result.transfers.items()
@@ -226,6 +234,7 @@ def _read_case(content: object, place: int, overrides: Overrides) -> CountCase:
     case = _Record(content, f"case {name}")
     policies: dict[str, Policy] = {}
     lags: dict[str, dict[str, int]] = {}
+    homes: dict[str, tuple[str, ...]] = {}
     if case.has("config"):
         config = case.record("config")
         for item, settings in config.records("items") if config.has("items") else ():
@@ -233,6 +242,8 @@ def _read_case(content: object, place: int, overrides: Overrides) -> CountCase:
         for location, settings in config.records("locations") if config.has("locations") else ():
             if settings.has("lag_ms"):
                 lags[location] = settings.whole_numbers("lag_ms")
+            if settings.has("home"):
+                homes[location] = (settings.text("home"),)
     facts: dict[str, Fact | None] = {}
     contents: dict[str, object] = {}
     for number, one in enumerate(case.items("entries"), 1):
@@ -245,8 +256,18 @@ def _read_case(content: object, place: int, overrides: Overrides) -> CountCase:
             continue
         contents[identity] = one
         facts[identity] = _read_entry(entry)
-    rules = Rules(overrides.apply(Policy()), policies, lags)
-    return CountCase(name, tuple(fact for fact in facts.values() if fact is not None), rules)
+    rules = Rules(overrides.apply(Policy()), policies, lags, homes)
+    read = [fact for fact in facts.values() if fact is not None]
+    return CountCase(name, (*read, *_fulfilments(read)), rules)
+
+
+def _fulfilments(facts: Sequence[Fact]) -> Iterable[Fact]:
+    """Say what the file leaves to its reader: a movement with the document of a promise fulfils it."""
+    promised = {(fact.location, fact.product, fact.promise) for fact in facts if isinstance(fact, Promise)}
+    for fact in facts:
+        if isinstance(fact, Movement) and (fact.location, fact.product, fact.document or "") in promised:
+            assert fact.document is not None
+            yield PromiseEnd(fact.writer, fact.seq, fact.location, fact.product, fact.document, "fulfilled")
 
 
 def _read_policy(settings: _Record) -> Policy:
@@ -393,12 +414,26 @@ def _read_clock_fix(entry: _Record, stamp: _Stamp) -> Fact:
     )
 
 
+def _read_grant(entry: _Record, stamp: _Stamp) -> Fact:
+    if entry.text("frm") != stamp.node:
+        raise entry.refuse("frm", "a right is given in its holder's own log")
+    place = entry.text("loc"), entry.text("item")
+    return Grant(stamp.node, stamp.seq, *place, entry.integer("qty", minimum=1), entry.text("to"))
+
+
+def _read_promise(entry: _Record, stamp: _Stamp) -> Fact:
+    place = entry.text("loc"), entry.text("item")
+    return Promise(stamp.node, stamp.seq, *place, entry.integer("qty", minimum=1), entry.text("doc"))
+
+
 _READERS: Mapping[str, Callable[[_Record, _Stamp], Fact]] = {
     "MOVE": _read_movement,
     "COUNT": _read_count,
     "COUNT_OPEN": _read_opening,
     "RESOLVE": _read_resolution,
     "CLOCKFIX": _read_clock_fix,
+    "GRANT": _read_grant,
+    "PROMISE": _read_promise,
 }
 
 

@@ -15,6 +15,7 @@ from sync.key_state import Figure, KeyBalance, evaluate
 from sync.on_hand import Derived, KeyMaterial, derive
 from sync.relation import Ground, Observation, Relating, Verdict
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
+from sync.rights import RightsFigure, judge_rights
 from sync.stock_facts import (
     DISPATCH_REASON,
     Accept,
@@ -24,9 +25,13 @@ from sync.stock_facts import (
     Corrections,
     Count,
     Fact,
+    Grant,
     Key,
     Movement,
     Notice,
+    Promise,
+    PromiseEnd,
+    RightFact,
     Rules,
     SessionOpen,
     Side,
@@ -73,6 +78,7 @@ class SetFold(msgspec.Struct):
     transfers: dict[tuple[str, str], TransferState]
     conflicts: list[Conflict]
     reaching_below: dict[Key, list[str]]
+    rights: dict[Key, RightsFigure] = {}
 
 
 class OpeningBalance(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +111,7 @@ class FactSet:
         self.papers: dict[tuple[str, str], list[Movement]] = defaultdict(list)
         self.counts: dict[Key, list[Count]] = defaultdict(list)
         self.accepts: dict[Key, list[Accept]] = defaultdict(list)
+        self.rights: dict[Key, list[RightFact]] = defaultdict(list)
         self._plans: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
         classifies: list[Classify] = []
         fixes: list[ClockFix] = []
@@ -128,6 +135,8 @@ class FactSet:
                     classifies.append(fact)
                 case ClockFix():
                     fixes.append(fact)
+                case Grant() | Promise() | PromiseEnd():
+                    self.rights[Key(fact.location, fact.product)].append(fact)
                 case Void():
                     pass
         self.fixes: Corrections = corrections(fixes)
@@ -190,6 +199,14 @@ def fold_set(facts: Iterable[Fact], rules: Rules, balance: OpeningBalance | None
         result.transfers[transfer, product] = state
         if state.conflict is not None:
             result.conflicts.append(state.conflict)
+    for key, facts_of_rights in sorted(held.rights.items()):
+        on_hand = result.figures.get(key)
+        rights = judge_rights(
+            key, on_hand.lo if on_hand is not None else 0, facts_of_rights, rules.homes.get(key.location, ())
+        )
+        if rights is not None:
+            result.rights[key] = rights
+            result.conflicts.extend(rights.conflicts)
     result.conflicts.extend(clock_conflict(*epoch) for epoch in held.fixes)
     result.conflicts.sort(key=lambda one: (one.code, one.key, one.refs, one.subject))
     return result

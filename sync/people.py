@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import unicodedata
 from typing import Final, NamedTuple
 
 import msgspec
@@ -36,13 +37,20 @@ def unseal(key: bytes, person: str, sealed: bytes) -> str:
     return opened.decode()
 
 
+def plain_phone(phone: str) -> str:
+    """Return a phone number as it is hashed, however it was typed: no blanks, dashes, full-width digits, nor +86."""
+    number = "".join(char for char in unicodedata.normalize("NFKC", phone) if not (char.isspace() or char in "-()"))
+    return number.removeprefix("+86")
+
+
 def phone_hash(key: bytes, phone: str) -> bytes:
     """Return the keyed hash under which a member is found."""
-    return hmac.new(key, phone.strip().encode(), hashlib.sha256).digest()
+    return hmac.new(key, plain_phone(phone).encode(), hashlib.sha256).digest()
 
 
 def masked(phone: str) -> str:
     """Return a phone number as it is shown: 138****1234."""
+    phone = plain_phone(phone)
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 8 else "****"
 
 
@@ -65,7 +73,9 @@ def unwrap_key(phone_key: bytes, phone: str, person: str, wrapped: bytes) -> byt
 
 
 def _wrapping_key(phone_key: bytes, phone: str, person: str) -> bytes:
-    return hmac.new(phone_key, b"\0".join((b"key", person.encode(), phone.strip().encode())), hashlib.sha256).digest()
+    return hmac.new(
+        phone_key, b"\0".join((b"key", person.encode(), plain_phone(phone).encode())), hashlib.sha256
+    ).digest()
 
 
 class Profile(NamedTuple):

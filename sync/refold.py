@@ -99,6 +99,7 @@ CORE_VIEWS: Final = (
     _plain("stock_fact", "scope_no, about, subject, stream_no, seq"),
     _plain("transfer_paper", "scope_no, transfer, product, stream_no, seq, touches"),
     _plain("transfer", "scope_no, transfer, product, transit, state"),
+    _plain("right_figure", "scope_no, product, available, promised, state"),
     _plain("corrected_epoch", "scope_no, writer, clock_epoch"),
     _plain("conflict", "scope_no, conflict, code, status, subject, content"),
     _plain("key_balance", "scope_no, product, cut_id, hlc_ms, hlc_counter, writer, seq, content"),

@@ -9,7 +9,7 @@ product's unit. Nothing here is ever a float.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -91,6 +91,8 @@ class ConflictCode(StrEnum):
     TRANSIT_AWAITING_SHIP = "TRANSIT_AWAITING_SHIP"
     TRANSIT_IMPLICIT_RECEIPT = "TRANSIT_IMPLICIT_RECEIPT"
     TRANSIT_SUSPECT_DOUBLE = "TRANSIT_SUSPECT_DOUBLE"
+    ESCROW_DEFICIT = "ESCROW_DEFICIT"
+    ESCROW_OVERSPENT = "ESCROW_OVERSPENT"
 
 
 DISPATCH_REASON = "ship"
@@ -239,8 +241,44 @@ class ClockFix(msgspec.Struct, frozen=True, gc=False, array_like=True):
     unc_ms: int
 
 
+class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A part of the writer's right to promise a product, given to another stream."""
+
+    writer: str
+    seq: int
+    location: str
+    product: str
+    quantity: int
+    holder: str
+
+
+class Promise(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Goods promised to somebody: it spends the right of its writer."""
+
+    writer: str
+    seq: int
+    location: str
+    product: str
+    quantity: int
+    promise: str
+
+
+class PromiseEnd(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A promise is over: fulfilled, cancelled or expired."""
+
+    writer: str
+    seq: int
+    location: str
+    product: str
+    promise: str
+    outcome: str
+
+
 Resolution: TypeAlias = Accept | Void | Classify
-Fact: TypeAlias = Movement | Notice | Count | SessionOpen | Accept | Void | Classify | ClockFix
+RightFact: TypeAlias = Grant | Promise | PromiseEnd
+Fact: TypeAlias = (
+    Movement | Notice | Count | SessionOpen | Accept | Void | Classify | ClockFix | Grant | Promise | PromiseEnd
+)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -260,12 +298,14 @@ class Policy(msgspec.Struct, frozen=True):
 class Rules(msgspec.Struct, frozen=True):
     """The settings that the fold is given from outside: a policy per product, delays per location and reason.
 
-    `lag_ms[location][reason]` is the longest time between the shelf and the till.
+    `lag_ms[location][reason]` is the longest time between the shelf and the till; `homes[location]` names the nodes
+    of that place, which keep the right to all that was given to nobody else.
     """
 
     default: Policy = Policy()
     policies: Mapping[str, Policy] = {}
     lag_ms: Mapping[str, Mapping[str, int]] = {}
+    homes: Mapping[str, Collection[str]] = {}
 
     def policy(self, product: str) -> Policy:
         """Return the policy of a product's category."""

@@ -15,6 +15,7 @@ from schema.kinds.counting import (
     EntryVoided,
     MovementClassified,
 )
+from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
 from schema.kinds.stock import TransferNoticed
 from sync.effective import Effective
 from sync.stock_facts import (
@@ -23,9 +24,12 @@ from sync.stock_facts import (
     ClockFix,
     Count,
     Fact,
+    Grant,
     Look,
     Movement,
     Notice,
+    Promise,
+    PromiseEnd,
     Rank,
     SessionOpen,
     Side,
@@ -112,6 +116,12 @@ def _other_facts(entry: Effective, location: str) -> list[Fact]:
                     payload.unc_ms,
                 )
             ]
+        case RightGranted():
+            return [Grant(writer, seq, location, payload.product, payload.quantity_milli, payload.holder)]
+        case PromiseMade():
+            return [Promise(writer, seq, location, payload.product, payload.quantity_milli, payload.promise)]
+        case PromiseEnded():
+            return [PromiseEnd(writer, seq, location, payload.product, payload.promise, payload.outcome)]
         case TransferNoticed():
             return [_notice(entry, payload, line, move) for line, move in enumerate(payload.moves)]
         case _:

@@ -24,6 +24,7 @@ from sync.observations import plain_observation, stand
 from sync.on_hand import KeyMaterial, derive
 from sync.relation import Observation, Relating, hull
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
+from sync.rights import RightsFigure, judge_rights
 from sync.stock_facts import (
     DISPATCH_REASON,
     Accept,
@@ -34,10 +35,13 @@ from sync.stock_facts import (
     Count,
     Disagreement,
     Fact,
+    Grant,
     Key,
     Movement,
     Notice,
     Policy,
+    Promise,
+    PromiseEnd,
     Rules,
     SessionOpen,
     Side,
@@ -48,7 +52,7 @@ from sync.stock_facts import (
 from sync.stock_store import StockStore, StoredFigure, TransferKey
 from sync.transit import TransferState, judge_transfer
 
-_F = TypeVar("_F", Movement, Count, Accept, Classify, ClockFix, SessionOpen)
+_F = TypeVar("_F", bound=Fact)
 
 
 class FoldChanges(msgspec.Struct):
@@ -62,6 +66,7 @@ class FoldChanges(msgspec.Struct):
     conflicts: ConflictChanges
     digest_change: int = 0
     reaching_below: dict[Key, list[str]] = {}
+    rights: dict[Key, RightsFigure | None] = {}
 
 
 class StockFold:
@@ -87,6 +92,7 @@ class StockFold:
         """Derive keys afresh from the store, with the transfers that touch them: after a change of settings."""
         work = _Work(self._store, self._rules)
         work.dirty.update(keys)
+        work.dirty_rights.update(self._store.load_rights(work.dirty))
         work.touch_transfers()
         return work.finish()
 
@@ -111,6 +117,12 @@ class StockFold:
         """Return those facts that no VOID in force takes out."""
         return _Work(self._store, self._rules).in_force(facts)
 
+    def rejudge_rights(self, keys: Iterable[Key]) -> FoldChanges:
+        """Judge the rights on keys anew: whose place it is has changed."""
+        work = _Work(self._store, self._rules)
+        work.dirty_rights.update(keys)
+        return work.finish()
+
     def reconsider(self, facts: Iterable[Fact]) -> FoldChanges:
         """Derive afresh all that facts bear on which the store now returns, or no longer returns, after all."""
         work = _Work(self._store, self._rules)
@@ -128,6 +140,7 @@ class _Work:
         self.dirty: set[Key] = set()
         self.dirty_if_counted: set[Key] = set()
         self.dirty_transfers: set[TransferKey] = set()
+        self.dirty_rights: set[Key] = set()
         self.clocks_touched = False
         self.moved: dict[Key, list[Movement]] = defaultdict(list)
         self.counted: dict[Key, list[Count]] = defaultdict(list)
@@ -209,6 +222,8 @@ class _Work:
                 self._touch_entry(fact.movement)
             case Void():
                 self._touch_entry(fact.target)
+            case Grant() | Promise() | PromiseEnd():
+                self.dirty_rights.add(Key(fact.location, fact.product))
             case ClockFix():
                 self.clocks_touched = True
                 self.dirty_if_counted.update(self.store.keys_of_clock_epoch(fact.target_writer, fact.target_epoch))
@@ -266,6 +281,7 @@ class _Work:
             self.store.save_figures(figures)
         self.changes.digest_change += digest_change
         self._judge_transfers()
+        self._judge_rights()
         self._report_clocks()
         return self.changes
 
@@ -456,6 +472,27 @@ class _Work:
             has_state = row is not None and row.state is not None
             self.declared[key] = KeyState.from_bytes(row.state).declared if has_state else ()  # type: ignore[union-attr, arg-type]
         return self.declared[key]
+
+    def _judge_rights(self) -> None:
+        """Judge the rights on keys whose figure changed, and on those that a right or promise names."""
+        keys = {*self.changes.figures, *self.dirty_rights}
+        if not keys:
+            return
+        stored = self.store.load_rights(keys)
+        for key in sorted({*stored, *self.dirty_rights}):
+            old = stored.get(key)
+            row = self.store.load_figures([key]).get(key)
+            facts = self.in_force(self.store.rights(key))
+            homes = self.rules.homes.get(key.location, ())
+            new = judge_rights(key, row.lo if row is not None else 0, facts, homes)
+            if old == new:
+                continue
+            self.changes.rights[key] = new
+            self.changes.digest_change += self._compare(
+                list(old.conflicts) if old is not None else [], list(new.conflicts) if new is not None else []
+            )
+        if self.changes.rights:
+            self.store.save_rights(self.changes.rights)
 
     def _report_clocks(self) -> None:
         if not self.clocks_touched:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from schema.catalogue import category_of
 from schema.database import Connection
 from schema.identity import Scope, scope_location
-from schema.kinds.organisation import FrontierDeclared, LocationDefined, OpeningBalance, PolicySet
+from schema.kinds.organisation import AuthorityGranted, FrontierDeclared, LocationDefined, OpeningBalance, PolicySet
 from sync.document_projection import DocumentProjection, RecordsChanged
 from sync.effective import Effective
 from sync.log_tables import LogTables
@@ -96,7 +96,10 @@ class StockProjection:
                 location.location: dict(location.lags)
                 for location in self._organisation.newest_each(connection, LocationDefined).values()
             }
-            self._rules = Rules(_DEFAULT, _Policies(connection, policies), lags)
+            homes: dict[str, set[str]] = {}
+            for node, grant in self._organisation.newest_each(connection, AuthorityGranted).items():
+                homes.setdefault(grant.location, set()).add(node)
+            self._rules = Rules(_DEFAULT, _Policies(connection, policies), lags, homes)
             self._rules_version = version
         return self._rules
 
@@ -172,6 +175,21 @@ class StockProjection:
     def _follow_settings(self, connection: Connection, entries: Sequence[Effective]) -> None:
         if any(isinstance(entry.payload, PolicySet | LocationDefined) for entry in entries):
             self.rederive(connection)
+        if any(isinstance(entry.payload, AuthorityGranted) for entry in entries):
+            self._rejudge_rights(connection)
+
+    def _rejudge_rights(self, connection: Connection) -> None:
+        """Judge every right anew: another node is of a place now, or no longer."""
+        rows = connection.execute("SELECT scope_no, product FROM right_figure ORDER BY scope_no, product").fetchall()
+        if not rows:
+            return
+        scopes = {number: scope for scope, number in LogTables(connection).scopes().items()}
+        for scope_no in sorted({number for number, _ in rows}):
+            tables = self._tables(connection, scope_no, scopes[scope_no])
+            if tables is not None:
+                keys = [Key(tables.location, product) for number, product in rows if number == scope_no]
+                changes = StockFold(tables, self.rules(connection)).rejudge_rights(keys)
+                self._keep(connection, tables, scopes[scope_no], changes)
 
     def rederive(self, connection: Connection, products: Iterable[str] | None = None) -> list[FoldChanges]:
         """Derive counted keys afresh (of these products, or all) in every scope: a key without a count has no rule."""

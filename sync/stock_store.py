@@ -10,7 +10,20 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from sync.key_state import KeyBalance
-from sync.stock_facts import Accept, Classify, ClockFix, Count, Fact, Key, Movement, SessionOpen, Vector, Void
+from sync.rights import RightsFigure
+from sync.stock_facts import (
+    Accept,
+    Classify,
+    ClockFix,
+    Count,
+    Fact,
+    Key,
+    Movement,
+    RightFact,
+    SessionOpen,
+    Vector,
+    Void,
+)
 from sync.transit import TransferState
 
 TransferKey = tuple[str, str]
@@ -112,6 +125,18 @@ class StockStore(Protocol):
 
     def cut(self) -> tuple[Vector, Vector]:
         """Return the cut of the opening balance in force and what was settled there; empty without one."""
+        ...
+
+    def rights(self, key: Key) -> Iterable[RightFact]:
+        """Return what was said of rights on a key, and promised of it."""
+        ...
+
+    def load_rights(self, keys: Collection[Key]) -> Mapping[Key, RightsFigure]:
+        """Return the rows of those keys on which there are rights."""
+        ...
+
+    def save_rights(self, rights: Mapping[Key, RightsFigure | None]) -> None:
+        """Write the rows of many keys; None removes a row."""
         ...
 
     def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:

@@ -14,6 +14,7 @@ from schema.kinds.base import Payload
 from sync.effective import Effective, as_effective
 from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
+from sync.rights import RightsFigure
 from sync.standing_balances import StandingBalances
 from sync.stock_facts import (
     Accept,
@@ -21,9 +22,13 @@ from sync.stock_facts import (
     ClockFix,
     Count,
     Fact,
+    Grant,
     Key,
     Movement,
     Notice,
+    Promise,
+    PromiseEnd,
+    RightFact,
     SessionOpen,
     Vector,
     Void,
@@ -36,6 +41,7 @@ from sync.transit import TransferState
 
 _FactT = TypeVar("_FactT", bound=Fact)
 _transfer_decoder = msgspec.msgpack.Decoder(TransferState)
+_rights_decoder = msgspec.msgpack.Decoder(RightsFigure)
 _SQL_VARIABLES_MAX = 500
 
 
@@ -155,13 +161,14 @@ class StockTables:
             return
         self._read_keys(missing)
         new = [product for product in sorted(missing) if product not in self._key_nos]
-        for product in new:
-            self._connection.execute(
-                "INSERT INTO stock (scope_no, key_no, product, value, lo, hi, is_present)"
-                " SELECT ?, coalesce(max(key_no), 0) + 1, ?, 0, 0, 0, 0 FROM stock WHERE scope_no = ?",
-                (self._scope_no, product, self._scope_no),
-            )
         if new:
+            highest = self._connection.execute(
+                "SELECT coalesce(max(key_no), 0) FROM stock WHERE scope_no = ?", (self._scope_no,)
+            ).fetchone()[0]
+            self._connection.executemany(
+                "INSERT INTO stock (scope_no, key_no, product, value, lo, hi, is_present) VALUES (?, ?, ?, 0, 0, 0, 0)",
+                [(self._scope_no, number, product) for number, product in enumerate(new, highest + 1)],
+            )
             self._read_keys(new)
 
     def _read_keys(self, products: Sequence[str]) -> None:
@@ -225,6 +232,42 @@ class StockTables:
                     " ON CONFLICT (scope_no, transfer, product)"
                     " DO UPDATE SET transit = excluded.transit, state = excluded.state",
                     (self._scope_no, transfer, product, state.transit, msgspec.msgpack.encode(state)),
+                )
+
+    def rights(self, key: Key) -> Iterable[RightFact]:
+        """Return what was said of rights on a key, and promised of it."""
+        if key.location != self._location:
+            return []
+        kinds: tuple[type[Grant], type[Promise], type[PromiseEnd]] = (Grant, Promise, PromiseEnd)
+        return [fact for kind in kinds for fact in self._about("right", key.product, kind)]
+
+    def load_rights(self, keys: Collection[Key]) -> Mapping[Key, RightsFigure]:
+        """Return the rows of those keys on which there are rights."""
+        products = [key.product for key in keys if key.location == self._location]
+        found: dict[Key, RightsFigure] = {}
+        for start in range(0, len(products), _SQL_VARIABLES_MAX):
+            part = products[start : start + _SQL_VARIABLES_MAX]
+            marks = ", ".join("?" * len(part))
+            for product, state in self._connection.execute(
+                f"SELECT product, state FROM right_figure WHERE scope_no = ? AND product IN ({marks})",
+                (self._scope_no, *part),
+            ).fetchall():
+                found[Key(self._location, product)] = _rights_decoder.decode(bytes(state))
+        return found
+
+    def save_rights(self, rights: Mapping[Key, RightsFigure | None]) -> None:
+        """Write the rows of many keys; None removes a row."""
+        for key, figure in rights.items():
+            if figure is None:
+                self._connection.execute(
+                    "DELETE FROM right_figure WHERE scope_no = ? AND product = ?", (self._scope_no, key.product)
+                )
+            else:
+                self._connection.execute(
+                    "INSERT INTO right_figure (scope_no, product, available, promised, state) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (scope_no, product) DO UPDATE SET available = excluded.available,"
+                    " promised = excluded.promised, state = excluded.state",
+                    (self._scope_no, key.product, figure.available, figure.promised, msgspec.msgpack.encode(figure)),
                 )
 
     def corrected_epochs(self) -> Collection[ClockEpoch]:
@@ -324,7 +367,7 @@ class StockTables:
                 seq
                 for (seq,) in self._connection.execute(
                     "SELECT DISTINCT seq FROM stock_fact WHERE scope_no = ? AND stream_no = ? AND seq <= ?"
-                    " AND about IN ('session', 'accept', 'clock', 'void', 'classify')",
+                    " AND about IN ('session', 'accept', 'clock', 'void', 'classify', 'right')",
                     (self._scope_no, row.stream_no, below),
                 ).fetchall()
             )
@@ -567,6 +610,8 @@ def _index(fact: Fact) -> list[tuple[str, str]]:
             return [("accept", fact.product)]
         case ClockFix():
             return [("clock", fact.target_writer)]
+        case Grant() | Promise() | PromiseEnd():
+            return [("right", fact.product)]
         case Void():
             return _named("void", fact.target)
         case Classify():

@@ -10,6 +10,11 @@ from tests.named_tests import named_tests
 
 TILL: Final = "tests/edge/test_field_lessons.py::"
 PEOPLE: Final = "tests/edge/test_people_reach_tills.py::"
+TILL_KILLED: Final = (
+    "tests/faults/test_killed_tills.py::"
+    "test_a_till_killed_at_any_step_of_a_sale_has_sold_it_whole_or_gives_the_basket_back"
+)
+DAY: Final = "tests/end_to_end/test_till_in_a_terminal.py::test_a_shops_day_at_a_terminal_without_a_hub"
 FILE: Final = "tests/edge/test_field_lessons_of_the_file.py::"
 SYNC: Final = "tests/sync/test_field_lessons.py::"
 
@@ -22,6 +27,7 @@ AT_THE_TILL: Final = {
         "tests/hub/test_bad_input.py::test_the_same_batch_again_changes_nothing",
         "tests/hub/test_ingest.py::test_many_requests_with_the_same_entries_at_once_store_them_once",
         "tests/edge/test_replaying.py::test_replaying_again_after_a_kill_records_only_what_is_missing",
+        TILL_KILLED,
     ),
     "a power cut takes no sale that was acknowledged": (
         "tests/edge/test_killed_tender.py::test_a_sale_killed_at_any_write_is_whole_or_was_never_made",
@@ -31,6 +37,7 @@ AT_THE_TILL: Final = {
             "tests/faults/test_killed_replays.py::"
             "test_a_replay_killed_at_any_write_keeps_every_acknowledged_sale_whole_and_sells_the_rest_once"
         ),
+        TILL_KILLED,
     ),
     "nothing outside the node's own file can be cleared, and no verb clears it": (
         FILE + "test_a_node_is_its_directory_and_nothing_else",
@@ -82,6 +89,7 @@ AT_THE_TILL: Final = {
         TILL + "test_a_cold_start_to_the_first_sale_needs_no_network",
         "tests/edge/test_signing_in.py::test_an_operator_signs_in_by_number_and_pin_without_any_network",
         PEOPLE + "test_a_till_that_has_just_joined_signs_its_people_in_with_the_hub_gone",
+        DAY,
     ),
     "points, wallets and coupons are folds, and spending twice is found": (
         "tests/edge/test_tendering.py::test_a_single_use_coupon_is_used_once_here_and_counted_for_the_hub",
@@ -113,6 +121,7 @@ AT_THE_TILL: Final = {
         "tests/edge/test_shifts.py::test_a_shift_expects_its_float_and_its_cash",
         "tests/edge/test_counting.py::test_two_tills_count_one_session_zone_by_zone",
         "tests/edge/test_stock.py::test_received_goods_are_on_hand_in_base_units",
+        DAY,
     ),
 }
 IN_SYNC: Final = {

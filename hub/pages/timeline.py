@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from hub.evidence import Case, LookTold, MovementTold, ObservationTold
+from hub.case import Case, LookTold, MovementTold, ObservationTold
 from hub.pages.charts import svg
 from schema.amounts import format_quantity
 from schema.texts import Texts

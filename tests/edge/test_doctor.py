@@ -15,6 +15,7 @@ from edge.bundles import export_bundle
 from edge.counting import close_session, count_product, open_session, record_looks
 from edge.doctor import OWN_VIEWS, examine, put_back_entries
 from edge.node import Node
+from edge.reserving import reserve
 from edge.resolving import accept_count, void_entry
 from edge.returns import find_sale
 from edge.search import search
@@ -190,6 +191,7 @@ def traded(shops: Shops, make_node: Make) -> Node:
     close_session(one, open_session(one, ["front"], ["P1001"]).session, confirm_zeros=True)
     open_shift(one)
     sell_pieces(one, source="csv:1")
+    reserve(one, WATER, 1000)
     trade_all_day(one)
     shops.tell(CustomerDefined("p1", bytes(32), "138****1234", b""))
     of_a_till = _of_a_till(one)
@@ -225,6 +227,7 @@ DAMAGES = {
     "transfer": "UPDATE transfer SET transit = 5",
     "transfer_paper": "DELETE FROM transfer_paper",
     "stock_fact": "DELETE FROM stock_fact WHERE about = 'count'",
+    "right_figure": "UPDATE right_figure SET available = 1",
     "receipt": "UPDATE receipt SET total_minor = 1",
     "returned": "UPDATE returned SET quantity_milli = 1",
     "replayed": "DELETE FROM replayed",

@@ -135,7 +135,7 @@ def test_a_changed_role_a_new_pin_and_a_removal_hold_from_the_next_sync(hub: Hub
 
 
 def test_a_member_is_found_by_phone_with_name_and_tier_on_a_till_without_network(hub: Hub, enrol: Enrol) -> None:
-    bring(hub, member(), member("13900004321", "杨杰", "M2"))
+    bring(hub, member(), member("+86 139-0000-4321", "杨杰", "M2"))
     node = enrol("A1", "A")
     card = find_member(node, " 138-0000 1234 ")
     assert (card.masked, card.name, card.tier) == ("138****1234", "林敏秀", "gold")

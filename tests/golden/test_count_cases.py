@@ -18,7 +18,6 @@ from tests.sync.memory_stock_store import MemoryStockStore
 CONTENT = (Path(__file__).parent / "count_cases.json").read_bytes()
 CASES = {case.id: case for case in read_cases(CONTENT)}
 EXPECTED = {case["id"]: case["expect"] for case in json.loads(CONTENT)["cases"]}
-RIGHTS = {"G31", "G51"}
 
 
 def orders(facts: Sequence[Fact]) -> Iterable[Sequence[Fact]]:
@@ -32,11 +31,10 @@ def orders(facts: Sequence[Fact]) -> Iterable[Sequence[Fact]]:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_case_folds_to_what_is_expected(name: str) -> None:
     found, expected = fold_case(CASES[name]), EXPECTED[name]
-    for field in ("on_hand", "variance", "transit"):
+    for field in ("on_hand", "variance", "transit", "atp"):
         assert found.get(field, {}) == expected.get(field, {})
-    if name not in RIGHTS:
-        assert found["conflicts"] == expected["conflicts"]
-        assert found["conflict_refs"] == expected["conflict_refs"]
+    assert found["conflicts"] == expected["conflicts"]
+    assert found["conflict_refs"] == expected["conflict_refs"]
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -61,3 +59,5 @@ def test_case_is_the_same_folded_entry_by_entry(name: str) -> None:
         assert sorted([str(c.code), str(c.status)] for c in store.conflicts.values()) == expected["conflicts"]
         transit = {f"{transfer}/{product}": s.transit for (transfer, product), s in store.transfers.items()}
         assert transit == expected.get("transit", {})
+        rights = {str(key): {one.home: one.available, **dict(one.held)} for key, one in store.right_figures.items()}
+        assert rights == expected.get("atp", {})

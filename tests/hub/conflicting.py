@@ -12,9 +12,10 @@ from hub.importing import append_rows
 from hub.service import Hub
 from schema.identity import Scope, Stream
 from schema.kinds.base import Payload, StockMove, Vector
-from schema.kinds.counting import CountOpened, CountRecorded, Look
+from schema.kinds.counting import CountAccepted, CountOpened, CountRecorded, Look
 from schema.kinds.stock import GoodsReceived, TransferDispatched, TransferNoticed, TransferReceived
 from schema.kinds.tills import SignInRecorded
+from schema.kinds.trading import Refund, RefundLine, Tender
 from schema.rows import BaseUnit, ProductRow
 from schema.rules.tax import TaxClass
 from sync.entry import Entry
@@ -163,6 +164,78 @@ class Chain:
         self.write(self.a1, answer, 100, scope="loc/W")
         self.push(self.w1, self.a1)
         return dispatch, receipt
+
+    def dispatch(self, transfer: str, product: str, pieces: int, minutes_ago: float) -> Entry:
+        """Send goods from the warehouse to A, with the notice there."""
+        sent = (StockMove(product, -pieces * 1000),)
+        entry = self.write(self.w1, TransferDispatched(transfer, "A", "o1", sent), minutes_ago)
+        notice = TransferNoticed("dispatched", transfer, "W", "A", sent, False, str(entry.id), self.held(self.w1))
+        self.write(self.w1, notice, minutes_ago, scope="loc/A")
+        return entry
+
+    def arrive(self, transfer: str, product: str, pieces: int, minutes_ago: float) -> Entry:
+        """Key in at A what came, with the notice at the warehouse."""
+        came = (StockMove(product, pieces * 1000),)
+        entry = self.write(self.a1, TransferReceived(transfer, "W", "o1", came), minutes_ago)
+        answer = TransferNoticed("received", transfer, "A", "W", came, True, str(entry.id), self.held(self.a1))
+        self.write(self.a1, answer, minutes_ago, scope="loc/W")
+        return entry
+
+    def transfer_over(self, product: str = "11005") -> None:
+        """Ten leave the warehouse, twelve are keyed in at A."""
+        self.receive(self.w1, product, 50, 600)
+        self.dispatch("T-2", product, 10, 400)
+        self.arrive("T-2", product, 12, 100)
+        self.push(self.w1, self.a1)
+
+    def declared_at_a_count(self, product: str = "11005") -> None:
+        """A count declares the goods of a transfer as on the shelf, and nobody keys them in."""
+        self.receive(self.w1, product, 50, 600)
+        self.dispatch("T-3", product, 10, 400)
+        self.push(self.w1)
+        self.a1.sync(self.client)
+        basis = self.held(self.a1)
+        look = Look(10_000, self.ms(50), self.ms(49), basis, basis)
+        self.write(self.a1, CountRecorded(product, "clerk", "o1", (look,), "", ("T-3",)), 49)
+        self.push(self.a1)
+
+    def counted_before_keyed(self, product: str = "11005") -> None:
+        """A count is higher by just what a transfer brings, whose receipt is keyed in afterwards."""
+        self.receive(self.w1, product, 50, 600)
+        self.dispatch("T-4", product, 10, 400)
+        self.push(self.w1)
+        self.a1.sync(self.client)
+        self.count(self.a1, product, 10, 50)
+        self.arrive("T-4", product, 10, 20)
+        self.push(self.a1)
+
+    def choices_that_disagree(self, product: str = "11001") -> tuple[str, str]:
+        """Two supervisors choose different counts, neither knowing of the other's choice."""
+        entries = self.counts_that_disagree(product)
+        for node in (self.a1, self.a2):
+            node.sync(self.client)
+        names = [f"{entry.stream.writer}:{entry.body.seq}" for entry in entries]
+        for node, name in zip((self.a1, self.a2), names, strict=True):
+            self.write(node, CountAccepted(product, name, "supervisor", "o1", self.held(node)), 5)
+        self.push(self.a1, self.a2)
+        return names[0], names[1]
+
+    def refund(self, node: FleetNode, sold: Entry, minutes_ago: float, amount_minor: int = 500) -> Entry:
+        """Give money back for the first line of a sale."""
+        line = RefundLine(0, "11006", "piece", 1000, 1000, amount_minor, "13", 1300, "shelf")
+        payload = Refund(
+            f"R{secrets.token_hex(4)}", "2026-11-22", "s1", "o1", str(sold.id), (line,), (StockMove("11006", 1000),),
+            (Tender("cash", amount_minor, amount_minor),), amount_minor,
+        )  # fmt: skip
+        return self.write(node, payload, minutes_ago)
+
+    def refunded_twice(self) -> Entry:
+        """One sale of A is refunded at A and again at B."""
+        sold = self.sell(self.a1, "11006", 200)
+        self.refund(self.a1, sold, 100)
+        self.refund(self.b1, sold, 90)
+        self.push(self.a1, self.b1)
+        return sold
 
     def day_of_trade(self) -> None:
         """Sell through the day at both shops, so that the overview has something to show."""

@@ -32,6 +32,7 @@ class Shop:
         self.chain = Chain(hub, client)
         self.chain.day_of_trade()
         self.chain.everything()
+        self.chain.refunded_twice()
         make_account(hub, name="林老板")
         refresh_summaries(hub.store, hub.now_ms())
 
@@ -48,6 +49,7 @@ class Shop:
         codes = ("COUNT_DISAGREE", "AMBIGUOUS_ORDER", "NEGATIVE_STOCK", "ZONE_RECOUNT", "TRANSFER_SHORT")
         return [
             "/", "/inbox", *(self.conflict(code) for code in codes), "/stock", "/stock/A/11001", "/stock/A/11006",
+            "/findings",
             "/nodes", "/nodes/invite", f"/nodes/{self.chain.a1.signer.node}", "/locations", "/policies",
             "/policies/edit?category=drinks", "/accounts", "/accounts/new", "/accounts/of/lin", "/accounts/tokens/new",
             "/acts", "/account",

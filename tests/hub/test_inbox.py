@@ -7,7 +7,8 @@ import re
 import httpx
 import pytest
 
-from hub.evidence import Case, read_case
+from hub.case import Case
+from hub.evidence import read_case
 from hub.inbox import InboxFilter, count_inbox, list_inbox
 from hub.service import Hub
 from schema.identity import ORG, Scope
@@ -184,6 +185,49 @@ def test_goods_lost_on_the_way_are_written_off_where_they_left(hub: Hub, chain: 
     # Eight were sent, and two left the warehouse's stock as damaged.
     assert (stock(hub, "11005")[0], stock(hub, "11005", "W")[0]) == (8_000, 40_000)
     _no_transfer_conflicts(hub)
+
+
+def test_a_receipt_of_too_much_is_corrected(hub: Hub, chain: Chain, desk: DeskClient) -> None:
+    chain.transfer_over()
+    case = case_of(hub, ConflictCode.TRANSFER_OVER)
+    receipt = next(one for one in case.papers if one.act == "received")
+    assert settle(desk, case, act="paper", target=receipt.id, quantity="10").status_code == 303
+    assert (stock(hub, "11005")[0], stock(hub, "11005", "W")[0]) == (10_000, 40_000)
+    _no_transfer_conflicts(hub)
+
+
+def test_goods_declared_at_a_count_are_keyed_in_and_counted_once(hub: Hub, chain: Chain, desk: DeskClient) -> None:
+    chain.declared_at_a_count()
+    case = case_of(hub, ConflictCode.TRANSIT_IMPLICIT_RECEIPT)
+    assert stock(hub, "11005")[0] == 10_000
+    assert settle(desk, case, act="rest", quantity="10").status_code == 303
+    assert (stock(hub, "11005")[0], stock(hub, "11005", "W")[0]) == (10_000, 40_000)
+    _no_transfer_conflicts(hub)
+
+
+@pytest.mark.parametrize(("act", "figure"), [("before", 10_000), ("after", 20_000)])
+def test_goods_suspected_of_being_counted_twice_are_placed_by_a_person(
+    hub: Hub, chain: Chain, desk: DeskClient, act: str, figure: int
+) -> None:
+    chain.counted_before_keyed()
+    case = case_of(hub, ConflictCode.TRANSIT_SUSPECT_DOUBLE)
+    assert tuple(case.figure) == (10_000, 10_000, 20_000)
+    choice = next(one for one in case.choices if one.act == act)
+    assert choice.figure == (figure,) * 3
+    assert settle(desk, case, act=act, target=choice.target, observation=choice.observation).status_code == 303
+    assert stock(hub, "11005") == (figure,) * 3
+    _no_transfer_conflicts(hub)
+
+
+def test_two_choices_that_disagree_are_settled_by_a_third(hub: Hub, chain: Chain, desk: DeskClient) -> None:
+    first, _ = chain.choices_that_disagree()
+    case = case_of(hub, ConflictCode.RESOLUTION_DISAGREE)
+    assert {one.target for one in case.choices if one.act == "accept"} >= {first}
+    done = settle(desk, case, act="accept", target=first, observation=first)
+    assert done.status_code == 303, text_of(done)
+    assert stock(hub, "11001") == (12_000, 12_000, 12_000)
+    with hub.store.snapshot() as replica:
+        assert count_inbox(replica, InboxFilter())["OPEN"] == 0
 
 
 def _no_transfer_conflicts(hub: Hub) -> None:

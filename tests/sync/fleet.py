@@ -13,10 +13,13 @@ from sync.stock_facts import (
     Count,
     Disagreement,
     Fact,
+    Grant,
     Look,
     Movement,
     Notice,
     Policy,
+    Promise,
+    PromiseEnd,
     Rank,
     Rules,
     SessionOpen,
@@ -56,6 +59,7 @@ class Fleet:
             ),
             {},
             self.rng.choice([{}, {SHOP: {"sale": 10 * MINUTE}}]),
+            {SHOP: ("n1", "n2")},
         )
 
     def run(self, steps: int) -> list[Fact]:
@@ -70,6 +74,7 @@ class Fleet:
             (self.void, 1),
             (self.fix_clock, 1),
             (self.step_clock, 1),
+            (self.share, 2),
         ]
         for _ in range(steps):
             self.now += self.rng.choice([100, 1000, MINUTE, 10 * MINUTE])
@@ -238,6 +243,19 @@ class Fleet:
         else:
             _, seq, vector = self.head(writer)
             self.facts.append(Accept(writer, seq, self.wall(writer), vector, rank, SHOP, PRODUCT, name))
+
+    def share(self) -> None:
+        """Give a right away, promise something, or end a promise, honestly or not."""
+        writer, seq, _ = self.head(self.pick())
+        promise = self.rng.choice(["P1", "P2", "P3"])
+        act = self.rng.randrange(3)
+        if act == 0:
+            self.facts.append(Grant(writer, seq, SHOP, PRODUCT, self.rng.randint(1, 6), self.pick()))
+        elif act == 1:
+            self.facts.append(Promise(writer, seq, SHOP, PRODUCT, self.rng.randint(1, 4), promise))
+        else:
+            outcome = self.rng.choice(["fulfilled", "cancelled", "expired"])
+            self.facts.append(PromiseEnd(writer, seq, SHOP, PRODUCT, promise, outcome))
 
     def void(self) -> None:
         """Take out an entry of any kind, a VOID included."""

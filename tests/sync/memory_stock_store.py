@@ -10,6 +10,7 @@ from sync.conflicts import Conflict
 from sync.fold_digest import MODULUS
 from sync.key_state import KeyBalance
 from sync.opening_balance import Carried
+from sync.rights import RightsFigure
 from sync.stock_facts import (
     DISPATCH_REASON,
     Accept,
@@ -17,9 +18,13 @@ from sync.stock_facts import (
     ClockFix,
     Count,
     Fact,
+    Grant,
     Key,
     Movement,
     Notice,
+    Promise,
+    PromiseEnd,
+    RightFact,
     Rules,
     SessionOpen,
     Vector,
@@ -42,6 +47,7 @@ class MemoryStockStore:
         """Start empty."""
         self.figures: dict[Key, StoredFigure] = {}
         self.transfers: dict[TransferKey, TransferState] = {}
+        self.right_figures: dict[Key, RightsFigure] = {}
         self.conflicts: dict[str, Conflict] = {}
         self.digest = 0
         self._epochs: frozenset[ClockEpoch] = frozenset()
@@ -75,6 +81,8 @@ class MemoryStockStore:
                     self._touching[_place_of(fact)].add((fact.transfer, fact.product))
             case Count():
                 self._counts[fact.key][place] = fact
+            case Grant() | Promise() | PromiseEnd():
+                pass  # found among the facts themselves
             case _:
                 self._rare[fact.writer, fact.seq] = fact
                 if isinstance(fact, Void | Classify):
@@ -101,6 +109,8 @@ class MemoryStockStore:
                     self._papers[fact.transfer, fact.product].pop(place, None)
             case Count():
                 self._counts[fact.key].pop(place, None)
+            case Grant() | Promise() | PromiseEnd():
+                pass
             case _:
                 self._rare.pop((fact.writer, fact.seq), None)
                 if isinstance(fact, Void | Classify):
@@ -217,6 +227,19 @@ class MemoryStockStore:
     def cut(self) -> tuple[Vector, Vector]:
         """Return the cut of the opening balance in force and what was settled there."""
         return self._cut
+
+    def rights(self, key: Key) -> Iterable[RightFact]:
+        """Return what was said of rights on a key, and promised of it."""
+        found = [fact for facts in self._facts.values() for fact in facts.values()]
+        return [f for f in found if isinstance(f, Grant | Promise | PromiseEnd) and (f.location, f.product) == key]
+
+    def load_rights(self, keys: Collection[Key]) -> Mapping[Key, RightsFigure]:
+        """Return the rows of those keys on which there are rights."""
+        return {key: self.right_figures[key] for key in keys if key in self.right_figures}
+
+    def save_rights(self, rights: Mapping[Key, RightsFigure | None]) -> None:
+        """Write the rows of many keys; None removes a row."""
+        _write(self.right_figures, rights)
 
     def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
         """Return what an entry says."""

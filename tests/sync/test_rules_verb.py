@@ -107,11 +107,22 @@ def test_what_is_no_case_is_refused(content: bytes) -> None:
         read_cases(content)
 
 
-def test_rights_and_period_ends_are_inert() -> None:
+def test_period_ends_are_inert_and_rights_bear_on_what_may_be_promised_alone() -> None:
     case = copy.deepcopy(json.loads(GOLDEN.read_text())["cases"][0])
     (before,) = read_cases(json.dumps(case).encode())
     stamp = {"pt": 1, "unc": 1, "ce": 0, "vv": {}, "node": "hub"}
-    for seq, kind in enumerate(("GRANT", "PROMISE", "VALCLOSE"), 1):
-        case["entries"].append({**stamp, "id": f"hub:{seq}", "seq": seq, "kind": kind})
+    case["entries"].append({**stamp, "id": "hub:1", "seq": 1, "kind": "VALCLOSE"})
     (after,) = read_cases(json.dumps(case).encode())
     assert fold_case(after) == fold_case(before)
+    place = {"loc": "SHOP1", "item": "A"}
+    case["entries"].append({**stamp, **place, "id": "hub:2", "seq": 2, "kind": "PROMISE", "qty": 1, "doc": "O1"})
+    (promised,) = read_cases(json.dumps(case).encode())
+    found = fold_case(promised)
+    assert found["on_hand"] == fold_case(before)["on_hand"]
+    assert found["atp"]
+    case["entries"].append(
+        {**stamp, **place, "id": "hub:3", "seq": 3, "kind": "GRANT", "qty": 1, "frm": "n1", "to": "x"}
+    )
+    with pytest.raises(RefusalError) as refused:
+        read_cases(json.dumps(case).encode())
+    assert "its holder's own log" in refused.value.message
