@@ -48,6 +48,7 @@ WATCH_S: Final = 5.0
 AGAIN_S: Final = 0.9
 """How soon one in trouble is asked again."""
 STOP_S: Final = 3.0
+BUSY: Final = b"1"
 LITTLE_PAPER: Final = "printer.little_paper"
 ELSEWHERE: Final = "print.elsewhere"
 TOO_LATE: Final = "print.late"
@@ -82,7 +83,7 @@ class PrintQueue:
         self._waking = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
         self._node: Node | None = None
         self._store: Store | None = None
         self._watch_at = float("-inf")
@@ -185,6 +186,7 @@ class PrintQueue:
             return True
         if not self._settle(waiting, JobState.PRINTING, ""):
             return True  # a person dropped it meanwhile
+        self._note_busy(True)
         return self._conclude(waiting, self.printer.send(prepared))
 
     def _first_waiting(self) -> PrintJobRow | None:
@@ -210,6 +212,7 @@ class PrintQueue:
         match report.outcome:
             case Outcome.PRINTED | Outcome.HANDED_OVER:
                 self._settle(job, JobState.PRINTED, "")
+                self._note_busy(False)
                 self._note(report)
                 self._on_event(PaperPrinted(job.job, job.entry, report.lacks_font))
             case Outcome.NOT_PRINTED:
@@ -227,7 +230,9 @@ class PrintQueue:
     def _print_at_once(self) -> bool:
         if self.state.condition is Condition.FAULT and not self._is_well():
             return False
+        self._note_busy(True)
         report = self.printer.print(self._at_once[0])
+        self._note_busy(report.outcome is Outcome.UNCONFIRMED)
         self._note(report)
         if report.may_be_on_paper:
             self._at_once.popleft()
@@ -293,7 +298,7 @@ class PrintQueue:
         """Become the one that prints at this node; False while another process is."""
         if self._lock is not None:
             return True
-        lock = (self._directory / LOCK_FILE).open("w")
+        lock = (self._directory / LOCK_FILE).open("a+b", buffering=0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -303,6 +308,8 @@ class PrintQueue:
             self._store = Store(self._directory / DATABASE_FILE)
             self._node = Node(self._directory, clock=self._clock, is_read_only=True)
             self._lock = lock
+            if self._was_busy():
+                self.printer.expect_rest()
             self._recover()
         except BaseException:
             self._let_go()
@@ -310,12 +317,23 @@ class PrintQueue:
             raise
         return True
 
+    def _note_busy(self, is_busy: bool) -> None:
+        """Note in the locked file whether bytes are on their way, for whoever prints after this process has died."""
+        assert self._lock is not None
+        self._lock.truncate(0)
+        if is_busy:
+            self._lock.write(BUSY)
+
+    def _was_busy(self) -> bool:
+        """Tell whether some process before this one died while it printed, and no receipt has come out since."""
+        assert self._lock is not None
+        self._lock.seek(0)
+        return bool(self._lock.read(1))
+
     def _recover(self) -> None:
         """What is still being printed was cut off when its process died: nobody knows what of it is on paper."""
         assert self._store is not None
         cut_off = jobs(self._store.connection, JobState.PRINTING)
-        if cut_off:
-            self.printer.expect_rest()
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE print_job SET state = ?, fault = ? WHERE state = ?",

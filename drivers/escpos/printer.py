@@ -191,7 +191,6 @@ class ReceiptPrinter:
 
     def _hand_over(self, job: PrintJob, before: PrinterStatus | None) -> PrintReport:
         after: PrinterStatus | None = None
-        handed_over = False
         try:
             with self._way.opened() as link:
                 if self._was_cut_off:
@@ -199,14 +198,14 @@ class ReceiptPrinter:
                     link.write(FLUSH)
                     self._was_cut_off = False
                 self._send(link, job)
-                handed_over = True
                 if not self.profile.answers_status:
                     return PrintReport(Outcome.HANDED_OVER, lacks_font=job.lacks_font)
                 after = self._confirmed(link) if self.profile.confirms_jobs else self._ask(link)
                 if after.fault is not None:
                     raise DeviceError(after.fault, self.name)
         except DeviceError as error:
-            self._was_cut_off |= not handed_over
+            # What was handed over may still have been lost on its way: the next job ends whatever command it cut off.
+            self._was_cut_off = True
             # Even a write that failed at its first byte may have left some of it in a driver's buffer.
             return PrintReport(Outcome.UNCONFIRMED, before, after, error, job.lacks_font)
         return PrintReport(Outcome.PRINTED, before, after, None, job.lacks_font)

@@ -38,7 +38,7 @@ from edge.print_jobs import (
     retry,
     tidy,
 )
-from edge.print_queue import ELSEWHERE, LITTLE_PAPER, TOO_LATE, UNPRINTABLE, PrintQueue
+from edge.print_queue import BUSY, ELSEWHERE, LITTLE_PAPER, LOCK_FILE, TOO_LATE, UNPRINTABLE, PrintQueue
 from edge.receipts import Copy, report_document
 from edge.selling import complete_sale
 from schema.errors import RefusalError
@@ -335,6 +335,23 @@ def test_what_a_dead_process_was_printing_is_asked_about_and_never_printed_silen
     answer(desk.node, 1, was_printed=False)
     desk.queue.run_until_idle()
     assert desk.papers() == [second, f"{first}*"]
+
+
+def test_a_command_that_a_dead_process_cut_off_swallows_no_later_receipt(desk: Desk) -> None:
+    desk.sell()
+    desk.queue.turn()
+    desk.queue.stop()
+    (desk.node.directory / LOCK_FILE).write_bytes(BUSY)
+    desk.device.receive(b"\x1d(k\xcd\x001P0" + b"S2SWY33D")
+    desk.make_queue(desk.device.link())
+    assert not desk.queue.turn(), "this one dies as well, before it prints anything"
+    desk.queue.stop()
+    desk.make_queue(desk.device.link())
+    number = desk.sell()
+    desk.queue.run_until_idle()
+    assert desk.papers()[-1] == number
+    assert "谢谢惠顾" in desk.device.paper.text().split(number)[1]
+    assert (desk.node.directory / LOCK_FILE).read_bytes() == b"", "from here on nothing needs to be flushed"
 
 
 def test_an_open_question_is_asked_again_after_a_restart(desk: Desk) -> None:

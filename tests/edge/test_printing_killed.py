@@ -26,6 +26,29 @@ from tests.processes import ROOT, environment
 ROUNDS, SALES = 10, 12
 
 
+class Deadly(SimulatedPrinter):
+    """A printer by whose paper a till may die: after so many bytes, of which the rest never arrives."""
+
+    def __init__(self) -> None:
+        super().__init__(PAPER_58MM, typeface=Typeface(None, None))
+        self.victim: subprocess.Popen[str] | None = None
+        self.bytes_left = 0
+        self.is_cut_off = False
+
+    def receive(self, data: bytes) -> bytes:
+        if self.is_cut_off:  # what was on its way already is lost with the line
+            return b""
+        if (victim := self.victim) is None:
+            return super().receive(data)
+        part = data[: self.bytes_left]
+        self.bytes_left -= len(part)
+        if len(part) < len(data):
+            self.victim, self.is_cut_off = None, True
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+        return super().receive(part)
+
+
 def till(directory: Path, address: str, sales: int) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "tests.edge.printing_till", str(directory), address, str(sales)]
     return subprocess.Popen(words, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
@@ -53,19 +76,25 @@ def test_a_till_killed_at_any_moment_loses_no_receipt_and_prints_none_twice_unma
     shops = Shops(tmp_path)
     directory = chinese_shop(shops).directory
     shops.close()
-    device = SimulatedPrinter(PAPER_58MM, typeface=Typeface(None, None))
+    device = Deadly()
     server = PrinterServer(device)
     acknowledged: list[str] = []
     try:
-        for _ in range(ROUNDS):
+        for place in range(ROUNDS):
             running = till(directory, server.address, SALES)
             assert running.stdout is not None
             assert running.stdout.readline() == "ready\n"
-            for _ in range(chance.randint(1, SALES - 1)):
-                acknowledged.append(running.stdout.readline().strip())
-            time.sleep(chance.random() * 0.25)
-            running.send_signal(signal.SIGKILL)
+            if place % 2:  # somewhere in a receipt, to the byte
+                device.bytes_left = chance.randint(20, 8_000)
+                device.victim = running
+            else:  # at any moment
+                for _ in range(chance.randint(1, SALES - 1)):
+                    acknowledged.append(running.stdout.readline().strip())
+                time.sleep(chance.random() * 0.25)
+                running.send_signal(signal.SIGKILL)
             acknowledged += running.communicate()[0].split()
+            time.sleep(0.3)
+            device.is_cut_off = False
         last = till(directory, server.address, 0)
         assert last.wait(timeout=60) == 0
     finally:
