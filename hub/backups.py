@@ -21,7 +21,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import sqlcipher3.dbapi2 as driver
 
-from hub.copying import NOT_COPIED, SECRET_TABLES, Progress, check_empty, copy_rows, prove, states_of, tables_of
+from hub.copying import (
+    NOT_COPIED,
+    SECRET_STATES,
+    SECRET_TABLES,
+    Progress,
+    check_empty,
+    copy_rows,
+    prove,
+    states_of,
+    tables_of,
+)
 from hub.identity import (
     CA_FILE,
     KEY_FILE,
@@ -41,6 +51,7 @@ from hub.serving_lock import alone
 from hub.sqlite import SqliteConnection
 from hub.store import SqlStore
 from schema.codec import encode
+from schema.database import Connection
 from schema.errors import CorruptionError, RefusalError
 from schema.files import read_given, write_private
 from schema.identity import ORG
@@ -50,6 +61,7 @@ KEPT: Final = 14
 KEYS_FILE: Final = "hub.keys"
 _NAME: Final = re.compile(r"hub-\d{8}T\d{6}Z(-\d+)?\.db")
 _STATE: Final = "backup"
+_STATES: Final = "hub_state"
 _VOLATILE: Final = frozenset({"desk_session", "sign_in_failure"})
 """Neither in the backup nor among the keys: nobody misses them."""
 
@@ -62,8 +74,8 @@ class BackupState(msgspec.Struct, frozen=True):
     release: str
 
 
-class SecretTable(msgspec.Struct, frozen=True, array_like=True):
-    """The rows of a table that is kept apart."""
+class SecretTable(NamedTuple):
+    """The rows of a table that are kept apart."""
 
     table: str
     columns: tuple[str, ...]
@@ -126,7 +138,8 @@ def back_up(
         _remove(unproven)
     hub.store.attempt(None, lambda replica: keep_checked(replica, vectors, taken_ms))
     hub.note_checked(taken_ms)
-    for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-kept]:
+    made = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    for old in sorted(made, key=lambda path: path.stat().st_mtime_ns)[:-kept]:
         old.unlink()
     entries = sum(one.entries for one in stated.values())
     return BackupReport(file, taken_ms, len(stated), entries, file.stat().st_size)
@@ -160,6 +173,7 @@ def _finish(file: Path, state: BackupState) -> None:
         raw.execute("BEGIN IMMEDIATE")
         for table in sorted(SECRET_TABLES | NOT_COPIED - {"migration"}):
             raw.execute(f"DELETE FROM {table}")
+        raw.executemany("DELETE FROM hub_state WHERE key = ?", [(key,) for key in SECRET_STATES])
         write_state(raw, _STATE, msgspec.json.encode(state).decode())
         raw.execute("COMMIT")
         raw.execute("PRAGMA journal_mode=DELETE").fetchall()
@@ -197,18 +211,18 @@ def _prove_file(file: Path, identity: HubIdentity, stated: Mapping[str, Any]) ->
 def _read_secrets(replica: Replica) -> tuple[SecretTable, ...]:
     connection = replica.connection
     is_postgresql = not isinstance(connection, SqliteConnection)
-    return tuple(
-        SecretTable(
-            table.name,
-            table.columns,
-            tuple(
-                tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
-                for row in connection.execute(f"SELECT {', '.join(table.columns)} FROM {table.name}").fetchall()
-            ),
-        )
+    found = [
+        _secret_rows(connection, table.name, table.columns)
         for table in tables_of(connection, is_postgresql=is_postgresql)
         if table.name in SECRET_TABLES - _VOLATILE
-    )
+    ]
+    states = _secret_rows(connection, _STATES, ("key", "value"))
+    return (*found, states._replace(rows=tuple(row for row in states.rows if row[0] in SECRET_STATES)))
+
+
+def _secret_rows(connection: Connection, table: str, columns: tuple[str, ...]) -> SecretTable:
+    rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+    return SecretTable(table, columns, tuple(tuple(row) for row in rows))
 
 
 def _write_keys(identity: HubIdentity, secret: tuple[SecretTable, ...], taken_ms: int, keys: Path) -> None:
@@ -444,7 +458,7 @@ def _vectors(replica: Replica) -> dict[str, dict[str, int]]:
 
 
 def _put_secrets(connection: Any, table: SecretTable) -> None:
-    assert table.table in SECRET_TABLES
+    assert table.table in {*SECRET_TABLES, _STATES}
     names = ", ".join(table.columns)
     marks = ", ".join("?" * len(table.columns))
     rows: Sequence[Sequence[Any]] = table.rows

@@ -26,8 +26,12 @@ ROWS_AT_ONCE: Final = 2_000
 _BYTES_ROWS_AT_ONCE: Final = 500
 """Of tables with blobs: an entry may have 64 KiB, a document's state some MiB."""
 NOT_COPIED: Final = frozenset({"migration", "request_nonce"})
-SECRET_TABLES: Final = frozenset({"person_key", "operator_verifier", "account", "desk_session", "sign_in_failure"})
+SECRET_TABLES: Final = frozenset(
+    {"person_key", "member_key", "operator_verifier", "account", "desk_session", "sign_in_failure"}
+)
 """What must not lie in a backup of the log: keys of people, and what a password or PIN could be guessed from."""
+SECRET_STATES: Final = frozenset({"phone_key"})
+"""Single values of the hub of which the same is true: with this one, phone numbers are found by trying them."""
 
 Progress = Callable[[str, int], None]
 """Called with a table and how many of its rows are copied."""

@@ -296,10 +296,11 @@ def store_of(identity: HubIdentity, folds: Folds, record: OuterRecord | None = N
 def check_organisation(store: HubStore, identity: HubIdentity) -> None:
     """Raise RefusalError `database_empty` or `database_foreign` where a database is not this hub's."""
     with store.snapshot() as replica:
-        if replica.organisation.newest(replica.connection, OrganisationFounded, "") is not None:
-            return
+        founded = replica.organisation.newest(replica.connection, OrganisationFounded, "")
         is_empty = not replica.log.streams(ORG)
         is_waiting = read_state(replica.connection, AWAITS_NODES) is not None
+    if founded is not None and founded.public_key == identity.signer.public:
+        return
     if is_empty and not is_waiting:
         raise RefusalError(
             "database_empty",
