@@ -15,7 +15,7 @@ from edge.giving_back import CASH
 from edge.limits import Act
 from edge.node import Node
 from edge.print_jobs import queue_receipt
-from edge.selling import Completed, Recorded, completed_of, shift_of
+from edge.selling import Completed, Recorded, completed_of, trading_day
 from edge.settings import setting
 from edge.tendering import CONFIRMED, GIFT_CARD, MEMBER_MEANS, Payment, check_reference, is_fresh
 from schema.amounts import format_money
@@ -106,9 +106,9 @@ def _pay(
         known = paid_attempt(node, attempt)
         if known is not None:
             return known
-        number, date = writing.take_receipt_number(), writing.business_date
+        number, day = writing.take_receipt_number(), trading_day(node, writing.business_date)
         payload = BalancePaid(
-            number, date, shift_of(node, date), operator, reason, tuple(one for one in moves if one.amount), tenders,
+            number, day.business_date, day.shift, operator, reason, tuple(one for one in moves if one.amount), tenders,
             sign * amount_minor, approver, person,
         )  # fmt: skip
         entry = writing.append(payload)

@@ -117,12 +117,9 @@ def _returns(opened: Any, receipt: str, line: list[str] | None, goods_to: str) -
     from edge.returns import ReturnRequest, find_sale
 
     original = find_sale(opened, receipt)
-    left = {
-        number: sold.quantity_milli - original.returned_milli.get(number, 0)
-        for number, sold in enumerate(original.sale.lines)
-    }
+    left = {number: original.left_milli(number) for number in range(len(original.sale.lines))}
     if not line:
-        return [ReturnRequest(number, quantity, goods_to) for number, quantity in left.items() if quantity > 0]
+        return [ReturnRequest(one.line, one.quantity_milli, goods_to) for one in original.whole()]
     returns = []
     for text in line:
         place, star, quantity = text.partition("*")

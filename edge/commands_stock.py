@@ -22,6 +22,7 @@ from edge.command_options import (
     stated_time,
     write_json,
 )
+from edge.commands_asked import count_asked
 from schema.amounts import format_quantity, parse_money
 from schema.errors import RefusalError
 from schema.files import read_given
@@ -55,6 +56,7 @@ def add_to(app: typer.Typer) -> None:
     count.command("close")(count_close)
     count.command("import")(count_import)
     count.command("list")(count_list)
+    count.command("asked")(count_asked)
     count.command("variances")(count_variances)
     app.add_typer(count, name="count")
     resolve = typer.Typer(help="See and settle what the count rules could not.", no_args_is_help=True)

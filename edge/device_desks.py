@@ -49,7 +49,7 @@ class ScaleDesk:
 
     def __init__(
         self, settings: ScaleSettings, opener: Opener, back_off: BackOff, tell: Tell,
-        on_weight: Callable[[Weighed], None],
+        on_weight: Callable[[Weighed], object],
     ) -> None:  # fmt: skip
         self._address = settings.address
         self._scale = Scale(opener(settings.address), PROTOCOLS[settings.protocol](), back_off=back_off)
@@ -200,7 +200,7 @@ class PrinterDesk:
 
     def __init__(
         self, directory: Path, settings: PrinterSettings, opener: Opener, back_off: BackOff, clock: ClockSource,
-        on_event: Callable[[DeviceEvent], None], tell: Tell,
+        on_event: Callable[[DeviceEvent], object], tell: Tell,
     ) -> None:  # fmt: skip
         self._directory, self._settings, self._clock = directory, settings, clock
         self._opener, self._back_off = opener, back_off

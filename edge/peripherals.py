@@ -59,7 +59,7 @@ class Peripherals:
         self._directory, self._config, self._clock = directory, config, clock
         self._opener, self._back_off = opener, back_off
         self._guard_s = same_scan_guard_ms / 1000
-        self._on_event: Callable[[DeviceEvent], None] = lambda _: None
+        self._on_event: Callable[[DeviceEvent], object] = lambda _: None
         self._turn = threading.Lock()
         self._states: dict[DeviceRole, dict[str, DeviceState]] = {}
         self._scanners: list[SerialScanner] = []
@@ -75,7 +75,7 @@ class Peripherals:
     ) -> None:
         self.stop()
 
-    def start(self, on_event: Callable[[DeviceEvent], None], *, printer_after_s: float = PRINTER_AFTER_S) -> None:
+    def start(self, on_event: Callable[[DeviceEvent], object], *, printer_after_s: float = PRINTER_AFTER_S) -> None:
         """Begin to listen, watch and print; events come from now on."""
         self._on_event = on_event
         config = self._config

@@ -64,7 +64,7 @@ class PrintQueue:
         directory: Path,
         printer: ReceiptPrinter,
         *,
-        on_event: Callable[[DeviceEvent], None] = lambda _: None,
+        on_event: Callable[[DeviceEvent], object] = lambda _: None,
         on_state: Callable[[DeviceState], None] = lambda _: None,
         clock: ClockSource = machine_clock,
         hold_minutes: int = HOLD_MINUTES,

@@ -44,7 +44,7 @@ from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
 from schema.kinds.organisation import LocationDefined
 from schema.kinds.tills import BasketParked
-from schema.kinds.trading import CashMoved, Refund, RefundLine, Sale, SaleLine, ShiftClosed
+from schema.kinds.trading import CashMoved, DayClosed, Refund, RefundLine, Sale, SaleLine, ShiftClosed
 from schema.rows import BalanceKind
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
@@ -53,7 +53,6 @@ from schema.rules.slips import (
     ParkedGoods,
     ParkedSlip,
     Report,
-    ReportKind,
     cash_rows,
     parked_rows,
     payment_rows,
@@ -76,7 +75,7 @@ _NEIGHBOURS: Final = 8
 """Entries of one operation follow each other in their stream; there are never more than these after a sale."""
 _GAINS: Final = frozenset({"earned", "taken_back"})
 """The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
-Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed
+Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed
 
 
 class Layout(NamedTuple):
@@ -194,7 +193,12 @@ def paper_name(node: Node, entry: str) -> str:
 
 
 def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, entry: Entry | None = None) -> Layout:
-    """Lay the paper of a payload out; without its entry (training) it bears no code and no effects elsewhere."""
+    """Lay the paper of a payload out; without its entry (training) it bears no code and no effects elsewhere.
+
+    Reports show what is known now: what came late amends them, and is named.
+    """
+    from edge.shift_reports import day_report, shift_report
+
     template = _template(node, copy)
     names = _names(node, payload, wall_ms, copy, template.language, entry)
     match payload:
@@ -207,7 +211,10 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
         case BasketParked():
             rows = parked_rows(_parked(node, payload), template, names)
         case ShiftClosed():
-            rows = report_rows(_closed_shift(node, payload, wall_ms), template, names)
+            rows = report_rows(shift_report(node, payload.shift), template, names)
+        case DayClosed():
+            till = payload.first_receipt.rsplit("-", 2)[0]
+            rows = report_rows(day_report(node, payload.business_date, till=till), template, names)
     return Layout(rows, template.columns)
 
 
@@ -232,29 +239,6 @@ def _parked(node: Node, payload: BasketParked) -> ParkedSlip:
         for one in priced
     )
     return ParkedSlip(basket=payload.basket, label=payload.label, total_minor=payload.total_minor, goods=goods)
-
-
-def _closed_shift(node: Node, payload: ShiftClosed, wall_ms: int) -> Report:
-    """Return what the drawer's count said of a shift, beside what this node knows of its sales."""
-    from edge.shifts import shifts
-
-    state = next((one for one in shifts(node) if one.shift == payload.shift), None)
-    return Report(
-        kind=ReportKind.SHIFT,
-        till=payload.shift.split("-", 1)[0],
-        business_date=state.business_date if state is not None else "",
-        shift=payload.shift,
-        operator=operator_name(node, payload.operator),
-        closed=_local(node, wall_ms),
-        sales=state.sales if state is not None else 0,
-        sales_minor=state.sales_minor if state is not None else 0,
-        refunds=state.refunds if state is not None else 0,
-        refunds_minor=state.refunds_minor if state is not None else 0,
-        float_minor=state.float_minor if state is not None else None,
-        expected_minor=payload.expected_minor,
-        counted_minor=payload.counted_minor,
-        denominations=payload.denominations,
-    )
 
 
 def _local(node: Node, wall_ms: int) -> str:
@@ -289,7 +273,8 @@ def _names(
     names = _shop_names(node, wall_ms, copy)
     found: dict[str, object] = {"operator": operator_name(node, payload.operator)}
     if isinstance(payload, Sale | Refund | BalancePaid):
-        found["till"] = payload.receipt_number.rsplit("-", 2)[0]
+        if len(number := payload.receipt_number.rsplit("-", 2)) == 3:  # training takes none
+            found["till"] = number[0]
         if payload.member:
             found |= _member(node, payload.member, copy)
         if entry is not None:

@@ -220,7 +220,7 @@ def _returns_of(node: Node, number: str, requests: Iterable[LineRequest]) -> lis
         product = found.product.code if found is not None else request.product
         wanted = request.quantity_milli
         for place, line in enumerate(original.sale.lines):
-            if (line.product, line.unit) != (product, request.unit) or not wanted:
+            if (line.product, line.unit) != (product, request.unit) or line.kit_parent is not None or not wanted:
                 continue
             taken = min(wanted, left[place])
             if taken > 0:

@@ -80,12 +80,14 @@ class Candidates(msgspec.Struct, frozen=True):
 class Unknown(msgspec.Struct, frozen=True):
     """A code that nothing here has: ask a price for `line`, which becomes a product draft for the hub.
 
-    `is_misread`: its check digit does not fit, so it is to be scanned again first.
+    `is_misread`: its check digit does not fit, so it is to be scanned again first. Where it was sold here before, the
+    line has the name that was keyed then, and `last_minor` the price.
     """
 
     code: str
     line: BasketLine
     is_misread: bool = False
+    last_minor: int | None = None
 
 
 class NothingFound(msgspec.Struct, frozen=True):
@@ -392,4 +394,10 @@ def _unknown(node: Node, code: str, quantity_milli: int | None, marks: dict[str,
     if quantity_milli is not None:
         check_quantity(line, quantity_milli)
         line = msgspec.structs.replace(line, quantity_milli=quantity_milli)
-    return Unknown(read.canonical, line, read.kind is CodeKind.BAD_CHECK_DIGIT)
+    drafted = node.connection.execute(
+        "SELECT name, price_minor FROM product_draft WHERE barcode = ? ORDER BY stream_no DESC, seq DESC LIMIT 1",
+        (read.canonical,),
+    ).fetchone()
+    if drafted is None:
+        return Unknown(read.canonical, line, read.kind is CodeKind.BAD_CHECK_DIGIT)
+    return Unknown(read.canonical, msgspec.structs.replace(line, name=str(drafted[0])), last_minor=int(drafted[1]))

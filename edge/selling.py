@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -184,14 +185,14 @@ class SaleDraft(msgspec.Struct, frozen=True, kw_only=True):
         return sum(max(0, tender.given_minor - tender.amount_minor) for tender in self.tenders)
 
 
-def sale_of(node: Node, draft: SaleDraft, number: str, business_date: str) -> Sale:
+def sale_of(draft: SaleDraft, number: str, day: TradingDay) -> Sale:
     """Return the sale as it will be recorded; raises RefusalError when the tenders do not cover the total."""
     if not draft.lines:
         raise RefusalError("basket_empty", "there is nothing to sell")
     if sum(tender.amount_minor for tender in draft.tenders) != draft.total_minor:
         raise RefusalError("tenders_differ", "what is paid differs from the total")
     return Sale(
-        number, business_date, shift_of(node, business_date), draft.operator, draft.lines,
+        number, day.business_date, day.shift, draft.operator, draft.lines,
         moves_of(draft.lines, draft.marks), draft.tenders, draft.total_minor, draft.rounding_minor, draft.approver,
         draft.member, draft.flags, draft.source,
     )  # fmt: skip
@@ -204,7 +205,7 @@ def append_sale(node: Node, writing: Writing, draft: SaleDraft, *, operation: st
     if flags != draft.flags:
         draft = msgspec.structs.replace(draft, flags=flags)
     number = writing.take_receipt_number()
-    sale = sale_of(node, draft, number, writing.business_date)
+    sale = sale_of(draft, number, trading_day(node, writing.business_date))
     return Recorded(number, writing.append(sale, operation=operation), sale.total_minor, draft.change_minor)
 
 
@@ -274,13 +275,31 @@ def today(node: Node, moment_ms: int) -> str:
     return business_date(moment_ms, node.config.time_zone, node.config.day_cut_hour)
 
 
-def shift_of(node: Node, business_date: str) -> str:
-    """Name the shift that a sale belongs to: the open one of this till, or the day's."""
+class TradingDay(NamedTuple):
+    """Where money is counted: the shift, and the business day that it belongs to."""
+
+    shift: str
+    business_date: str
+
+
+def trading_day(node: Node, business_date: str) -> TradingDay:
+    """Return the open shift of this till with its day, else the day's own without a shift.
+
+    A shift that goes on over the day's cut stays one drawer and one day; one that was forgotten for longer does not
+    take in what a later day sells.
+    """
+    till = node.config.till
+    day_before = (datetime.date.fromisoformat(business_date) - datetime.timedelta(days=1)).isoformat()
     row = node.connection.execute(
-        "SELECT shift FROM shift WHERE shift >= ? AND shift < ? AND counted_minor IS NULL ORDER BY shift DESC LIMIT 1",
-        (f"{node.config.till}-{business_date}", f"{node.config.till}-{business_date}~"),
+        "SELECT s.shift FROM shift s WHERE s.shift >= ? AND s.shift < ? AND s.counted_minor IS NULL"
+        " AND EXISTS (SELECT 1 FROM shift_event e WHERE e.shift = s.shift AND e.kind = 'opened')"
+        " ORDER BY s.shift DESC LIMIT 1",
+        (f"{till}-{day_before}", f"{till}-{business_date}~"),
     ).fetchone()
-    return str(row[0]) if row else f"{node.config.till}-{business_date}"
+    if row is None:
+        return TradingDay(f"{till}-{business_date}", business_date)
+    date = str(row[0]).removeprefix(f"{till}-")[:10]
+    return TradingDay(str(row[0]), date)
 
 
 def completed_of(node: Node, recorded: Recorded) -> Completed:
@@ -293,11 +312,11 @@ def completed_of(node: Node, recorded: Recorded) -> Completed:
 def append_refund(node: Node, writing: Writing, draft: RefundDraft, *, operation: str = "") -> Recorded:
     """Append a refund, and what it takes back of balances, to an open transaction."""
     number = writing.take_receipt_number()
-    date = writing.business_date
+    day = trading_day(node, writing.business_date)
     if draft.effects and not operation:
         operation = str(next_entry_id(node, writing))
     payload = Refund(
-        number, date, shift_of(node, date), draft.operator, draft.original, draft.lines, draft.moves, draft.tenders,
+        number, day.business_date, day.shift, draft.operator, draft.original, draft.lines, draft.moves, draft.tenders,
         draft.total_minor, draft.approver, draft.member, draft.flags, draft.source,
     )  # fmt: skip
     entry = writing.append(payload, operation=operation)

@@ -455,13 +455,15 @@ def _day(node: Node, till: str, date: str, traded: Sequence[Traded], closes: Seq
 
 
 def close_day(node: Node, business_date: str = "", *, operator: str = "", prints: bool = False) -> Report:
-    """Close the till's business day (日结); returns its Z report. What is traded afterwards is closed by another close.
+    """Close the till's business day (日结), the oldest that is open where none is named; returns its Z report.
+
+    What is traded afterwards is stated by another close.
 
     Raises RefusalError `shift_open` (count the drawer first) or `day_closed` (nothing has happened since).
     """
     with node.write() as writing:
         check_permission(node, writing, Permission.TRADE)
-        date, till = business_date or writing.business_date, node.config.till
+        date, till = business_date or min(open_days(node), default=writing.business_date), node.config.till
         still = next((state for state in _shifts_of_day(node, till, date) if state.is_open), None)
         if still is not None:
             raise RefusalError("shift_open", f"the shift {still.shift} is still open: close it first",

@@ -11,7 +11,7 @@ from edge.allowing import allow
 from edge.limits import Act
 from edge.node import Node
 from edge.print_jobs import queue_receipt
-from edge.selling import shift_of
+from edge.selling import trading_day
 from schema.errors import RefusalError
 from schema.kinds.base import Permission
 from schema.kinds.tills import DrawerOpened
@@ -169,5 +169,5 @@ def open_drawer(node: Node, reason: str, *, operator: str = "", approver: str = 
     allowed = allow(node, operator, (approver,), Act.DRAWER)
     with node.write() as writing:
         check_permission(node, writing, Permission.TRADE)
-        shift = shift_of(node, writing.business_date)
+        shift = trading_day(node, writing.business_date).shift
         return str(writing.append(DrawerOpened(shift, operator, reason.strip()[:60], allowed or approver)).id)

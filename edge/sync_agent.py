@@ -21,6 +21,7 @@ from sync.branches import can_recover, give_way, must_renew, recover
 from sync.clock import ClockMeasurement, anchored, measure
 from sync.elsewhere import HeldStatements
 from sync.messages import (
+    Batch,
     ClockReport,
     Refusal,
     Request,
@@ -29,8 +30,9 @@ from sync.messages import (
 )
 from sync.session import ClientSession, SessionResult, Subscription
 from sync.transport import SYNC_PATH
-from sync.version_vector import VersionVector
+from sync.version_vector import Head, VersionVector
 
+REMINDED_BYTES: Final = 1024 * 1024
 _PASSES_MAX: Final = 4
 """Each branch of this node that is found costs one more pass."""
 
@@ -102,8 +104,16 @@ def _exchanged(
     sent, received = line.bytes_sent, line.bytes_received
     report = SyncReport()
     pace = Pace(is_bulk=is_bulk)
+    is_reminded = False
     for _ in range(_PASSES_MAX):
-        result, theirs = _session(node, line, pace, report, progress, bytes_max)
+        try:
+            result, theirs = _session(node, line, pace, report, progress, bytes_max)
+        except RefusalError as error:
+            if error.code != "node_unknown" or is_reminded:
+                raise
+            _remind(node, line, error)
+            is_reminded = True
+            continue
         report.is_complete = result.is_complete
         report.mismatched_folds = result.mismatched_folds
         if not _settle(node, result, theirs, report):
@@ -112,6 +122,38 @@ def _exchanged(
     report.bytes_received = line.bytes_received - received
     report.seconds = perf_counter() - began
     return report
+
+
+def _remind(node: Node, line: Line, unknown: RefusalError) -> None:
+    """Bring a hub that was restored from an older copy its own entries of the organisation back, this node's grant too.
+
+    What the hub once signed proves itself, whoever brings it. Raises what the hub said when it stays unmoved.
+    """
+    with node.store.reading():
+        asked = ClientSession(node.signer, RELEASE, subscriptions(node)).open(node.replica, clock_report(node, None))
+    brought: dict[str, Head] = {}
+    while True:
+        with node.store.reading():
+            batches, _ = node.replica.outgoing(ORG, brought, REMINDED_BYTES, None, node.config.root)
+            heads = {b.stream.writer: _head_after(node, b) for b in batches}
+        if not batches:
+            raise unknown
+        brought |= heads
+        try:
+            line.exchange(encode_request(msgspec.structs.replace(asked, batches=tuple(batches))))
+        except RefusalError as error:
+            if error.code != unknown.code:
+                raise
+            continue  # the grant comes further on
+        return
+
+
+def _head_after(node: Node, batch: Batch) -> Head:
+    row = node.replica.log.stream(batch.stream)
+    last = batch.first_seq + len(batch.entries) - 1
+    digest = node.replica.log.digest_at(row, last) if row is not None else None
+    assert digest is not None
+    return Head(last, digest)
 
 
 def clock_report(node: Node, round_trip_ms: int | None) -> ClockReport:
@@ -151,8 +193,6 @@ def _session(
             prepared = None if following is None else (following, encode_request(following))
             reply, sent_ms, received_ms = answer.result()
             response = decode_response(reply)
-            if response.busy_ms:
-                raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
             measured = measure(sent_ms, response.wall_ms, received_ms)
             round_trip_ms = max(0, received_ms - sent_ms)
             best = measured if best is None or measured.unc_ms < best.unc_ms else best
@@ -166,6 +206,9 @@ def _session(
                 acknowledged = own_total(node)
             if progress is not None:
                 progress(session.result.entries_sent, session.result.entries_received)
+            if response.busy_ms and request is not None:
+                # What it sent is kept: it would have to read and pack it again.
+                raise TransientError("hub_busy", f"the hub is busy and asks to wait {response.busy_ms} ms")
     result = session.result
     report.entries_sent += result.entries_sent
     report.entries_received += result.entries_received

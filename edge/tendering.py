@@ -358,7 +358,7 @@ def _tenders(payments: Sequence[Payment], plan: Due) -> tuple[Tender, ...]:
     given = sum(payment.given_minor or payment.amount_minor for payment in payments if payment.means == CASH)
     tenders = [Tender(one.means, one.amount_minor, 0, one.reference, _state(one)) for one in others if one.amount_minor]
     cash = plan.total_minor - sum(one.amount_minor for one in others)
-    if cash or not tenders:
+    if cash or given or not tenders:
         tenders.insert(_cash_place(payments), Tender(CASH, cash, given if given > cash else cash))
     return tuple(tenders)
 

@@ -14,7 +14,7 @@ from edge.basket import Basket, PricedBasket, price_basket
 from edge.clock_source import ClockSource, machine_clock
 from edge.node import Node
 from edge.receipts import Copy, Layout, layout
-from edge.selling import sale_of, today
+from edge.selling import sale_of, today, trading_day
 from edge.tendering import Due, Payment, check_basket, check_payments, due, sale_draft
 from schema.kinds.trading import Sale
 from schema.rules.promotion_terms import Language
@@ -58,5 +58,5 @@ def practise(
     moment_ms = node.now_ms()
     date = today(node, moment_ms)
     draft = sale_draft(node, basket, priced, paying, plan, date, operator, basket.approvers)
-    sale = sale_of(node, draft, NUMBER, date)
+    sale = sale_of(draft, NUMBER, trading_day(node, date))
     return Practised(sale, plan, layout(node, sale, moment_ms, Copy(language=language, is_training=True)))

@@ -11,7 +11,7 @@ from typing import Final
 
 from schema.database import Connection
 from schema.kinds import KIND_OF
-from schema.kinds.desk import ActRecorded
+from schema.kinds.desk import ActRecorded, FindingSettled
 from schema.kinds.stock import GoodsReceived
 from schema.kinds.trading import Refund, Sale
 from sync.effective import Effective
@@ -23,7 +23,7 @@ EVERYWHERE: Final = 0
 
 
 class ActivityFold:
-    """Keeps `sales_quarter`, `use_hour`, `last_cost` and `desk_act`."""
+    """Keeps `sales_quarter`, `use_hour`, `last_cost`, `desk_act` and `finding_settlement`."""
 
     def apply(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Add new entries."""
@@ -36,6 +36,20 @@ class ActivityFold:
                     costs[product] = max(costs.get(product, (0, 0)), (entry.hlc[0], cost_minor))
         if costs:
             _keep_costs(connection, scope_no, costs)
+        settled = [
+            (
+                scope_no, e.stream_no, e.seq, e.payload.finding, e.payload.amount_minor, e.payload.operator,
+                e.payload.note, e.wall_ms,
+            )
+            for e in entries
+            if isinstance(e.payload, FindingSettled)
+        ]  # fmt: skip
+        if settled:
+            connection.executemany(
+                "INSERT INTO finding_settlement (scope_no, stream_no, seq, finding, amount, operator, note, at_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                settled,
+            )
         acts = [
             (
                 scope_no, e.stream_no, e.seq, e.wall_ms, e.payload.operator, e.payload.act, e.payload.subject,
@@ -54,10 +68,9 @@ class ActivityFold:
     def retract(self, connection: Connection, scope_no: int, entries: Sequence[Effective]) -> None:
         """Take entries back that lost their authority; a cost that came with them stays until the next one."""
         _add(connection, scope_no, entries, -1)
-        connection.executemany(
-            "DELETE FROM desk_act WHERE scope_no = ? AND stream_no = ? AND seq = ?",
-            [(scope_no, e.stream_no, e.seq) for e in entries],
-        )
+        places = [(scope_no, e.stream_no, e.seq) for e in entries]
+        for table in ("desk_act", "finding_settlement"):
+            connection.executemany(f"DELETE FROM {table} WHERE scope_no = ? AND stream_no = ? AND seq = ?", places)
 
 
 def _add(connection: Connection, scope_no: int, entries: Iterable[Effective], sign: int) -> None:

@@ -43,22 +43,27 @@ class ClockFixes:
     def __init__(self, pruning: Pruning) -> None:
         self._pruning = pruning
 
-    def judge(self, store: HubStore, request: Request, received_ms: int, size: int) -> ClockMeasurement | None:
-        """Measure one request's clock and record what its node does not know; returns the measurement."""
-        measurement = measured(request, received_ms, size)
-        if measurement is None:
-            return None
+    @staticmethod
+    def is_news(replica: Replica, request: Request, measurement: ClockMeasurement) -> bool:
+        """Tell whether a measurement says anything that is not on record: `judge` has something to do then."""
+        lo, hi = measurement.offset_ms - measurement.unc_ms, measurement.offset_ms + measurement.unc_ms
+        known = _known_range(replica, (request.node, request.clock.epoch))
+        return not _lies_within(lo, hi, known) or _exceeds(request, measurement)
+
+    def judge(self, store: HubStore, request: Request, measurement: ClockMeasurement) -> None:
+        """Record what a node does not know of its clock; the request's nonce is new."""
         epoch = self._over_epoch(store, request, measurement)
-        claimed = request.clock.unc_ms
-        if claimed is not None and abs(measurement.offset_ms) - measurement.unc_ms - TOLERANCE_MS <= claimed:
-            return measurement
+        if not _exceeds(request, measurement):
+            return
         with store.snapshot() as replica:
             due = self._due(replica, request, epoch)
         for scope in due:
-            with store.transaction(scope) as replica:
+
+            def fix(replica: Replica, scope: Scope = scope) -> None:
                 for stream in self._due(replica, request, epoch).get(scope, []):
                     self._fix(replica, stream, request.clock.epoch, epoch)
-        return measurement
+
+            store.attempt(scope, fix)
 
     @staticmethod
     def _over_epoch(store: HubStore, request: Request, now: ClockMeasurement) -> ClockMeasurement:
@@ -66,22 +71,25 @@ class ClockFixes:
 
         A clock that was set without its node noticing was right before and wrong after, and nobody knows when.
         """
-        lo, hi = now.offset_ms - now.unc_ms, now.offset_ms + now.unc_ms
         place = (request.node, request.clock.epoch)
-        with store.snapshot() as replica:
-            known = replica.connection.execute(
-                "SELECT lo_ms, hi_ms FROM clock_range WHERE node = ? AND clock_epoch = ?", place
-            ).fetchone()
-        if known is not None and known[0] - _JITTER_MS <= lo and hi <= known[1] + _JITTER_MS:
-            lo, hi = known
-        else:
+
+        def widen(replica: Replica) -> tuple[int, int]:
+            lo, hi = now.offset_ms - now.unc_ms, now.offset_ms + now.unc_ms
+            known = _known_range(replica, place)
+            if known is not None and _lies_within(lo, hi, known):
+                return known
             lo, hi = (min(lo, known[0]), max(hi, known[1])) if known else (lo, hi)
-            with store.transaction(None) as replica:
-                replica.connection.execute(
-                    "INSERT INTO clock_range (node, clock_epoch, lo_ms, hi_ms) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT (node, clock_epoch) DO UPDATE SET lo_ms = excluded.lo_ms, hi_ms = excluded.hi_ms",
-                    (*place, lo, hi),
-                )
+            # Two processes may measure one node at once: whoever comes second widens what the first wrote.
+            return replica.connection.execute(  # type: ignore[no-any-return]
+                "INSERT INTO clock_range AS r (node, clock_epoch, lo_ms, hi_ms) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (node, clock_epoch) DO UPDATE SET"
+                " lo_ms = CASE WHEN r.lo_ms < excluded.lo_ms THEN r.lo_ms ELSE excluded.lo_ms END,"
+                " hi_ms = CASE WHEN r.hi_ms > excluded.hi_ms THEN r.hi_ms ELSE excluded.hi_ms END"
+                " RETURNING lo_ms, hi_ms",
+                (*place, lo, hi),
+            ).fetchone()
+
+        lo, hi = store.attempt(None, widen)
         if hi - lo <= 2 * (now.unc_ms + TOLERANCE_MS):
             return now
         return ClockMeasurement((lo + hi) // 2, (hi - lo + 1) // 2)
@@ -113,3 +121,20 @@ class ClockFixes:
             " unc_ms = excluded.unc_ms",
             (stream.scope, stream.writer, epoch, measurement.offset_ms, unc_ms),
         )
+
+
+def _known_range(replica: Replica, place: tuple[str, int]) -> tuple[int, int] | None:
+    row = replica.connection.execute(
+        "SELECT lo_ms, hi_ms FROM clock_range WHERE node = ? AND clock_epoch = ?", place
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def _lies_within(lo: int, hi: int, known: tuple[int, int] | None) -> bool:
+    return known is not None and known[0] - _JITTER_MS <= lo and hi <= known[1] + _JITTER_MS
+
+
+def _exceeds(request: Request, measurement: ClockMeasurement) -> bool:
+    """Tell whether a clock is off by more than its node says."""
+    claimed = request.clock.unc_ms
+    return claimed is None or abs(measurement.offset_ms) - measurement.unc_ms - TOLERANCE_MS > claimed

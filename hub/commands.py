@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,12 @@ from hub.command_options import HubOption, JsonOption
 from hub.command_options import opened as _opened
 from hub.command_options import write_json as _write_json
 from hub.import_commands import add_import
+from hub.store_commands import add_store_verbs
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
+
+if TYPE_CHECKING:
+    from hub.service import Hub
 
 EXIT_INCOMPLETE = 5
 
@@ -36,6 +40,7 @@ def _hub_app() -> typer.Typer:
     app.command()(revoke)
     app.command()(token)
     app.command()(prune)
+    add_store_verbs(app)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")
@@ -100,44 +105,54 @@ def init(
 
 
 def serve(
+    context: typer.Context,
     hub: HubOption = _HERE,
     host: Annotated[str | None, typer.Option(help="Where to listen; the address's host by default.")] = None,
     port: Annotated[int | None, typer.Option(help="The address's port by default; 0 takes a free one.")] = None,
     plain: Annotated[bool, typer.Option(help="Without TLS, on the loopback alone.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGETILL_HUB_DATABASE",
+            help="A file name in the directory, or postgresql://…; said here once it holds for every verb.",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="How many processes serve together; more than one on PostgreSQL.")] = 1,
 ) -> None:
     """Serve nodes, the desk and the JSON API until SIGTERM; on an empty folder, first the page that founds it all."""
-    from hub.identity import KEY_FILE, SETTINGS_FILE
+    from hub.identity import KEY_FILE, SETTINGS_FILE, load_identity, remember_database
     from hub.pages.first_run import issue_code
-    from hub.service import make_server
+    from hub.processes import serve_alone, serve_together
 
     if not (hub / SETTINGS_FILE).exists() and not (hub / KEY_FILE).exists():
-        port = _found_first(hub, host, port, plain=plain)
+        port = _found_first(hub, host, port, plain=plain, database=database)
         if port is None:
             return
-    with _opened(hub) as opened:
-        settings = opened.identity.settings
 
-        def on_ready(url: str) -> None:
-            typer.echo(f"listening on {url}")
-            if not opened.accounts.has_any():
-                typer.echo(f"the owner makes the first account at {url}/first-run?code={issue_code(opened)}")
+    def on_ready(opened: Hub, url: str) -> None:
+        source = context.get_parameter_source("database")
+        is_said_here = source is not None and source.name == "COMMANDLINE"
+        if database is not None and is_said_here and load_identity(hub).settings.database != database:
+            remember_database(hub, database)
+            typer.echo(f"{hub / 'hub.toml'} names this database from now on", err=True)
+        typer.echo(f"listening on {url}")
+        if not opened.accounts.has_any():
+            typer.echo(f"the owner makes the first account at {url}/first-run?code={issue_code(opened)}")
 
-        server = make_server(
-            opened,
-            host=host or settings.host,
-            port=settings.port if port is None else port,
-            plain=plain,
-            on_ready=on_ready,
+    if processes != 1:
+        serve_together(
+            hub, database=database, host=host, port=port, plain=plain, processes=processes, on_ready=on_ready
         )
-        server.run()
-    if not server.started:
-        raise RefusalError("not_listening", f"the hub cannot listen on {host or settings.host}")
+        return
+    serve_alone(hub, database=database, host=host, port=port, plain=plain, on_ready=on_ready)
 
 
-def _found_first(directory: Path, host: str | None, port: int | None, *, plain: bool) -> int | None:
+def _found_first(
+    directory: Path, host: str | None, port: int | None, *, plain: bool, database: str | None
+) -> int | None:
     """Serve the founding page until it is done; returns the port to go on with, None where it was interrupted."""
     from hub.founding import Founding, Wish, found_hub
-    from hub.identity import DEFAULT_ADDRESS
+    from hub.identity import DEFAULT_ADDRESS, DEFAULT_DATABASE
     from hub.service import make_plain_server, release
 
     usual_host, _, usual_port = DEFAULT_ADDRESS.rpartition(":")
@@ -145,7 +160,7 @@ def _found_first(directory: Path, host: str | None, port: int | None, *, plain: 
     founded: list[Wish] = []
 
     def found(wish: Wish) -> str:
-        found_hub(directory, wish)
+        found_hub(directory, wish, database or DEFAULT_DATABASE)
         founded.append(wish)
         return f"{'http' if plain else 'https'}://{host or wish.address.rpartition(':')[0]}:{reached[0]}"
 

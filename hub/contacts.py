@@ -14,6 +14,7 @@ import msgspec
 from hub.store import HubStore
 from schema.codec import encode
 from sync.clock import ClockMeasurement
+from sync.replica import Replica
 
 
 class Contact(NamedTuple):
@@ -43,44 +44,58 @@ class Contacts:
         """Remember one contact."""
         with self._lock:
             known = self._pending.get(contact.node)
-            if known is not None:
-                contact = contact._replace(
-                    entries=known.entries + contact.entries,
-                    bytes_in=known.bytes_in + contact.bytes_in,
-                    bytes_out=known.bytes_out + contact.bytes_out,
-                    measurement=contact.measurement or known.measurement,
-                    status=contact.status or known.status,
-                    vectors={**known.vectors, **contact.vectors},
-                )
-            self._pending[contact.node] = contact
+            self._pending[contact.node] = contact if known is None else _summed(known, contact)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write what was gathered; where that fails it waits for the next time."""
         with self._lock:
             pending, self._pending = self._pending, {}
-        if pending:
-            with self._store.transaction(None) as replica:
-                replica.connection.executemany(
-                    "INSERT INTO node_contact AS c (node, last_ms, offset_ms, offset_unc_ms, release, entries,"
-                    " bytes_in, bytes_out, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (node) DO UPDATE SET last_ms = excluded.last_ms,"
-                    " offset_ms = coalesce(excluded.offset_ms, c.offset_ms),"
-                    " offset_unc_ms = coalesce(excluded.offset_unc_ms, c.offset_unc_ms),"
-                    " release = excluded.release, entries = c.entries + excluded.entries,"
-                    " bytes_in = c.bytes_in + excluded.bytes_in, bytes_out = c.bytes_out + excluded.bytes_out,"
-                    # Only the first request of a session tells of the node itself.
-                    " status = CASE WHEN excluded.status = '{}' THEN c.status ELSE excluded.status END",
-                    [_row(pending[node]) for node in sorted(pending)],
-                )
-                replica.connection.executemany(
-                    "INSERT INTO node_vector (node, scope, vector) VALUES (?, ?, ?)"
-                    " ON CONFLICT (node, scope) DO UPDATE SET vector = excluded.vector",
-                    [
-                        (node, scope, encode(dict(vector)))
-                        for node in sorted(pending)
-                        for scope, vector in sorted(pending[node].vectors.items())
-                    ],
-                )
+        if not pending:
+            return
+        try:
+            self._store.attempt(None, lambda replica: _write(replica, pending))
+        except BaseException:
+            with self._lock:
+                for node, contact in pending.items():
+                    later = self._pending.get(node)
+                    self._pending[node] = contact if later is None else _summed(contact, later)
+            raise
+
+
+def _summed(earlier: Contact, later: Contact) -> Contact:
+    return later._replace(
+        entries=earlier.entries + later.entries,
+        bytes_in=earlier.bytes_in + later.bytes_in,
+        bytes_out=earlier.bytes_out + later.bytes_out,
+        measurement=later.measurement or earlier.measurement,
+        status=later.status or earlier.status,
+        vectors={**earlier.vectors, **later.vectors},
+    )
+
+
+def _write(replica: Replica, pending: Mapping[str, Contact]) -> None:
+    # In the order of their names: two processes that write at once do not wait for each other in a ring.
+    replica.connection.executemany(
+        "INSERT INTO node_contact AS c (node, last_ms, offset_ms, offset_unc_ms, release, entries, bytes_in,"
+        " bytes_out, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (node) DO UPDATE SET last_ms = excluded.last_ms,"
+        " offset_ms = coalesce(excluded.offset_ms, c.offset_ms),"
+        " offset_unc_ms = coalesce(excluded.offset_unc_ms, c.offset_unc_ms),"
+        " release = excluded.release, entries = c.entries + excluded.entries,"
+        " bytes_in = c.bytes_in + excluded.bytes_in, bytes_out = c.bytes_out + excluded.bytes_out,"
+        # Only the first request of a session tells of the node itself.
+        " status = CASE WHEN excluded.status = '{}' THEN c.status ELSE excluded.status END",
+        [_row(pending[node]) for node in sorted(pending)],
+    )
+    replica.connection.executemany(
+        "INSERT INTO node_vector (node, scope, vector) VALUES (?, ?, ?)"
+        " ON CONFLICT (node, scope) DO UPDATE SET vector = excluded.vector",
+        [
+            (node, scope, encode(dict(vector)))
+            for node in sorted(pending)
+            for scope, vector in sorted(pending[node].vectors.items())
+        ],
+    )
 
 
 def _row(contact: Contact) -> Sequence[object]:

@@ -23,7 +23,7 @@ from sync.stock_tables import StockTables
 _STATE: Final = "desk_tables"
 _FORM: Final = "1"
 """Another number has every hub fill its tables anew at its next start."""
-_TABLES: Final = ("desk_act", "sales_quarter", "use_hour", "last_cost", "inbox", "settlement")
+_TABLES: Final = ("desk_act", "finding_settlement", "sales_quarter", "use_hour", "last_cost", "inbox", "settlement")
 _BATCH: Final = 1_000
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
+import re
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from schema.errors import RefusalError
+from schema.files import write_private
 from schema.identity import NodeId
 from sync.signing import SigningKey
 
@@ -31,8 +34,10 @@ CA_FILE: Final = "ca.pem"
 TLS_KEY_FILE: Final = "tls.key"
 TLS_CHAIN_FILE: Final = "tls.pem"
 SNAPSHOTS_FOLDER: Final = "snapshots"
-APPENDED_FILE: Final = "hub.appended"
+RECORD_FILE: Final = "hub.heads"
+DATABASE_VARIABLE: Final = "EDGETILL_HUB_DATABASE"
 DEFAULT_ADDRESS: Final = "127.0.0.1:8443"
+DEFAULT_DATABASE: Final = "hub.db"
 
 _NOT_BEFORE: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
@@ -43,7 +48,7 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     address: str = DEFAULT_ADDRESS
-    database: str = "hub.db"
+    database: str = DEFAULT_DATABASE
 
     @property
     def host(self) -> str:
@@ -130,15 +135,15 @@ def found_directory(directory: Path, settings: HubSettings, seed: bytes) -> HubI
         f"name = {_toml(settings.name)}",
         "# Host and port as the nodes reach the hub.",
         f"address = {_toml(settings.address)}",
-        "# A file name in this folder, or postgresql+psycopg://user@host/database.",
+        "# A file name in this folder, or postgresql://user@host/database.",
         f"database = {_toml(settings.database)}",
     ]
-    (directory / SETTINGS_FILE).write_text("\n".join(lines) + "\n", "utf-8")
+    write_private(directory / SETTINGS_FILE, ("\n".join(lines) + "\n").encode())
     return identity
 
 
-def load_identity(directory: Path) -> HubIdentity:
-    """Read a hub's directory.
+def load_identity(directory: Path, database: str | None = None) -> HubIdentity:
+    """Read a hub's directory; `database`, or the environment, may name another database than its settings do.
 
     Raises RefusalError `hub_missing`, `settings_invalid`, `key_exposed` or `key_invalid`.
     """
@@ -154,12 +159,24 @@ def load_identity(directory: Path) -> HubIdentity:
         _check_address(settings.address)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise RefusalError("settings_invalid", f"{SETTINGS_FILE} cannot be read: {error}") from None
+    if other := database or os.environ.get(DATABASE_VARIABLE):
+        settings = msgspec.structs.replace(settings, database=other)
     if mode & 0o077:
         raise RefusalError("key_exposed", f"others may read {KEY_FILE}: restrict it to its owner (mode 600)")
     try:
         return HubIdentity(directory, settings, SigningKey(bytes.fromhex(secret)))
     except ValueError:
         raise RefusalError("key_invalid", f"{KEY_FILE} holds no key") from None
+
+
+def remember_database(directory: Path, database: str) -> None:
+    """Have a hub's settings name this database from now on; the rest of the file stays as it is."""
+    file = directory / SETTINGS_FILE
+    text = file.read_text("utf-8")
+    line = f"database = {_toml(database)}"
+    text, found = re.subn(r"(?m)^database\s*=.*$", lambda _: line, text, count=1)
+    # A database's address may hold a password.
+    write_private(file, (text if found else f"{text.rstrip()}\n{line}\n").encode())
 
 
 def _check_address(address: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from hub.prices import standard_price
+from hub.prices import standard_price, standard_prices
 from schema.catalogue import category_of
 from schema.database import Connection
 from schema.identity import Scope, scope_location
@@ -162,15 +162,24 @@ class InboxFold:
     @staticmethod
     def _follow_negative(connection: Connection, tables: StockTables, changes: FoldChanges) -> None:
         # A figure that sinks further below zero changes no conflict, but what is at stake.
-        for key, figure in changes.figures.items():
-            if figure is None or figure.value >= 0:
-                continue
-            conflict = Conflict(ConflictCode.NEGATIVE_STOCK, Status.OPEN, str(key))
-            stake = -figure.value * standard_price(connection, tables.scope_no, key.product) // 1000
-            connection.execute(
-                "UPDATE inbox SET stake_minor = ? WHERE scope_no = ? AND conflict = ? AND state = 'OPEN'",
-                (stake, tables.scope_no, conflict.id),
-            )
+        below = {
+            key: figure.value for key, figure in changes.figures.items() if figure is not None and figure.value < 0
+        }
+        if not below:
+            return
+        number = tables.scope_no
+        prices = standard_prices(connection, number, sorted({key.product for key in below}))
+        connection.executemany(
+            "UPDATE inbox SET stake_minor = ? WHERE scope_no = ? AND conflict = ? AND state = ?",
+            [
+                (-value * prices.get(key.product, 0) // 1000, number, _negative_at(key).id, Status.OPEN.value)
+                for key, value in below.items()
+            ],
+        )
+
+
+def _negative_at(key: Key) -> Conflict:
+    return Conflict(ConflictCode.NEGATIVE_STOCK, Status.OPEN, str(key))
 
 
 def product_of(conflict: Conflict) -> str:

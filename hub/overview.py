@@ -169,15 +169,9 @@ def read_overview(store: HubStore, now_ms: int, zone: ZoneInfo, seen: Collection
         for listed in list_nodes(replica):
             if not listed.is_revoked:
                 nodes.setdefault(listed.location, []).append(glance(listed, now_ms))
-        shown = set(numbers.values())
-        quarters = _quarters(connection, day, shown if seen is not None else None)
-        taken: dict[int, tuple[int, int]] = {}
-        hours: dict[int, int] = {}
-        for quarter, scope_no, sales, total in quarters:
-            before = taken.get(scope_no, (0, 0))
-            taken[scope_no] = before[0] + sales, before[1] + total
-            hour = datetime.datetime.fromtimestamp(quarter * QUARTER_MS / 1000, zone).hour
-            hours[hour] = hours.get(hour, 0) + total
+        shown = None if seen is None else sorted(numbers.values())
+        taken = _taken(connection, day, shown)
+        hours = _hours(connection, day, shown, zone)
         conflicts = dict(
             connection.execute("SELECT scope_no, count(*) FROM inbox WHERE state = 'OPEN' GROUP BY scope_no").fetchall()
         )
@@ -216,13 +210,34 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) <= 16 else None
 
 
-def _quarters(connection: Connection, day: Day, shown: Collection[int] | None) -> Sequence[tuple[int, int, int, int]]:
-    rows: Sequence[tuple[int, int, int, int]] = connection.execute(
-        "SELECT quarter_no, scope_no, sales, total_minor FROM sales_quarter WHERE quarter_no >= ? AND quarter_no < ?"
-        " ORDER BY quarter_no",
-        (day.first_ms // QUARTER_MS, day.last_ms // QUARTER_MS),
+def _among(shown: Sequence[int] | None) -> tuple[str, Sequence[int]]:
+    return ("", ()) if shown is None else (f" AND scope_no IN ({', '.join('?' * len(shown)) or 'NULL'})", shown)
+
+
+def _taken(connection: Connection, day: Day, shown: Sequence[int] | None) -> dict[int, tuple[int, int]]:
+    """Return (sales, takings) of the day by location."""
+    among, numbers = _among(shown)
+    rows = connection.execute(
+        "SELECT scope_no, sum(sales), sum(total_minor) FROM sales_quarter WHERE quarter_no >= ? AND quarter_no < ?"
+        f"{among} GROUP BY scope_no",
+        (day.first_ms // QUARTER_MS, day.last_ms // QUARTER_MS, *numbers),
     ).fetchall()
-    return rows if shown is None else [row for row in rows if row[1] in shown]
+    return {int(scope_no): (int(sales), int(total)) for scope_no, sales, total in rows}
+
+
+def _hours(connection: Connection, day: Day, shown: Sequence[int] | None, zone: ZoneInfo) -> dict[int, int]:
+    """Return the day's takings by the hour of the zone's clock."""
+    among, numbers = _among(shown)
+    rows = connection.execute(
+        "SELECT quarter_no, sum(total_minor) FROM sales_quarter WHERE quarter_no >= ? AND quarter_no < ?"
+        f"{among} GROUP BY quarter_no",
+        (day.first_ms // QUARTER_MS, day.last_ms // QUARTER_MS, *numbers),
+    ).fetchall()
+    hours: dict[int, int] = {}
+    for quarter, total in rows:
+        hour = datetime.datetime.fromtimestamp(int(quarter) * QUARTER_MS / 1000, zone).hour
+        hours[hour] = hours.get(hour, 0) + int(total)
+    return hours
 
 
 def _uses(connection: Connection, day: Day) -> dict[int, dict[str, int]]:

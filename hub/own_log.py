@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
+from hub.outer_record import OuterRecord
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, NodeId, Scope, Stream, is_code, location_scope
 from schema.kinds.base import Payload
 from schema.kinds.organisation import LocationDefined, OrganisationFounded, PolicySet
+from sync.branches import take_back
 from sync.entry import Entry
+from sync.messages import Batch
 from sync.replica import Moment, Replica
 
 LOCATION_TYPES: Final = ("shop", "warehouse", "van")
+INCARNATION_STRETCH: Final = 997
 _INCARNATION: Final = "incarnation"
+AWAITS_NODES: Final = "awaits_nodes"
+"""Set where a hub began with an empty database on purpose: its nodes bring back what they hold."""
 
 DEFAULT_POLICIES: Final = (
     # The empty category is the default: fast groceries, as the count rules recommend.
@@ -39,24 +45,36 @@ def parse_location(text: str) -> LocationDefined:
 
 
 class OwnLog:
-    """Appends entries as the hub; the incarnation is read in the transaction, for several processes share it."""
+    """Appends entries as the hub; the incarnation is read in the transaction, for several processes share it.
 
-    def __init__(self, node: NodeId, now_ms: Callable[[], int], noted_file: Path | None = None) -> None:
-        self.node = self._node = node
-        self._noted_file = noted_file
+    `record` remembers outside the database what was appended; without one nothing tells a database from its copy.
+    """
+
+    def __init__(
+        self,
+        node: NodeId,
+        now_ms: Callable[[], int],
+        record: OuterRecord | None = None,
+        entropy: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
+        self.node = node
         self.now_ms = now_ms
+        self._record = record
+        self._entropy = entropy
 
     def append(self, replica: Replica, scope: Scope, payload: Payload, operation: str = "") -> Entry:
         """Append one entry to the hub's current stream of a scope; the caller holds that scope's lock."""
-        stream = Stream(scope, self._node, self.incarnation(replica.connection))
-        # Noted before the commit: if that fails, the file is ahead by one, which is the harmless side.
-        self._note(self._read_noted() + 1)
+        stream = Stream(scope, self.node, self.incarnation(replica.connection))
+        if self._record is not None and self._record.contradicts(replica, replica.log.stream(stream), stream):
+            # The database was put back to an earlier state while the hub was running.
+            self.begin_incarnation(replica.connection, stream.incarnation)
+            stream = Stream(scope, self.node, self.incarnation(replica.connection))
         # The hub's clock is the one that all others are measured against: its error is zero by definition.
         return replica.append(stream, payload, Moment(self.now_ms(), 0, 0), operation)
 
     def stream(self, connection: Connection, scope: Scope = ORG) -> Stream:
         """Name the hub's current stream of a scope."""
-        return Stream(scope, self._node, self.incarnation(connection))
+        return Stream(scope, self.node, self.incarnation(connection))
 
     def incarnation(self, connection: Connection) -> int:
         """Return the incarnation that the hub writes as."""
@@ -67,35 +85,44 @@ class OwnLog:
         if incarnation >= self.incarnation(connection):
             self.begin_incarnation(connection, incarnation)
 
+    def take_back(self, replica: Replica, batch: Batch) -> int:
+        """Append again, in a new incarnation, what a copy of this hub wrote on a stream that has another branch here.
+
+        Goods and money that it moved count; its grants, catalogue changes and verdicts wait for a person. The
+        caller holds the lock of the batch's scope; returns how many entries that was.
+        """
+        self.met_more(replica.connection, batch.incarnation)
+        stream = Stream(Scope(batch.scope), self.node, self.incarnation(replica.connection))
+        return len(take_back(replica, batch, stream, Moment(self.now_ms(), 0, 0)))
+
     def begin_incarnation(self, connection: Connection, above: int) -> int:
-        """Open an incarnation above one that was met: the hub's database is older than what it once wrote."""
-        number = max(self.incarnation(connection), above) + 1
+        """Open an incarnation above one that was met: the hub's database is older than what it once wrote.
+
+        It skips a random stretch: two copies of one hub must not choose the same.
+        """
+        number = max(self.incarnation(connection), above) + 1 + self._entropy(INCARNATION_STRETCH)
         write_state(connection, _INCARNATION, str(number))
         return number
 
-    def is_behind(self, connection: Connection) -> bool:
-        """Tell whether the database has fewer of the hub's own entries than this directory remembers."""
-        return self._read_noted() > self._held(connection)
+    def is_copy(self, replica: Replica) -> bool:
+        """Tell whether the database holds less, or other, of the hub's own entries than this directory remembers."""
+        return self._record is not None and self._record.found_out(replica) is not None
 
-    def leave_copy(self, connection: Connection) -> None:
-        """Begin an incarnation where the database is a copy of an older one; one too many costs but a stream."""
-        if self.is_behind(connection):
-            self.begin_incarnation(connection, 0)
-            self._note(self._held(connection))
+    def leave_copy(self, replica: Replica) -> None:
+        """Begin an incarnation where the database is a copy of an older one; the caller holds the lock of `org`.
 
-    def _held(self, connection: Connection) -> int:
-        row = connection.execute("SELECT coalesce(sum(head_seq), 0) FROM stream WHERE node = ?", (self._node,))
-        return int(row.fetchone()[0])
+        One too many costs but a stream.
+        """
+        assert self._record is not None
+        known = self._record.found_out(replica)
+        if known is not None:
+            self.begin_incarnation(replica.connection, known)
+            self._record.start_again(replica.connection)
 
-    def _note(self, count: int) -> None:
-        if self._noted_file is not None:
-            self._noted_file.write_text(f"{count}\n", "ascii")
-
-    def _read_noted(self) -> int:
-        try:
-            return int(self._noted_file.read_text("ascii")) if self._noted_file is not None else 0
-        except (OSError, ValueError):
-            return 0
+    def follow(self, replica: Replica) -> None:
+        """Remember what other processes of this hub have appended."""
+        if self._record is not None:
+            self._record.follow(replica.connection)
 
 
 def read_state(connection: Connection, key: str) -> str | None:

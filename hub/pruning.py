@@ -60,8 +60,28 @@ LastCheckedBackup = Callable[[Replica, Scope], Vector]
 
 
 def held_now(replica: Replica, scope: Scope) -> Vector:
-    """Take what the hub itself holds for its last checked backup, until backups are checked by the hub."""
+    """Take what the hub itself holds for its last checked backup, where no disk can fail: in simulations."""
     return {writer: head.seq for writer, head in replica.log.heads(scope).items()}
+
+
+def held_by_backup(replica: Replica, scope: Scope) -> Vector:
+    """Return what the last backup that was restored on trial holds; raises RefusalError `backup_missing`."""
+    row = replica.connection.execute("SELECT vector FROM checked_backup WHERE scope = ?", (scope,)).fetchone()
+    if row is None:
+        raise RefusalError(
+            "backup_missing",
+            f"no checked backup holds anything of {scope}: run `edgetill hub backup` before nodes let entries go",
+        )
+    return msgspec.msgpack.decode(bytes(row[0]), type=dict[str, int])
+
+
+def keep_checked(replica: Replica, vectors: Mapping[str, Mapping[str, int]], taken_ms: int) -> None:
+    """Note what a backup holds that was restored on trial: from now on nothing above it is cut."""
+    replica.connection.execute("DELETE FROM checked_backup WHERE taken_ms <= ?", (taken_ms,))
+    replica.connection.executemany(
+        "INSERT INTO checked_backup (scope, vector, taken_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(scope, encode(dict(vector)), taken_ms) for scope, vector in sorted(vectors.items())],
+    )
 
 
 class PruningReport(NamedTuple):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import secrets
+import shutil
 import signal
 import threading
 import time
@@ -26,8 +27,8 @@ from hub.enrolment import Enrolment
 from hub.findings import FindingsFold, settle_findings
 from hub.history import HistoryFold
 from hub.identity import (
-    APPENDED_FILE,
     DEFAULT_ADDRESS,
+    RECORD_FILE,
     SNAPSHOTS_FOLDER,
     HubIdentity,
     HubSettings,
@@ -36,19 +37,21 @@ from hub.identity import (
 )
 from hub.inbox_fold import InboxFold
 from hub.ingest import AfterIngest, Ingest
-from hub.own_log import OwnLog, found_organisation
+from hub.outer_record import OuterRecord
+from hub.own_log import AWAITS_NODES, OwnLog, found_organisation, read_state
 from hub.pages.desk import Desk
 from hub.product_index import index_products
-from hub.pruning import Pruning
+from hub.pruning import Pruning, held_by_backup
 from hub.replays import Replays
 from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
 from hub.statements import Statements
 from hub.stock_reader import TableStockReader
-from hub.store import HubStore, open_store
+from hub.store import HubStore, SqlStore, forget_nonces, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
+from hub.sync_route import SyncRoute
 from hub.takings import TakingsFold
 from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
@@ -61,12 +64,14 @@ from schema.rehearsal import rehearsal_clock_ms
 from sync.effective import Fold
 from sync.entry import Entry
 from sync.organisation import Organisation
-from sync.reissue import ReissueProjection, reissue
-from sync.replica import Moment
+from sync.reissue import ReissueProjection, has_changes_to_reissue, reissue
+from sync.replica import Moment, Replica
 from sync.stock_projection import core_folds
 from sync.transport import OrganisationCard
 
-CONTACTS_SECONDS: Final = 2
+HOUSE_SECONDS: Final = 2
+REISSUE_SECONDS: Final = 30
+FORGET_MS: Final = 600_000
 FIRST_TOKEN: Final = "administrator"  # noqa: S105
 
 Folds = Callable[[Organisation], Sequence[Fold]]
@@ -108,6 +113,7 @@ class Hub:
         self,
         identity: HubIdentity,
         store: HubStore,
+        record: OuterRecord,
         *,
         now_ms: Callable[[], int],
         stock: StockReader | None = None,
@@ -119,10 +125,12 @@ class Hub:
         self.store = store
         self.now_ms = now_ms
         self.release = release()
-        self.own_log = OwnLog(identity.node, now_ms, identity.directory / APPENDED_FILE)
+        self._record = record
+        self._reissued_s = 0.0
+        self.own_log = OwnLog(identity.node, now_ms, record)
         self.contacts = Contacts(store)
         self.enrolment = Enrolment(identity, store, self.own_log, now_ms)
-        self.pruning = Pruning(store, self.own_log, now_ms)
+        self.pruning = Pruning(store, self.own_log, now_ms, held_by_backup)
         self.statements = Statements(store, identity.signer)
         self.workers = Workers(threads=threads, waiting_max=waiting_max)
         self.ingest = Ingest(
@@ -154,9 +162,12 @@ class Hub:
 
     def reissue_changes(self) -> int:
         """Bring what locations changed in shared documents into `org`; returns how many changes."""
-        with self.store.transaction(ORG) as replica:
+
+        def work(replica: Replica) -> int:
             incarnation = self.own_log.incarnation(replica.connection)
             return len(reissue(replica, self.identity.node, incarnation, Moment(self.now_ms(), 0, 0)))
+
+        return self.store.attempt(ORG, work)
 
     def card(self) -> OrganisationCard:
         """Return who the hub says it is."""
@@ -165,15 +176,31 @@ class Hub:
         name = founded.name if founded else self.identity.settings.name
         return OrganisationCard(name, self.identity.node, self.identity.signer.public, self.identity.ca_pem)
 
+    def keep_house(self) -> None:
+        """Write down what was gathered, and do what another process of this hub died before doing."""
+        self.contacts.flush()
+        with self.store.snapshot() as replica:
+            self.own_log.follow(replica)
+            has_changes = has_changes_to_reissue(replica.connection)
+        # A change that waits for another one is left to do until that comes: it is no reason to ask without end.
+        if has_changes and time.monotonic() - self._reissued_s > REISSUE_SECONDS:
+            self._reissued_s = time.monotonic()
+            self.reissue_changes()
+
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
-        """Do what a hub that died left undone, and write down contacts while the server runs."""
+        """Keep the house while the server runs."""
 
-        async def flush_contacts() -> None:
+        async def keep_house() -> None:
+            forgotten_ms = 0
             while True:
-                await asyncio.sleep(CONTACTS_SECONDS)
+                await asyncio.sleep(HOUSE_SECONDS)
+                # A database that is away comes back; until then there is nothing to keep.
                 with contextlib.suppress(Exception):
-                    await asyncio.to_thread(self.contacts.flush)
+                    await asyncio.to_thread(self.keep_house)
+                    if self.now_ms() - forgotten_ms > FORGET_MS:
+                        forgotten_ms = self.now_ms()
+                        await asyncio.to_thread(self.forget_nonces)
 
         async def sum_up() -> None:
             while True:
@@ -184,26 +211,38 @@ class Hub:
         # A change stored just before the hub died was never reissued, and no node would send it again.
         await asyncio.to_thread(self.reissue_changes)
         await asyncio.to_thread(settle_findings, self.store, self.now_ms())
-        tasks = [asyncio.create_task(flush_contacts()), asyncio.create_task(sum_up())]
+        tasks = [asyncio.create_task(keep_house()), asyncio.create_task(sum_up())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.to_thread(self.contacts.flush)
+            with contextlib.suppress(TransientError):
+                await asyncio.to_thread(self.contacts.flush)
+
+    def note_checked(self, taken_ms: int) -> None:
+        """Remember outside the database when the last checked backup was taken."""
+        self._record.note_checked(taken_ms)
+
+    def forget_nonces(self) -> None:
+        """Forget requests that are too old to come again."""
+        self.store.attempt(None, lambda replica: forget_nonces(replica.connection, self.now_ms()))
 
     def close(self) -> None:
         """Finish what runs and close the store."""
         self.replays.close()
         self.desk.workers.close()
         self.workers.close()
-        self.contacts.flush()
+        with contextlib.suppress(TransientError):
+            self.contacts.flush()
         self.store.close()
+        self._record.close()
 
 
 def open_hub(
     directory: Path,
     *,
+    database: str | None = None,
     folds: Folds = default_folds,
     now_ms: Callable[[], int] = wall_clock_ms,
     stock: StockReader | None = None,
@@ -211,31 +250,63 @@ def open_hub(
     threads: int = 6,
     waiting_max: int = 64,
 ) -> Hub:
-    """Open a hub's directory; raises RefusalError by name where it cannot be used."""
-    identity = load_identity(directory)
-    hub = Hub(
-        identity,
-        _store_of(identity, folds),
-        now_ms=now_ms,
-        stock=stock,
-        after_ingest=after_ingest,
-        threads=threads,
-        waiting_max=waiting_max,
-    )
-    fill_desk_tables(hub.store, now_ms)
-    with hub.store.snapshot() as replica:
-        is_behind = hub.own_log.is_behind(replica.connection)
-    if is_behind:
-        with hub.store.transaction(ORG) as replica:
-            hub.own_log.leave_copy(replica.connection)
+    """Open a hub's directory, on another database than its settings name where one is given.
+
+    Raises RefusalError by name where it cannot be used: those of `load_identity` and `open_store`, `database_empty`
+    and `database_foreign` where the database does not hold this hub's organisation.
+    """
+    identity = load_identity(directory, database)
+    record = OuterRecord(directory / RECORD_FILE, identity.node)
+    store = store_of(identity, folds, record)
+    try:
+        check_organisation(store, identity)
+        hub = Hub(
+            identity,
+            store,
+            record,
+            now_ms=now_ms,
+            stock=stock,
+            after_ingest=after_ingest,
+            threads=threads,
+            waiting_max=waiting_max,
+        )
+        fill_desk_tables(store, now_ms)
+        with store.snapshot() as replica:
+            is_copy = hub.own_log.is_copy(replica)
+        if is_copy:
+            # Looked at again under the lock: another process may have been about to commit what the record names.
+            store.attempt(ORG, hub.own_log.leave_copy)
+    except BaseException:
+        store.close()
+        record.close()
+        raise
     return hub
 
 
-def _store_of(identity: HubIdentity, folds: Folds) -> HubStore:
+def store_of(identity: HubIdentity, folds: Folds, record: OuterRecord | None = None) -> SqlStore:
+    """Open the store that a hub's settings name."""
+
     def organisation() -> Organisation:
         return Organisation(identity.node, identity.signer.public)
 
-    return open_store(identity.settings.database, identity.directory, organisation, folds)
+    note = None if record is None else record.note
+    return open_store(identity.settings.database, identity.directory, organisation, folds, note)
+
+
+def check_organisation(store: HubStore, identity: HubIdentity) -> None:
+    """Raise RefusalError `database_empty` or `database_foreign` where a database is not this hub's."""
+    with store.snapshot() as replica:
+        if replica.organisation.newest(replica.connection, OrganisationFounded, "") is not None:
+            return
+        is_empty = not replica.log.streams(ORG)
+        is_waiting = read_state(replica.connection, AWAITS_NODES) is not None
+    if is_empty and not is_waiting:
+        raise RefusalError(
+            "database_empty",
+            "this database holds no organisation: bring one there with `edgetill hub copy-to`, or restore a backup",
+        )
+    if not is_empty:
+        raise RefusalError("database_foreign", f"this database holds another organisation than that of {identity.node}")
 
 
 class Founded(NamedTuple):
@@ -263,24 +334,52 @@ def init_hub(
         raise RefusalError("name_invalid", "an organisation's name has 1 to 200 characters")
     if len({location.location for location in locations}) != len(locations) or not locations:
         raise RefusalError("location_invalid", "an organisation starts with locations, each with its own code")
+    was_there = directory.exists()
     identity = found_directory(directory, HubSettings(name, address, database), seed or secrets.token_bytes(32))
-    store = _store_of(identity, folds)
-    own_log = OwnLog(identity.node, now_ms, directory / APPENDED_FILE)
     try:
-        with store.transaction(ORG) as replica:
-            found_organisation(
-                replica,
-                own_log,
-                name=name,
-                public_key=identity.signer.public,
-                locations=locations,
-                currency=currency,
-                time_zone=time_zone,
-            )
-            token = create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
-    finally:
-        store.close()
+        token = _found(
+            identity, locations=locations, currency=currency, time_zone=time_zone, folds=folds, now_ms=now_ms
+        )
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(directory)
+        raise
     return Founded(identity.node, token)
+
+
+def _found(
+    identity: HubIdentity,
+    *,
+    locations: Sequence[LocationDefined],
+    currency: str,
+    time_zone: str,
+    folds: Folds,
+    now_ms: Callable[[], int],
+) -> str:
+    record = OuterRecord(identity.directory / RECORD_FILE, identity.node)
+    own_log = OwnLog(identity.node, now_ms, record)
+    try:
+        store = store_of(identity, folds, record)
+        try:
+            with store.transaction(ORG) as replica:
+                if replica.log.streams(ORG):
+                    raise RefusalError(
+                        "database_taken", "this database holds an organisation already: name an empty one"
+                    )
+                found_organisation(
+                    replica,
+                    own_log,
+                    name=identity.settings.name,
+                    public_key=identity.signer.public,
+                    locations=locations,
+                    currency=currency,
+                    time_zone=time_zone,
+                )
+                return create_token(replica.connection, FIRST_TOKEN, now_ms(), scopes=tuple(TokenScope))
+        finally:
+            store.close()
+    finally:
+        record.close()
 
 
 class _Server(uvicorn.Server):
@@ -334,7 +433,7 @@ def make_server(hub: Hub, *, host: str, port: int, plain: bool, on_ready: Callab
         key_file, chain_file = hub.identity.renew_tls(*([] if host in {"0.0.0.0", "::"} else [host]))  # noqa: S104
         tls = {"ssl_keyfile": str(key_file), "ssl_certfile": str(chain_file)}
     config = uvicorn.Config(
-        create_app(hub),
+        SyncRoute(hub, create_app(hub)),
         host=host,
         port=port,
         log_level="warning",

@@ -109,13 +109,18 @@ class Statements:
         self._store = store
         self._signer = signer
 
+    def is_due(self, replica: Replica, location: LocationId, now_ms: int) -> bool:
+        """Tell whether `renew` has something to do."""
+        return bool(self._due(replica, location, now_ms))
+
     def renew(self, location: LocationId, now_ms: int) -> None:
         """Tell anew what a location's tills ought to know and what is due; a busy store leaves it as it was."""
         with self._store.snapshot() as replica:
             due = self._due(replica, location, now_ms)
         if not due:
             return
-        with contextlib.suppress(TransientError), self._store.transaction(None) as replica:
+        # What is told and the cut at which it stands must be of one state.
+        with contextlib.suppress(TransientError), self._store.transaction(None, is_steady=True) as replica:
             write_state(replica.connection, _RENEWING, str(now_ms))  # several processes: one after the other
             bases = _read_bases(replica)
             for family in self._due(replica, location, now_ms):

@@ -1,4 +1,4 @@
-"""The hub over HTTP: reads bounded bodies, runs the work in worker threads, and turns every refusal into a Problem.
+"""The hub over HTTP beside the sync endpoint: bounded bodies, work in threads, and every refusal as a Problem.
 
 Bodies are read raw and decoded by ourselves: nothing of a request is believed before its signature fits, and a
 framework's typed parameters would decode it twice. Messages other than the session's own travel unframed.
@@ -26,10 +26,10 @@ from hub.ingest import Credentials
 from hub.pages.desk import wants_page
 from hub.reports import PAGE_MAX, ConflictsPage, FindingsPage, SalesPage, StockPage
 from hub.snapshots import parse_range
+from hub.sync_route import BODY_BYTES_MAX, read_bounded, status_of
 from hub.workers import RETRY_SECONDS, Workers
 from schema.codec import encode
-from schema.errors import EdgetillError, RefusalError, TransientError
-from sync.messages import FRAME_BYTES_MAX
+from schema.errors import EdgetillError, RefusalError
 from sync.transport import (
     CONTENT_TYPE,
     ENROL_PATH,
@@ -38,7 +38,6 @@ from sync.transport import (
     ORGANISATION_PATH,
     SIGNATURE_HEADER,
     SNAPSHOT_PATH,
-    SYNC_PATH,
     EnrolRequest,
     OrganisationCard,
     Problem,
@@ -49,32 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers", "create_app", "read_body"]
 
-BODY_BYTES_MAX: Final = FRAME_BYTES_MAX + 64
-DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
-"""So much of a body that is too large is read and dropped, so that its sender reads the answer instead of a reset."""
-BODY_SECONDS_MAX: Final = 60
-_WIRE_PATHS: Final = frozenset({SYNC_PATH, ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
+_WIRE_PATHS: Final = frozenset({ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
 _CHUNK_BYTES: Final = 256 * 1024
-
-_STATUS: Final = {
-    "credentials_missing": HTTPStatus.UNAUTHORIZED,
-    "node_unknown": HTTPStatus.UNAUTHORIZED,
-    "signature_invalid": HTTPStatus.UNAUTHORIZED,
-    "token_missing": HTTPStatus.UNAUTHORIZED,
-    "token_unknown": HTTPStatus.UNAUTHORIZED,
-    "node_revoked": HTTPStatus.FORBIDDEN,
-    "node_mismatch": HTTPStatus.FORBIDDEN,
-    "scope_forbidden": HTTPStatus.FORBIDDEN,
-    "proof_invalid": HTTPStatus.FORBIDDEN,
-    "code_unknown": HTTPStatus.NOT_FOUND,
-    "path_unknown": HTTPStatus.NOT_FOUND,
-    "code_used": HTTPStatus.CONFLICT,
-    "till_taken": HTTPStatus.CONFLICT,
-    "code_expired": HTTPStatus.GONE,
-    "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "body_slow": HTTPStatus.REQUEST_TIMEOUT,
-    "range_invalid": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-}
 
 AnyRequest = Request[Any, Any, Any]
 OptionalText = Annotated[str | None, QueryParameter()]
@@ -84,23 +59,7 @@ _log = logging.getLogger("edgetill.hub")
 
 async def read_body(request: AnyRequest, limit: int = BODY_BYTES_MAX) -> bytes:
     """Return the body; raises RefusalError `body_too_large` or `body_slow`, never holding more than the limit."""
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size <= limit:
-                    chunks.append(chunk)
-                elif size > DISCARDED_BYTES_MAX:
-                    break
-                else:
-                    chunks.clear()
-    except TimeoutError:
-        raise RefusalError("body_slow", "the body did not arrive in time") from None
-    if size > limit:
-        raise RefusalError("body_too_large", f"a body is at most {limit} bytes")
-    return b"".join(chunks)
+    return await read_bounded(request.stream(), limit)
 
 
 def _credentials(request: AnyRequest) -> Credentials:
@@ -118,12 +77,11 @@ def _problem(request: AnyRequest, status: int, code: str, message: str) -> Respo
 
 
 def _on_ours(request: AnyRequest, error: EdgetillError) -> Response[bytes]:
-    if isinstance(error, TransientError):
-        return _problem(request, HTTPStatus.TOO_MANY_REQUESTS, error.code, error.message)
-    if isinstance(error, RefusalError):
-        return _problem(request, _STATUS.get(error.code, HTTPStatus.BAD_REQUEST), error.code, error.message)
-    _log.critical("the hub must stop: %s [%s]", error.message, error.code)
-    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, error.code, "the hub needs its administrator")
+    status = status_of(error)
+    is_ours_to_tell = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return _problem(
+        request, status, error.code, error.message if is_ours_to_tell else "the hub needs its administrator"
+    )
 
 
 def _on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
@@ -140,17 +98,6 @@ def _on_bug(request: AnyRequest, error: Exception) -> Response[bytes]:
 def create_app(hub: Hub) -> Litestar:
     """Return the hub's web application."""
     workers = hub.workers
-
-    @post(SYNC_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
-    async def sync(request: AnyRequest) -> Response[bytes]:
-        # The clock is read before the body arrives: how long that takes is no error of the node's clock.
-        received_ms = hub.now_ms()
-        if workers.is_full:
-            raise TransientError("busy", "the hub is busy: try again in a moment")
-        body = await read_body(request)
-        credentials = _credentials(request)
-        answer = await workers.run(lambda: hub.ingest.handle(credentials, body, received_ms))
-        return Response(answer, media_type=CONTENT_TYPE)
 
     @post(ENROL_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
     async def enrol(request: AnyRequest) -> Response[bytes]:
@@ -255,7 +202,7 @@ def create_app(hub: Hub) -> Litestar:
         return hub.desk.error_page(request, error.status_code) if is_page else _on_framework(request, error)
 
     return Litestar(
-        [sync, enrol, organisation, snapshot, sales, stock, conflicts, findings, *hub.desk.handlers()],
+        [enrol, organisation, snapshot, sales, stock, conflicts, findings, *hub.desk.handlers()],
         openapi_config=OpenAPIConfig(
             title="edgetill hub",
             version="1",

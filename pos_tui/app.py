@@ -34,13 +34,16 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.status_view import marks
 from pos_tui.themes import DARK, THEMES
-from pos_tui.warming import AFTER_S, warm_up
+from pos_tui.warming import AFTER_S, TIDY_AFTER_S, tidy_up, warm_up
 from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import StatusLine
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts
 
 if TYPE_CHECKING:
+    from textual.await_complete import AwaitComplete
+
+    from edge.device_events import DeviceEvent
     from edge.peripherals import Peripherals
     from edge.selling import Completed
     from edge.signing_in import SignedIn
@@ -72,8 +75,10 @@ class TillApp(App[None]):
         devices: Peripherals | None = None,
         people: Sequence[str] = (),
         has_hanzi: bool = True,
+        is_program: bool = False,
     ) -> None:
         super().__init__()
+        self._is_program = is_program
         self.devices = devices
         self.has_hanzi = has_hanzi
         self._people = tuple(people)
@@ -136,9 +141,13 @@ class TillApp(App[None]):
 
         self.push_screen(SignInScreen())
         self.set_interval(STATUS_S, self._each_second)
-        self.set_timer(AFTER_S, warm_up)
+        if self._is_program:  # Within another program, a test, the collector is not ours.
+            self.set_timer(AFTER_S, warm_up)
         if self.devices is not None:
-            self.devices.start(lambda event: self.post_message(DeviceTold(event)) and None)
+            self.devices.start(self._hear_device)
+
+    def _hear_device(self, event: DeviceEvent) -> None:
+        self.post_message(DeviceTold(event))
 
     def on_device_told(self, message: DeviceTold) -> None:
         """Hand what a device said to the screen that it concerns."""
@@ -199,9 +208,7 @@ class TillApp(App[None]):
         if self.till.rules.opens_drawer_for_cash and any(one.means == "cash" for one in done.payments):
             self.open_drawer()
         self.paper_queued()
-        self.show_customer(
-            self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor
-        )
+        self.show_customer(self.texts("display.change"), money(done.change_minor), FigureKind.CHANGE, done.change_minor)
 
     def refund_completed(self, completed: Completed) -> None:
         """Open the drawer for what goes back in cash, and keep on the screen what is to be given."""
@@ -234,6 +241,12 @@ class TillApp(App[None]):
         """Show the customer what goes on."""
         if self.devices is not None:
             self.devices.show(upper, lower, kind=kind, amount_minor=amount_minor)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Go back to the screen below; what this one leaves is collected once that is painted."""
+        if self._is_program:
+            self.set_timer(TIDY_AFTER_S, tidy_up)
+        return super().pop_screen()
 
     # Who works here
 

@@ -109,7 +109,12 @@ def _run(options: LaunchOptions) -> None:
 
             people = people_of_demo()
         app = TillApp(
-            till, theme=options.theme or preferences.theme, devices=devices, people=people, has_hanzi=shows_hanzi
+            till,
+            theme=options.theme or preferences.theme,
+            devices=devices,
+            people=people,
+            has_hanzi=shows_hanzi,
+            is_program=True,
         )
         app.run()
     if app.return_code:  # Whoever started the till is told that it failed: Textual has shown why.

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.giving_back import EXCHANGE
-from edge.members import member_card
-from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
-
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
+from edge.giving_back import EXCHANGE
+from edge.members import member_card
+from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
 from edge.receipts import Copy, Layout, stored_entry
 from edge.refunding import KeyedReturn, exchange, refund_signed, refund_unreceipted
-from edge.settings import setting
 from edge.selling import Completed
+from edge.settings import setting
 from edge.tendering import Payment, complete
 from edge.training import NUMBER, Practised, open_for_training, practise
 from schema.errors import RefusalError
@@ -28,15 +27,14 @@ from schema.rules.receipt_numbers import ReceiptNumber
 from schema.settings import ReceiptForm, TillRules
 
 if TYPE_CHECKING:
-    from edge.tendering import Due
-    from schema.texts import Texts
-
     from edge.members import MemberCard
     from edge.node import Node
     from edge.parking import Draft
     from edge.refunding import SignedSale
     from edge.returns import OriginalSale, ReturnRequest
     from edge.signing_in import SignedIn
+    from edge.tendering import Due
+    from schema.texts import Texts
 
 
 class Done(NamedTuple):

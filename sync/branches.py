@@ -16,8 +16,9 @@ from schema.codec import decode_body, decode_payload, encode
 from schema.identity import NodeId, Stream
 from schema.kinds.base import Vector
 from schema.kinds.organisation import EntryRecovered
-from sync.entry import Entry
+from sync.entry import Entry, chain
 from sync.log_tables import StreamRow
+from sync.messages import Batch
 from sync.replica import Moment, Replica, stream_effective
 from sync.session import Parting
 from sync.version_vector import Head
@@ -110,6 +111,33 @@ def _cut_off(replica: Replica, row: StreamRow, common_seq: int) -> int:
         replica.retract(row, gone)
     replica.settle_recovered(row.stream.scope, digests)
     return row.head.seq - common_seq
+
+
+def take_back(replica: Replica, batch: Batch, stream: Stream, moment: Moment) -> list[Entry]:
+    """Append what another holds of a branch of an own stream that this log does not, under the current stream.
+
+    The batch begins where the branches are still the same and its seal was verified; what was appended again before,
+    from whomever it came, is not appended twice. Returns the new entries.
+    """
+    row = replica.log.stream(batch.stream)
+    assert row is not None
+    digest = replica.log.digest_at(row, batch.first_seq - 1)
+    assert digest is not None, "a branch is verified from a place that both have"
+    vector = replica.log.vector_at(row, batch.first_seq - 1)
+    kept = []
+    for seq, encoded in enumerate(batch.entries, batch.first_seq):
+        digest = chain(digest, encoded)
+        vector.update(decode_body(encoded).seen)
+        is_here = replica.log.digest_at(row, seq) == digest or replica.log.recovered(row.scope_no, digest)
+        if not is_here:
+            seen = tuple(sorted(vector.items()))
+            kept.append((batch.scope, batch.stream.writer, seq, digest, encoded, encode(seen)))
+    replica.connection.executemany(
+        "INSERT INTO diverged (scope, writer, seq, digest, body, vector) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        kept,
+    )
+    return recover(replica, stream, moment) if kept else []
 
 
 def recover(replica: Replica, stream: Stream, moment: Moment) -> list[Entry]:

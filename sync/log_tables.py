@@ -5,6 +5,7 @@ The statements are the SQL that SQLite and PostgreSQL share; transactions and lo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -355,32 +356,34 @@ class LogTables:
 
     def quarantine(self, stream: str, first_seq: int, code: str, message: str, evidence: bytes, noted_ms: int) -> None:
         """Keep what was refused, once for the same evidence."""
-        known = self._connection.execute(
-            "SELECT 1 FROM quarantine WHERE stream = ? AND first_seq = ? AND code = ? AND evidence = ?",
-            (stream, first_seq, code, evidence),
-        ).fetchone()
-        if known is None:
-            self._connection.execute(
-                "INSERT INTO quarantine (quarantine_no, stream, first_seq, code, message, evidence, noted_ms)"
-                " SELECT coalesce(max(quarantine_no), 0) + 1, ?, ?, ?, ?, ?, ? FROM quarantine",
-                (stream, first_seq, code, message, evidence, noted_ms),
-            )
+        # Numbered by what it is: two processes that refuse something at once need not agree on what comes next.
+        refused = b"\0".join([stream.encode(), b"%d" % first_seq, code.encode(), evidence])
+        number = int.from_bytes(hashlib.sha256(refused).digest()[:8], "big") >> 2
+        self._connection.execute(
+            "INSERT INTO quarantine (quarantine_no, stream, first_seq, code, message, evidence, noted_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (number, stream, first_seq, code, message, evidence, noted_ms),
+        )
 
     def verify_chain(self, row: StreamRow) -> int:
         """Recompute a stream's chain from its base; returns the entries verified, raises CorruptionError by name."""
         from sync.entry import chain
 
         digest, seq = row.base.digest, row.base.seq
-        rows = self._connection.execute(
-            "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ? ORDER BY seq",
-            (row.scope_no, row.stream_no, row.base.seq),
-        )
-        for found_seq, found_digest, body in rows.fetchall():
-            if found_seq != seq + 1:
-                raise CorruptionError("log_gap", f"{row.stream} has no entry {seq + 1}")
-            digest, seq = chain(digest, bytes(body)), found_seq
-            if digest != bytes(found_digest):
-                raise CorruptionError("log_altered", f"entry {row.stream}:{seq} is not the one that was chained")
+        while True:
+            rows = self._connection.execute(
+                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq > ?"
+                " ORDER BY seq LIMIT 1000",
+                (row.scope_no, row.stream_no, seq),
+            ).fetchall()
+            for found_seq, found_digest, body in rows:
+                if found_seq != seq + 1:
+                    raise CorruptionError("log_gap", f"{row.stream} has no entry {seq + 1}")
+                digest, seq = chain(digest, bytes(body)), found_seq
+                if digest != bytes(found_digest):
+                    raise CorruptionError("log_altered", f"entry {row.stream}:{seq} is not the one that was chained")
+            if len(rows) < 1000:
+                break
         if (seq, digest) != tuple(row.head):
             raise CorruptionError("log_head", f"{row.stream} ends at {seq}, not at its head {row.head.seq}")
         return seq - row.base.seq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from schema.codec import decode_as, encode
 from schema.database import Connection
@@ -55,37 +55,50 @@ class Organisation:
         self.root = root
         self._root_key = root_key
         self._version = -1
+        self._is_settled = False
         self._authority: dict[Stream, Authority] = {}
         self._keys: dict[NodeId, bytes | None] = {}
-        self._newest: dict[tuple[type[Payload], str], Payload | None] = {}
+        self._about: dict[tuple[type[Payload], str], list[Any]] = {}
 
     def forget(self) -> None:
         """Drop what was derived: after a rollback the same version may come to mean something else."""
         self._version = -1
+        self._is_settled = False
+        self._drop()
+
+    def _drop(self) -> None:
         self._authority.clear()
         self._keys.clear()
-        self._newest.clear()
+        self._about.clear()
 
     @property
     def version(self) -> int:
         """The version that the last `refresh` found; whoever folds has refreshed in the same transaction."""
         return self._version
 
+    def settle(self, connection: Connection) -> None:
+        """Refresh, and believe the version until the next `settle`: the owner holds the scope's lock, or a snapshot."""
+        self._is_settled = False
+        self.refresh(connection)
+        self._is_settled = True
+
     def refresh(self, connection: Connection) -> int:
         """Forget what was derived from an older version of the organisation's scope; returns the version."""
+        if self._is_settled:
+            return self._version
         row = connection.execute("SELECT version FROM scope WHERE scope = ?", (ORG,)).fetchone()
         version = int(row[0]) if row else 0
         if version != self._version:
             self._version = version
-            self._authority.clear()
-            self._keys.clear()
-            self._newest.clear()
+            self._drop()
         return version
 
     def bump(self, connection: Connection) -> None:
         """Begin a new version: grants, revocations or policies changed."""
         connection.execute("UPDATE scope SET version = version + 1 WHERE scope = ?", (ORG,))
+        was_settled, self._is_settled = self._is_settled, False
         self.refresh(connection)
+        self._is_settled = was_settled
 
     def fold(self, connection: Connection, entries: Sequence[Effective]) -> bool:
         """Store the facts among these entries; tells whether there were any."""
@@ -117,21 +130,20 @@ class Organisation:
         """Return every fact of a kind, oldest first; with `subject` of that subject alone."""
         kind = KIND_OF[fact]
         sql = "SELECT payload FROM organisation_fact WHERE kind = ?"
-        parameters: tuple[str, ...] = (kind.name,)
-        if subject is not None:
-            sql, parameters = f"{sql} AND subject = ?", (kind.name, subject)
-        rows = connection.execute(f"{sql} ORDER BY subject, hlc_ms, hlc_counter, writer, seq", parameters).fetchall()
-        return [decode_as(fact, bytes(row[0])) for row in rows]
+        order = "ORDER BY subject, hlc_ms, hlc_counter, writer, seq"
+        if subject is None:
+            rows = connection.execute(f"{sql} {order}", (kind.name,)).fetchall()
+            return [decode_as(fact, bytes(row[0])) for row in rows]
+        known = self._about.get((fact, subject))
+        if known is None:
+            rows = connection.execute(f"{sql} AND subject = ? {order}", (kind.name, subject)).fetchall()
+            known = self._about[fact, subject] = [decode_as(fact, bytes(row[0])) for row in rows]
+        return list(known)
 
     def newest(self, connection: Connection, fact: type[FactT], subject: str) -> FactT | None:
         """Return the fact that holds for a subject; None where there is none."""
-        key = (fact, subject)
-        if key not in self._newest:
-            facts = self.all(connection, fact, subject)
-            self._newest[key] = facts[-1] if facts else None
-        found = self._newest[key]
-        assert found is None or isinstance(found, fact)
-        return found
+        facts = self.all(connection, fact, subject)
+        return facts[-1] if facts else None
 
     def newest_each(self, connection: Connection, fact: type[FactT]) -> dict[str, FactT]:
         """Return for every subject of a kind the fact that holds."""

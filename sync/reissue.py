@@ -51,6 +51,11 @@ class ReissueProjection:
                 )
 
 
+def has_changes_to_reissue(connection: Connection) -> bool:
+    """Tell whether a location changed a document in a way that `org` does not know; perhaps one that still waits."""
+    return connection.execute("SELECT 1 FROM document_change WHERE is_in_org = 0 LIMIT 1").fetchone() is not None
+
+
 def reissue(replica: Replica, hub: NodeId, incarnation: int, moment: Moment) -> list[Entry]:
     """Append to `org` what locations changed and what counts there; returns the entries.
 

@@ -5,7 +5,7 @@ Every method runs inside a transaction of its owner, so that entries, cursor and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeVar
 
@@ -46,6 +46,8 @@ class Replica:
         self.connection = connection
         self.organisation = organisation
         self.log = LogTables(connection)
+        self.on_append: Callable[[Entry], None] | None = None
+        """Told of every entry that is appended here, inside its transaction."""
         self._folds = folds
         self._operation = ""
 
@@ -104,6 +106,8 @@ class Replica:
         for row in news:
             self.log.announce(row)
         self._fold_new(own, [entry], vector, is_own=True)
+        if self.on_append is not None:
+            self.on_append(entry)
         return entry
 
     def admit(self, batch: Batch) -> tuple[Batch, bytes, bytes] | None:

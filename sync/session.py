@@ -37,6 +37,7 @@ from sync.version_vector import Head, VersionVector, vector_digest
 BATCH_BYTES_MIN: Final = 128 * 1024
 BATCH_BYTES_MAX: Final = 2304 * 1024
 """Batches grow while the line carries them: a reply is never larger than what the asking side said it takes."""
+_SCOPES_ASKED_MAX: Final = 500
 PROBES_MAX: Final = 100
 """Streams that one session asks about; another session asks about the rest."""
 
@@ -77,9 +78,14 @@ class SessionResult:
     confirmed_ms: dict[str, int] = field(default_factory=dict)
 
 
-def fold_digests(replica: Replica) -> dict[str, bytes]:
-    """Return the fold digest of every scope here."""
-    rows = replica.connection.execute("SELECT scope, fold_digest FROM scope").fetchall()
+def fold_digests(replica: Replica, scopes: Sequence[str] | None = None) -> dict[str, bytes]:
+    """Return the fold digest of every scope here, or of those of these that are: a hub has thousands."""
+    if scopes is None or len(scopes) > _SCOPES_ASKED_MAX:
+        rows = replica.connection.execute("SELECT scope, fold_digest FROM scope").fetchall()
+    else:
+        marks = ", ".join("?" * len(scopes))
+        sql = f"SELECT scope, fold_digest FROM scope WHERE scope IN ({marks})"
+        rows = replica.connection.execute(sql, tuple(scopes)).fetchall() if scopes else []
     return {str(scope): bytes(digest) for scope, digest in rows}
 
 
@@ -108,6 +114,7 @@ class ClientSession:
         self._refused: set[str] = set()
         self._standing: object = None
         self._probed: list[ForkProbe] = []
+        self._offered: set[str] = set()
         self._theirs: Mapping[str, VersionVector] = {}
         self._prepared: Request | None = None
         self._expected: Mapping[str, VersionVector] = {}
@@ -210,7 +217,8 @@ class ClientSession:
         result = self.result
         result.entries_received += sum(len(batch.entries) for batch in response.batches)
         for refusal in response.refusals:
-            result.refusals.append(refusal)
+            if refusal.stream not in self._offered:
+                result.refusals.append(refusal)
             self._refused.add(refusal.stream)
         theirs = {v.scope: v.vector for v in response.vectors if v.scope in self._subscriptions}
         if self._prepared is None and (request.batches or response.batches):
@@ -238,6 +246,9 @@ class ClientSession:
         if suspects and not self._probed:
             self._probed = [probe(replica, stream) for stream in suspects[:PROBES_MAX]]
             return self._sending(self._request(replica, clock, theirs, tuple(self._probed)), theirs)
+        offer = self._offer(replica, clock, response.node)
+        if offer is not None:
+            return self._sending(offer, theirs)
         result.is_complete = not result.unequal_scopes
         self._compare_folds(replica, request, response)
         return self._next_statements(replica, clock, response)
@@ -261,6 +272,32 @@ class ClientSession:
         self._grow()
         request = msgspec.structs.replace(self._request(replica, clock, {}, ()), topics=tuple(topics))
         return self._sending(request, self._theirs)
+
+    def _offer(self, replica: Replica, clock: ClockReport, other: str) -> Request | None:
+        """Return a request that shows the hub the branch of its own stream that it does not hold.
+
+        It refuses it as a fork, and learns from it what a copy of it had written: that it appends again itself.
+        """
+        if other != replica.organisation.root:
+            return None
+        batches: list[Batch] = []
+        for parting in self.result.parted:
+            stream, common_seq = parting
+            if stream.node != other or str(stream) in self._offered:
+                continue
+            row = replica.log.stream(stream)
+            digest = replica.log.digest_at(row, common_seq) if row is not None else None
+            self._offered.add(str(stream))
+            if digest is not None:
+                known = {**replica.log.heads(stream.scope), stream.writer: Head(common_seq, digest)}
+                found, _ = replica.outgoing(stream.scope, known, BATCH_BYTES_MAX, None, stream.node)
+                batches += found
+        if not batches:
+            return None
+        return Request(
+            PROTOCOL, self._release, self._signer.node, tuple(self._states(replica)), clock, (), tuple(batches),
+            self._bytes_max,
+        )  # fmt: skip
 
     def _compare_folds(self, replica: Replica, request: Request, response: Response) -> None:
         """Compare what both sides show of the scopes that they hold alike: a sale made meanwhile is no mismatch."""
@@ -366,8 +403,9 @@ def reply(
     signer: SigningKey | None,
     refusals: Sequence[Refusal] = (),
     may_read: Mapping[str, bool],
+    held: dict[str, VersionVector] | None = None,
 ) -> Response:
-    """Return the answer to a request whose batches were applied before.
+    """Return the answer to a request whose batches were applied before; `held` gathers the vectors that were read.
 
     `may_read` gives the scopes that the asking node may hold, True where it may hold all of it and False where
     only its own streams; a scope beyond that is refused by name. Raises RefusalError `scope_forbidden`.
@@ -384,6 +422,8 @@ def reply(
             raise RefusalError("scope_forbidden", f"the node {asker} may not hold the scope {state.scope}")
         only = asker if state.own_only else None
         mine = replica.log.heads(state.scope, only)
+        if held is not None and only is None:
+            held[state.scope] = mine
         if vector_digest(mine) == state.digest:
             continue
         known = stated.get(state.scope)
@@ -399,7 +439,7 @@ def reply(
         batches += found
         has_more = has_more or more
         room -= sum(len(entry) for batch in found for entry in batch.entries)
-    digests = fold_digests(replica)
+    digests = fold_digests(replica, [state.scope for state in request.scopes if not state.own_only])
     return Response(
         PROTOCOL,
         release,

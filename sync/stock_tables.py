@@ -161,13 +161,14 @@ class StockTables:
             return
         self._read_keys(missing)
         new = [product for product in sorted(missing) if product not in self._key_nos]
-        for product in new:
-            self._connection.execute(
-                "INSERT INTO stock (scope_no, key_no, product, value, lo, hi, is_present)"
-                " SELECT ?, coalesce(max(key_no), 0) + 1, ?, 0, 0, 0, 0 FROM stock WHERE scope_no = ?",
-                (self._scope_no, product, self._scope_no),
-            )
         if new:
+            highest = self._connection.execute(
+                "SELECT coalesce(max(key_no), 0) FROM stock WHERE scope_no = ?", (self._scope_no,)
+            ).fetchone()[0]
+            self._connection.executemany(
+                "INSERT INTO stock (scope_no, key_no, product, value, lo, hi, is_present) VALUES (?, ?, ?, 0, 0, 0, 0)",
+                [(self._scope_no, number, product) for number, product in enumerate(new, highest + 1)],
+            )
             self._read_keys(new)
 
     def _read_keys(self, products: Sequence[str]) -> None:

@@ -1,12 +1,13 @@
-"""What holds for every test: which may be skipped where, and in what order they run."""
+"""What holds for every test: which may be skipped where, in what order they run, and on which databases."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.hub.databases import postgresql, pytest_generate_tests
 from tests.skip_policy import pytest_configure
 
-__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
+__all__ = ["postgresql", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-WIDTH: Final = 720
+WIDTH: Final = 560
 _LEFT: Final = 52
 _BOTTOM: Final = 22
 _TOP: Final = 8
@@ -129,12 +129,12 @@ def lines(
     for place in range(5):
         x = first + (last - first) * place // 4
         anchor = ("start", "middle", "middle", "middle", "end")[place]
-        parts.append(_tick(px(x), height - 6, anchor, write_x(x)))
+        parts.append(_tick(px(x), height - 6, anchor, write_x(x), "tick tick-between" if place % 2 else "tick"))
     return svg(title, WIDTH, height, parts)
 
 
-def _tick(x: float, y: float, anchor: str, words: str) -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+def _tick(x: float, y: float, anchor: str, words: str, kind: str = "tick") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def _frame(scale: Sequence[int], y: Callable[[int], float], write: Callable[[int], str]) -> str:

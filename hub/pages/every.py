@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.pages import (
     accounts,
     acts,
+    findings,
     first_run,
     imports,
     inbox,
@@ -23,8 +24,8 @@ from hub.pages import (
 from hub.pages.visits import Route
 
 MODULES = (
-    first_run, signing_in, overview, inbox, stock, nodes, locations, policies, accounts, acts, products, promotions,
-    imports, settings, staff, reports,
+    first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
+    promotions, imports, settings, staff, reports,
 )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 
 from hub.accounts import Right, operator_name
 from hub.evidence import Case, CaseReader, Choice, read_case
+from hub.findings import list_findings
 from hub.inbox import ORDERS, STATES, InboxFilter, InboxRow, count_inbox, find_conflict, following, list_inbox
 from hub.pages.timeline import draw_timeline, reason_words
 from hub.pages.visits import Answer, Change, Routes, Visit
 from hub.settling import LOSS_REASONS, Settling, asked_recounts
+from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, location_scope
 from schema.kinds.organisation import OperatorDefined, PolicySet
@@ -49,6 +51,24 @@ def wanted_rows(visit: Visit, replica: Replica) -> InboxFilter:
     )
 
 
+def count_open_findings(connection: Connection, seen: frozenset[str] | None) -> int:
+    """Return how many findings across locations wait; of those that touch some locations alone, where named."""
+    if seen is None:
+        row = connection.execute(
+            "SELECT count(*) FROM finding f WHERE NOT EXISTS"
+            " (SELECT 1 FROM finding_settlement s WHERE s.finding = f.finding AND s.amount >= f.amount)"
+        ).fetchone()
+        return int(row[0])
+    settled = dict(
+        connection.execute("SELECT finding, max(amount) FROM finding_settlement GROUP BY finding").fetchall()
+    )
+    return sum(
+        1
+        for one in list_findings(connection)
+        if seen & set(one.locations) and one.amount > int(settled.get(one.finding, -1))
+    )
+
+
 def kept_query(visit: Visit) -> str:
     """Return the list's filters as a query, so that a conflict leads back to where one came from."""
     pairs = [(name, value) for name, value in visit.query.pairs() if name in _KEPT]
@@ -64,6 +84,8 @@ def inbox(visit: Visit) -> Answer:
         counts = count_inbox(replica, wanted)
         page.count = counts[wanted.state]
         rows = page.cut(list_inbox(replica, wanted, page.offset, page.size + 1))
+        findings = count_open_findings(replica.connection, visit.account.locations)
+        edits = int(replica.connection.execute("SELECT count(*) FROM document_conflict").fetchone()[0])
         categories = sorted(
             category for category in replica.organisation.newest_each(replica.connection, PolicySet) if category
         )
@@ -72,6 +94,8 @@ def inbox(visit: Visit) -> Answer:
         rows=rows,
         wanted=wanted,
         counts=counts,
+        findings=findings,
+        edits=edits,
         page=page,
         kept=kept_query(visit),
         categories=categories,

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
 from pos_tui.keys import Act, KeyTable, act, shown_key
@@ -45,8 +46,14 @@ class TillScreen(Screen[ResultT]):
     ACTS: ClassVar[tuple[Act, ...]] = ()
     COMMON: ClassVar[tuple[Act, ...]] = COMMON
     AUTO_FOCUS = None
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
+        (0, "-narrow"),
+        (100, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-low"),
+        (30, "-high"),
+    ]
     entry: EntryLine | None = None
     listing: Listing | None = None
 
@@ -89,7 +96,16 @@ class TillScreen(Screen[ResultT]):
         self.show()
         early, self._early = self._early, []
         for key, character, is_burst in early:
-            self.take_key(key, character, is_burst=is_burst)
+            screen = self.app.screen  # one of the keys may have led elsewhere
+            if isinstance(screen, TillScreen):
+                screen.take_key(key, character, is_burst=is_burst)
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Leave the screen with a result; a second time changes nothing."""
+        if self.app.screen is not self:
+            return AwaitComplete()
+        left: AwaitComplete = super().dismiss(result)
+        return left
 
     def on_screen_resume(self) -> None:
         """Come back from a screen above: who works here and how the line is may have changed."""

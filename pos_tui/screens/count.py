@@ -72,7 +72,9 @@ class CountScreen(TillScreen[Counted]):
         ]  # fmt: skip
         self.listing.show(columns, rows)
         counted = count_cash(self._pieces.items())
-        self.total.show(TotalFigures(self.t("count.total"), money(counted.total_minor), "big", (Fact("", self._title),)))
+        self.total.show(
+            TotalFigures(self.t("count.total"), money(counted.total_minor), "big", (Fact("", self._title),))
+        )
         selected = DENOMINATIONS[max(0, self.listing.selected)]
         self.entry.show(self.t("count.prompt", name=self._called(selected)), self.t("count.hint"))
 

@@ -74,7 +74,7 @@ class DevicesScreen(TillScreen[None]):
             rows.append(
                 Row((t("devices.job", number=job.job), f"{t(f'devices.job_{job.state.value}')} {fault}"), "warn")
             )
-        self.listing.show((Column("", 16), Column("")), rows)
+        self.listing.show((Column("", 22), Column("")), rows)
 
     def entered(self, _text: str) -> None:
         """Decide about the selected paper."""

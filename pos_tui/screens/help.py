@@ -48,5 +48,5 @@ class HelpScreen(TillScreen[None]):
             keys = " ".join(shown_key(key) for key in one.keys)
             rows.append(Row((keys, screen.label_of(one), sentence)))
         rows += [Row(note=" "), Row(note=self.t("help.keypad"), style="accent"), Row(note=self.t("help.numlock"))]
-        columns = (Column(self.t("help.key"), 10), Column(self.t("help.act"), 14), Column(self.t("help.what")))
+        columns = (Column(self.t("help.key"), 10), Column(self.t("help.act"), 19), Column(self.t("help.what")))
         self.listing.show(columns, rows)

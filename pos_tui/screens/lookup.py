@@ -81,7 +81,7 @@ class LookupScreen(TillScreen[str]):
             for hit in self._hits
         ]  # fmt: skip
         text = self.entry.text.strip()
-        empty = (self.t("lookup.empty"),)
+        empty: tuple[str, ...] = (self.t("lookup.empty"),)
         if text:
             empty = (self.t("search.nothing", text=text), self.t("search.nothing_hint"))
         self.listing.show(columns, rows, selected=0, empty=empty, has_cursor=True)
@@ -113,8 +113,12 @@ class LookupScreen(TillScreen[str]):
         """Show the selected product."""
         assert self.listing is not None
         with self.saying():
-            if self._hits and not self._product:
-                self._open(self._hits[max(0, self.listing.selected)].code)
+            place = max(0, self.listing.selected)
+            # A code typed whole means that product, also where the list is a keystroke behind.
+            if text and place == 0 and find_product(self.till.node, text) is not None:
+                self._open(text)
+            elif self._hits and not self._product:
+                self._open(self._hits[min(place, len(self._hits) - 1)].code)
             elif text:
                 self._open(text)
 

@@ -56,7 +56,14 @@ class ParkedScreen(AllowingScreen[Basket]):
             Column(self.t("recall.operator"), 14, from_width=64), Column(self.t("sale.amount"), 11, "right"),
         )  # fmt: skip
         rows = [
-            Row((self._time(one.wall_ms), one.label, operator_name(self.till.node, one.operator), money(one.total_minor)))
+            Row(
+                (
+                    self._time(one.wall_ms),
+                    one.label,
+                    operator_name(self.till.node, one.operator),
+                    money(one.total_minor),
+                )
+            )
             for one in self._parked
         ]
         self.listing.show(columns, rows, empty=(self.t("recall.nothing"),))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from textual.containers import Horizontal, Vertical
 
 from edge.clock_source import local_time
-from edge.print_jobs import reprint
 from edge.lookup import ReceiptLook, last_receipts, purchases
+from edge.print_jobs import reprint
 from edge.receipts import receipt_document, stored_entry
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
@@ -32,7 +32,8 @@ class ReceiptsScreen(TillScreen[None]):
 
     NAME = "receipts"
     ACTS = (
-        act("reprint", "+", "ctrl+r"), act("find", "enter"), act("refund", "f7", "*"), act("paper_down", "pagedown", on_bar=False), act("paper_up", "pageup", on_bar=False),
+        act("reprint", "+", "ctrl+r"), act("find", "enter"), act("refund", "f7", "*"),
+        act("paper_down", "pagedown", on_bar=False), act("paper_up", "pageup", on_bar=False),
         act("back", "escape", "-"),
     )  # fmt: skip
 

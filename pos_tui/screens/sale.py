@@ -28,8 +28,8 @@ from edge.scanning import (
 from edge.search import SearchHit, search
 from pos_tui.keys import act
 from pos_tui.screens import sale_view
-from pos_tui.screens.money import money
 from pos_tui.screens.dialogs import ConfirmScreen, NoticeScreen
+from pos_tui.screens.money import money
 from pos_tui.screens.sale_routes import SaleRoutes
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from edge.basket import Basket, BasketLine
     from edge.parking import Draft
-    from edge.scanning import Interpretation, Warning
+    from edge.scanning import Interpretation, ScanWarning
     from edge.wedge import Scan
 
 SEARCH_DIGITS_MIN = 3
@@ -282,7 +282,7 @@ class SaleScreen(SaleRoutes):
             case _:
                 assert_never(outcome)
 
-    def warned(self, warnings: tuple[Warning, ...]) -> tuple[str, ...]:
+    def warned(self, warnings: tuple[ScanWarning, ...]) -> tuple[str, ...]:
         """Say warnings in the cashier's language."""
         return tuple(self.t(f"warning.{one.code}", **one.facts) for one in warnings)
 
@@ -313,7 +313,7 @@ class SaleScreen(SaleRoutes):
         )  # fmt: skip
         rows = [
             Row((hit.code, f"{hit.name} {hit.spec}".strip(), hit.barcode, hit.unit_name,
-                 "?" if hit.price_minor is None else sale_view.money(hit.price_minor)))
+                 "?" if hit.price_minor is None else money(hit.price_minor)))
             for hit in self._hits
         ]  # fmt: skip
         self.listing.show(columns, rows, selected=0, empty=(t("search.nothing", text=rest), t("search.nothing_hint")))

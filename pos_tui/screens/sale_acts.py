@@ -161,7 +161,7 @@ class SaleActs(AllowingScreen[None]):
             text = await self.ask(
                 AskScreen(self.t(f"discount.{kind}"), self.t("discount.share_text"), prompt="%", check=keyed_quantity)
             )
-            ppm = 0 if text is None else keyed_quantity(text) * PPM_OF_PERCENT_MILLI
+            ppm = 0 if text is None else keyed_quantity(text.strip().rstrip("%％")) * PPM_OF_PERCENT_MILLI
         if text is None:
             return
         if kind.startswith("line"):

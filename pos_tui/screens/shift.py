@@ -13,7 +13,7 @@ from edge.shifts import close_shift, current_shift, open_drawer, open_shift, pay
 from edge.signing_in import operator_name
 from pos_tui.keys import act
 from pos_tui.screens.allowing import AllowingScreen
-from pos_tui.screens.count import CountScreen, Counted
+from pos_tui.screens.count import Counted, CountScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.report import ReportScreen
@@ -134,9 +134,7 @@ class ShiftScreen(AllowingScreen[None]):
         reason = None if amount_minor is None else await self._reason("pay_in", IN_REASONS)
         if amount_minor is None or not reason:
             return
-        pay_in(
-            self.till.node, amount_minor, reason, operator=self.till.operator_id, prints=self.till.prints
-        )
+        pay_in(self.till.node, amount_minor, reason, operator=self.till.operator_id, prints=self.till.prints)
         self._moved()
 
     async def _pay_out(self) -> None:
@@ -239,4 +237,6 @@ class ShiftScreen(AllowingScreen[None]):
         def lay(width: int) -> list[str]:
             return report_document(self.till.node, report, self.till.copy(width)).preview()
 
-        await self.ask(ReportScreen(self.t(f"report.{report.kind.value}"), lay, report, is_copy=is_copy, columns=columns))
+        await self.ask(
+            ReportScreen(self.t(f"report.{report.kind.value}"), lay, report, is_copy=is_copy, columns=columns)
+        )

@@ -118,8 +118,10 @@ class SignInScreen(TillScreen[None]):
         if not number:
             return
         senior = await self.ask(AskScreen(title, prompt=self.t("approve.number")))
-        pin = await self.ask(AskScreen(title, prompt=self.t("sign_in.pin"), is_hidden=True)) if senior else None
-        if senior and pin:
+        if not senior:
+            return
+        pin = await self.ask(AskScreen(title, prompt=self.t("sign_in.pin"), is_hidden=True))
+        if pin:
             unlock(self.till.node, number, senior, pin)
             self.say(self.t("unlock.done", number=number), "good")
 

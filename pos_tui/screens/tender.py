@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from textual.containers import Container
 
 from edge.giving_back import EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
+from edge.selling import Completed
+from edge.tendering import EXTERNAL_MEANS, GIFT_CARD, MEMBER_MEANS, Payment, drop_choices, due, quick_cash
 from pos_tui.keys import act
 from pos_tui.messages import QuickAmountPressed
 from pos_tui.screens.allowing import AllowingScreen
@@ -24,15 +25,16 @@ from pos_tui.widgets.listing import Column, Listing, Row
 from pos_tui.widgets.quick_amounts import QuickAmounts
 from pos_tui.widgets.status_line import MessageLine, StatusLine
 from pos_tui.widgets.total_panel import Fact, TotalFigures, TotalPanel
+from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from edge.tendering import Due
     from textual.app import ComposeResult
 
+    from edge.tendering import Due
     from edge.wedge import Scan
 
 
-class TenderScreen(AllowingScreen["Completed"]):
+class TenderScreen(AllowingScreen[Completed]):
     """Takes payments until nothing is left; then the sale is complete and durable."""
 
     NAME = "tender"
@@ -97,7 +99,8 @@ class TenderScreen(AllowingScreen["Completed"]):
         assert self.entry is not None
         now = self._due()
         rows = [
-            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor or one.given_minor))) for one in self._payments
+            Row((self.t(f"means.{one.means}"), self._remark(one), money(one.amount_minor or one.given_minor)))
+            for one in self._payments
         ]
         self.paid.show(
             (Column(self.t("tender.paid"), 14), Column(""), Column("", 11, "right")), rows,

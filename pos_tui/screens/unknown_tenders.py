@@ -80,8 +80,6 @@ class UnknownTendersScreen(TillScreen[None]):
         )
         if reference is None:
             return
-        settle_tender(
-            self.till.node, one.entry, one.part, outcome, operator=self.till.operator_id, reference=reference
-        )
+        settle_tender(self.till.node, one.entry, one.part, outcome, operator=self.till.operator_id, reference=reference)
         self.show()
         self.say(self.t("unsettled.done"), "good")

@@ -59,12 +59,12 @@ class WeighScreen(Dialog[int]):
         self.entry.show(self.t("weigh.prompt"), self.t("weigh.hint"))
         weighed = self._weighed
         grams = weighed.grams if weighed is not None else None
-        self.say(self._sentence(), "warn" if grams is None else "")
+        is_settled = weighed is not None and weighed.is_settled
+        self.say(self._sentence(), "good" if is_settled else "muted")
         if grams is None:
             self.total.show(TotalFigures(self.t("weigh.label"), "0.000", "muted"))
             return
-        is_settled = weighed is not None and weighed.is_settled
-        facts: list[Fact] = []
+        facts = []
         if is_settled:
             priced = self.till.price(add(EMPTY, replace(self._line, quantity_milli=grams)))
             facts.append(Fact(self.t("sale.amount"), money(priced.total_minor), "accent"))

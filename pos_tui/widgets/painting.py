@@ -67,12 +67,11 @@ def wrapped(text: str, width: int) -> list[str]:
     for paragraph in text.split("\n"):
         line, used = "", 0
         for word in _words(paragraph):
-            size = cell_len(word)
-            if used + size > width and line:
+            if used + cell_len(word.rstrip()) > width and line:
                 lines.append(line.rstrip())
                 line, used = "", 0
             rest = word if line else word.lstrip()
-            while cell_len(rest) > width > 1:
+            while cell_len(rest.rstrip()) > width > 1:
                 head = set_cell_size(rest, width).rstrip()
                 lines.append(head)
                 rest = rest[len(head) :]

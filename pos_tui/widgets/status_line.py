@@ -37,7 +37,7 @@ class StatusLine(LineWidget):
                 break
             room -= size if n else 0
             left.append(span)
-        return [joined(left, width, shown[:-1] + [Span(" ", "bar")], "bar")]
+        return [joined(left, width, [*shown[:-1], Span(" ", "bar")], "bar")]
 
 
 class MessageLine(LineWidget):

@@ -72,7 +72,9 @@ class TotalPanel(LineWidget):
         figures = self._figures
         inner = width - 4
         lines = [Line((Span("  " + figures.label, "muted"),))]
-        lines += [joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount, inner)]
+        lines += [
+            joined([Span("  ")], width, [Span(row + "  ", figures.tone)]) for row in big_figures(figures.amount, inner)
+        ]
         lines.append(Line())
         lines += [_wide_fact(fact, inner) for fact in figures.facts if fact.label or fact.value]
         for note in figures.notes:

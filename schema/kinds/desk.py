@@ -1,8 +1,8 @@
-"""Entries of the hub's desk: who did what there, and the wish that a shop count again."""
+"""Entries of the hub's desk: who did what there, wishes that a shop count again, and findings that were dealt with."""
 
 from __future__ import annotations
 
-from schema.kinds.base import Code, Kind, Payload, Permission, Text
+from schema.kinds.base import Amount, Code, Kind, Payload, Permission, Text
 
 
 class ActRecorded(Payload, frozen=True):
@@ -27,6 +27,15 @@ class RecountAsked(Payload, frozen=True):
     note: Text = ""
 
 
+class FindingSettled(Payload, frozen=True):
+    """A person dealt with what was found across locations, as it stood: were more at stake, it would wait again."""
+
+    finding: Code
+    amount_minor: Amount
+    operator: Code
+    note: Text = ""
+
+
 def _role(payload: RecountAsked) -> str:
     return payload.role
 
@@ -34,4 +43,5 @@ def _role(payload: RecountAsked) -> str:
 KINDS = (
     Kind("act.recorded", ActRecorded, Permission.HUB),
     Kind("recount.asked", RecountAsked, Permission.HUB, rank=_role),
+    Kind("finding.settled", FindingSettled, Permission.HUB),
 )

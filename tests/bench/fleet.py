@@ -17,7 +17,7 @@ from pathlib import Path
 from edge.clock_source import machine_clock
 from edge.joining import join
 from edge.node import Node
-from edge.selling import LineRequest, moves_of, price_line, shift_of, today
+from edge.selling import LineRequest, moves_of, price_line, today, trading_day
 from schema import sample
 from schema.kinds.trading import Sale, SaleLine, Tender
 from schema.replay import CatalogueMapping, ReplayFormat, ReplayReader
@@ -129,12 +129,12 @@ def trade(node: Node, count: int, *, days: int = 30, per_transaction: int = 1000
 def sale_of(node: Node, lines: Sequence[SaleLine], number: str, wall_ms: int) -> Sale:
     """Return the payload that the selling use case writes for these lines, paid in cash with a round note."""
     total = sum(line.amount_minor for line in lines)
-    date = today(node, wall_ms)
+    day = trading_day(node, today(node, wall_ms))
     given = -(-total // 1000) * 1000
     return Sale(
         number,
-        date,
-        shift_of(node, date),
+        day.business_date,
+        day.shift,
         "1012",
         tuple(lines),
         moves_of(lines),

@@ -136,8 +136,8 @@ class Noise(Passing):
         return bytes(spoilt)
 
 
-def eventually(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
-    """Wait until something holds, or fail."""
+def eventually(is_so: Callable[[], bool], within_s: float = 15.0) -> None:
+    """Wait until something holds, or fail; on a busy machine threads take their time."""
     until = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < until, "it never came true"

@@ -28,9 +28,11 @@ from edge.status import node_status
 from edge.sync_agent import HttpLine, sync_once
 from edge.trade_projections import TRADE_TABLES
 from edge.unknown_tenders import unknown_tenders
+from hub.backups import BackupReport, back_up
 from hub.commands import commands as hub_verbs
 from hub.enrolment import Profile
 from hub.own_log import parse_location
+from hub.pruning import PruningReport
 from hub.service import Hub, init_hub, open_hub, serving
 from schema.errors import RefusalError
 from schema.identity import EntryId
@@ -74,6 +76,14 @@ class Shop:
         for node in self.nodes:
             assert isinstance(node.clock_source, ScriptedClock)
             node.clock_source.move_to(self.now)
+
+    def back_up(self) -> BackupReport:
+        return back_up(self.hub, self.folder / "backups", None)
+
+    def cut(self) -> PruningReport:
+        """Cut the shop's scope as far as a checked backup of this moment allows."""
+        self.back_up()
+        return self.hub.pruning.cut_location("A")
 
     def sync(self, *nodes: Node) -> None:
         for node in nodes:
@@ -159,6 +169,7 @@ def test_worked_example_finds_eight_through_sessions_and_pruning(shop: Shop) -> 
     sell(silent, [LineRequest("P1", price_minor=500)])
     shop.sync(first)
     shop.pass_days(40)
+    shop.back_up()
     with shop.hub.store.transaction(first.config.scope) as replica:
         heads = {w: h.seq for w, h in replica.log.heads(first.config.scope).items()}
         shop.hub.pruning.cut(replica, first.config.scope, shop.now - 30 * DAY, heads)
@@ -176,7 +187,7 @@ def test_old_entries_leave_in_slices_and_every_figure_and_total_stays(shop: Shop
     shop.pass_days(40)
     sell(node, [LineRequest("P1", price_minor=500)])
     shop.sync(node)
-    report = shop.hub.pruning.cut_location("A")
+    report = shop.cut()
     assert report.keys == 1
     shop.sync(node)
     before, held = figures(node), entries(node)
@@ -248,7 +259,7 @@ def test_new_node_of_a_cut_scope_starts_from_the_balance(shop: Shop) -> None:
     node = shop.till("T1")
     trade(shop, node, sales=60)
     shop.pass_days(40)
-    shop.hub.pruning.cut_location("A")
+    shop.cut()
     sell(node, [LineRequest("P1", price_minor=500)])
     shop.sync(node)
     late = shop.till("T2")
@@ -273,7 +284,7 @@ def test_node_without_balance_or_frontier_lets_nothing_go(shop: Shop) -> None:
         prune_old(node)
     assert refused.value.code == "balance_missing"
     shop.pass_days(40)
-    shop.hub.pruning.cut_location("A")
+    shop.cut()
     with pytest.raises(RefusalError) as still:
         prune_old(node)
     assert still.value.code == "balance_missing"
@@ -301,7 +312,7 @@ def test_doctor_finds_every_table_of_a_pruned_node_identical(shop: Shop) -> None
     shop.pass_days(40)
     sell(node, [LineRequest("P1", price_minor=500)])
     shop.sync(node)
-    shop.hub.pruning.cut_location("A")
+    shop.cut()
     shop.sync(node)
     before = figures(node)
     prune_old(node)
@@ -358,7 +369,7 @@ def test_verbs_cut_at_the_hub_and_prune_at_the_node(shop: Shop) -> None:
     runner = CliRunner(env={"EDGETILL_NOW": ""})
     early = runner.invoke(app, ["prune", "--node", str(shop.folder / "T1")])
     assert isinstance(early.exception, RefusalError)
-    report = shop.hub.pruning.cut_location("A")
+    report = shop.cut()
     shop.sync(node)
     again = runner.invoke(app, ["hub", "prune", "--hub", str(shop.folder / "hub"), "--older-than-days", "36500"])
     assert again.exit_code == 0, again.output

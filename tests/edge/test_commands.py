@@ -17,6 +17,7 @@ from edge.commands import commands
 from edge.node import Node
 from schema.errors import EdgetillError, RefusalError
 from tests import processes
+from tests.edge.goods import teach_goods
 from tests.edge.shops import CASE_BARCODE, CIGARETTES, WATER, Shops, carry, entry_count, figures, sell_pieces
 
 Run = Callable[..., str]
@@ -261,3 +262,14 @@ def test_a_foreseen_failure_is_one_sentence_and_an_exit_code(tmp_path: Path) -> 
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert "[node_missing]" in done.stderr
+
+
+def test_a_kit_goes_and_comes_back_with_its_parts(run: Run, node: Node) -> None:
+    teach_goods(node)
+    receipt = run("sell", "2*C0004").split()[1].rstrip(":")
+    assert {product: row[0] for product, row in figures(node).items()} == {"C0003": -4000, "C0001": -2000}
+    run("refund", receipt, "--line", "1*1")
+    run("refund", receipt)
+    assert {product: row[0] for product, row in figures(node).items()} == {"C0003": 0, "C0001": 0}
+    with pytest.raises(RefusalError):
+        run("refund", receipt)

@@ -105,7 +105,7 @@ def test_drawer_scale_scanner_and_display_are_tried(
 ) -> None:
     device, address = printer
     assert "The pulse was sent" in typed("devices", "test", "drawer", "--address", address).stdout
-    assert device.pulses == [2]
+    eventually(lambda: device.pulses == [2])
     scale = SimulatedScale(tmp_path / "scale", "cas")
     scale.load(1234)
     words = ("devices", "test", "scale", "--address", scale.address, "--protocol", "cas", "--within", "2")

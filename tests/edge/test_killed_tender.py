@@ -63,7 +63,7 @@ def killed(directory: Path, press: Press, writes: int) -> bool:
     if child == 0:
         try:
             connect = edge.store._connect
-            edge.store._connect = lambda path, **named: Dying(connect(path, **named), 10**9)  # type: ignore[assignment]
+            edge.store._connect = lambda path, **named: Dying(connect(path, **named), 10**9)
             node = Node(directory, clock=ScriptedClock(START_MS, boot_id="A1"))
             node.store.connection._left = writes
             press(node)

@@ -14,7 +14,8 @@ from edge.parking import park
 from edge.receipts import Copy, layout, paper_name, receipt_document, stored_entry
 from edge.selling import Completed, complete_sale, refund_without_receipt
 from edge.selling import LineRequest as Request
-from edge.shifts import close_shift, open_shift, pay_out
+from edge.shift_reports import close_day
+from edge.shifts import close_shift, open_shift, pay_in
 from schema.errors import RefusalError
 from schema.identity import NodeId, Stream
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
@@ -107,10 +108,11 @@ def test_copies_bear_their_marks_and_training_bears_no_code(shop: Node) -> None:
 
 def test_training_lays_a_sale_out_that_was_never_stored(shop: Node) -> None:
     lines = tuple(lines_of(shop, (COLA, 2000)))
-    sale = Sale("A1-0-000000", "2026-03-02", "s", OPERATOR, lines, (), (Tender("cash", 700, 1000),), 700)
+    sale = Sale("TRAINING", "2026-03-02", "s", OPERATOR, lines, (), (Tender("cash", 700, 1000),), 700)
     text = "\n".join(layout(shop, sale, shop.now_ms(), Copy(is_training=True)).preview())
     assert "可口可乐 500ml" in text
     assert "￥7.00" in text
+    assert "机号：A1" in text
 
 
 def test_a_refund_names_its_original(shop: Node) -> None:
@@ -161,7 +163,7 @@ def test_points_that_came_with_a_sale_stand_on_its_receipt(shop: Node) -> None:
 
 def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
     open_shift(shop, operator=OPERATOR, float_minor=10_000)
-    moved = pay_out(shop, 2_000, "存银行", operator=OPERATOR)
+    moved = pay_in(shop, 2_000, "换零钱", operator=OPERATOR)
     with shop.write() as writing:
         paid = writing.append(
             BalancePaid(
@@ -170,7 +172,7 @@ def test_payments_cash_slips_and_parked_baskets_have_paper(shop: Node) -> None:
             )
         )  # fmt: skip
         parked = writing.append(BasketParked("P-1", OPERATOR, "3号桌", 1_200, b""))
-    assert "取出现金" in shown(shop, moved)
+    assert "存入现金" in shown(shop, moved)
     assert "储值充值" in shown(shop, str(paid.id))
     assert "138****1234" in shown(shop, str(paid.id))
     assert "3号桌" in shown(shop, str(parked.id))
@@ -194,6 +196,15 @@ def test_a_closed_shift_has_a_slip_to_sign(shop: Node) -> None:
     text = shown(shop, f"{Stream(shop.config.scope, shop.config.node_id, 1)}:{row[0]}")
     for part in ("交班单", "收银员：1013", "备用金                    100.00", "应有现金                  103.50",
                  "短款", "-0.50", "100.00          × 1      100.00", "交班人 ___"):  # fmt: skip
+        assert part in text, text
+
+
+def test_a_closed_day_has_its_report(shop: Node) -> None:
+    sell_promoted(shop)
+    close_day(shop, operator=OPERATOR)
+    row = shop.connection.execute("SELECT seq FROM closed_day").fetchone()
+    text = shown(shop, f"{Stream(shop.config.scope, shop.config.node_id, 1)}:{row[0]}")
+    for part in ("日结单", "营业日：2026-03-02", "净额", "73.10", "微信支付", "20.00", "店长签字"):
         assert part in text, text
 
 

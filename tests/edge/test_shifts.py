@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.node import Node
+from edge.returns import find_sale
 from edge.selling import refund
 from edge.shifts import close_shift, current_shift, open_shift, pay_in, pay_out, shifts
 from schema.errors import RefusalError
@@ -58,3 +59,19 @@ def test_another_till_reads_the_same_shifts(make_node: Callable[..., Node], shop
     carry(one, other)
     assert shifts(other) == shifts(one)
     assert len(shifts(one)) == 2
+
+
+def test_a_shift_over_the_days_cut_stays_one_drawer_and_one_day(node: Node, shops: Shops) -> None:
+    shift = open_shift(node, operator="o1")
+    shops.pass_minutes(22 * 60)  # it is six in the morning, and the day was cut at four
+    sale = find_sale(node, sell_pieces(node).entry).sale
+    assert (sale.shift, sale.business_date) == (shift.shift, "2026-03-02")
+    assert close_shift(node, 200).variance_minor == 0
+    assert find_sale(node, sell_pieces(node).entry).sale.business_date == "2026-03-03"
+
+
+def test_a_shift_that_was_forgotten_takes_nothing_in_of_a_later_day(node: Node, shops: Shops) -> None:
+    open_shift(node)
+    shops.pass_minutes(46 * 60)
+    sale = find_sale(node, sell_pieces(node).entry).sale
+    assert (sale.shift, sale.business_date) == ("A1-2026-03-04", "2026-03-04")

@@ -435,6 +435,9 @@ def test_an_unknown_barcode_is_sold_at_a_keyed_price_and_becomes_a_draft(node: N
     assert isinstance(draft, ProductDrafted)
     assert (draft.barcode, draft.price_minor, draft.document) == (meant.code, 880, done.receipt_number)
     assert sale.lines[0].price_source == "open"
+    again = interpret(node, meant.code, is_scan=True)
+    assert isinstance(again, Unknown)
+    assert again.last_minor == 880
 
 
 # Whatever is paid.

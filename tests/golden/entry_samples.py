@@ -17,7 +17,7 @@ from schema.kinds.counting import (
     Look,
     MovementClassified,
 )
-from schema.kinds.desk import ActRecorded, RecountAsked
+from schema.kinds.desk import ActRecorded, FindingSettled, RecountAsked
 from schema.kinds.organisation import (
     AuthorityGranted,
     AuthorityRevoked,
@@ -142,6 +142,7 @@ SAMPLES: Mapping[str, Payload] = {
     "line.voided": LineVoided("void", "o1012", "11001", 1000, 200, "o1"),
     "act.recorded": ActRecorded("o1", "policy.set", "drinks", "盘点误差太小"),
     "recount.asked": RecountAsked("11001", "o1", "admin", "front", "请再数一遍"),
+    "finding.settled": FindingSettled("coupon:C1", 500, "o1", "顾客已退回"),
     "right.granted": RightGranted("11001", 6000, "mnopqrstuvwx.2", "o1", "网店"),
     "promise.made": PromiseMade("p7f3", "11001", 2000, 1772467200000, "o1012", "c1", "W-1001", "六点来取"),
     "promise.ended": PromiseEnded("p7f3", "11001", "fulfilled", "o1012", "A1-1-000007", ""),

@@ -15,6 +15,7 @@ from schema.kinds.base import Payload, StockMove, Vector
 from schema.kinds.counting import CountOpened, CountRecorded, Look
 from schema.kinds.stock import GoodsReceived, TransferDispatched, TransferNoticed, TransferReceived
 from schema.kinds.tills import SignInRecorded
+from schema.kinds.trading import Refund, RefundLine, Tender
 from schema.rows import BaseUnit, ProductRow
 from schema.rules.tax import TaxClass
 from sync.entry import Entry
@@ -128,8 +129,11 @@ class Chain:
     def order_in_doubt(self, product: str = "11002") -> Entry:
         """A sale at one till while the other till counts."""
         self.receive(self.a1, product, 30, 300)
-        self.count(self.a1, product, 28, 90, minutes=4)
-        doubtful = self.sell(self.a2, product, 88, lines=3)
+        self.sell(self.a2, product, 97)
+        self.push(self.a2)
+        self.a1.sync(self.client)
+        self.count(self.a1, product, 28, 90, minutes=4, unc_ms=8_000)
+        doubtful = self.sell(self.a2, product, 88, lines=3, unc_ms=25_000)
         self.sell(self.a2, product, 10)
         self.push(self.a1, self.a2)
         return doubtful
@@ -160,6 +164,23 @@ class Chain:
         self.write(self.a1, answer, 100, scope="loc/W")
         self.push(self.w1, self.a1)
         return dispatch, receipt
+
+    def refund(self, node: FleetNode, sold: Entry, minutes_ago: float, amount_minor: int = 500) -> Entry:
+        """Give money back for the first line of a sale."""
+        line = RefundLine(0, "11006", "piece", 1000, 1000, amount_minor, "13", 1300, "shelf")
+        payload = Refund(
+            f"R{secrets.token_hex(4)}", "2026-11-22", "s1", "o1", str(sold.id), (line,), (StockMove("11006", 1000),),
+            (Tender("cash", amount_minor, amount_minor),), amount_minor,
+        )  # fmt: skip
+        return self.write(node, payload, minutes_ago)
+
+    def refunded_twice(self) -> Entry:
+        """One sale of A is refunded at A and again at B."""
+        sold = self.sell(self.a1, "11006", 200)
+        self.refund(self.a1, sold, 100)
+        self.refund(self.b1, sold, 90)
+        self.push(self.a1, self.b1)
+        return sold
 
     def day_of_trade(self) -> None:
         """Sell through the day at both shops, so that the overview has something to show."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -14,18 +13,27 @@ from hub.enrolment import Profile
 from hub.own_log import parse_location
 from hub.service import Founded, Hub, init_hub, open_hub, serving
 from sync.signing import SigningKey
-from tests.hub.databases import fresh_postgresql, server_url
+from tests.hub.databases import SQLITE, fresh_postgresql
 from tests.hub.fleet import FleetNode, join
 
 LOCATIONS = [parse_location(text) for text in ("A:Riverside:shop", "B:Old Town:shop", "W:Warehouse:warehouse")]
 
 
 @pytest.fixture
-def founded(tmp_path: Path) -> Iterator[tuple[Path, Founded]]:
-    """Found a hub on SQLite, or on PostgreSQL where the environment names a server."""
-    directory, server = tmp_path / "hub", server_url()
-    with fresh_postgresql(server) if server else nullcontext("hub.db") as database:
-        yield directory, init_hub(directory, name="Lantern Stores", locations=LOCATIONS, database=database)
+def database(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name an empty database for a hub: a file in its directory, or one on the tests' own server."""
+    if database_kind == SQLITE:
+        yield "hub.db"
+        return
+    with fresh_postgresql(request.getfixturevalue("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture
+def founded(tmp_path: Path, database: str) -> tuple[Path, Founded]:
+    """Found a hub."""
+    directory = tmp_path / "hub"
+    return directory, init_hub(directory, name="Lantern Stores", locations=LOCATIONS, database=database)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Databases for tests: a SQLite file, or a fresh PostgreSQL database on a server of the tests' own.
 
-Where PostgreSQL is installed, a test run starts a server in a temporary folder, listening on a socket there alone.
-The environment may name another server instead; then the hub's tests run on it too, not only the contracts.
+Where PostgreSQL is installed, a test run starts a server in a temporary folder, listening on a socket there alone;
+the environment may name another server instead. A test that takes `database_kind`, or a hub made on it, runs on
+SQLite; in the modules listed here, which are about what the hub stores, it runs on both.
 """
 
 from __future__ import annotations
@@ -13,14 +14,42 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
+import pytest
 import sqlalchemy as sa
 
+ON_BOTH: Final = frozenset(
+    {
+        "test_backups", "test_bundles", "test_copying", "test_enrolment", "test_findings", "test_hub_store",
+        "test_inbox", "test_ingest", "test_processes", "test_pruning", "test_service", "test_spine", "test_why",
+    }
+)  # fmt: skip
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 SERVER_VARIABLE: Final = "EDGETILL_TEST_POSTGRESQL"
 START_S_MAX: Final = 60
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of some modules on both databases, but those marked `on_sqlite`."""
+    if "database_kind" not in metafunc.fixturenames:
+        return
+    is_on_both = metafunc.module.__name__.rpartition(".")[2] in ON_BOTH
+    is_marked = metafunc.definition.get_closest_marker("on_sqlite") is not None
+    metafunc.parametrize("database_kind", [SQLITE, POSTGRESQL] if is_on_both and not is_marked else [SQLITE])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL server for the whole run: the one that the environment names, or one of the tests' own."""
+    named, programs = server_url(), postgresql_programs()
+    if named is None and programs is None:
+        pytest.skip("no PostgreSQL is installed here: `make system-packages`")
+    with nullcontext(named) if named or programs is None else own_server(programs) as url:
+        assert url is not None
+        yield url
 
 
 def server_url() -> str | None:
@@ -41,8 +70,11 @@ def postgresql_programs() -> Path | None:
 
 
 @contextmanager
-def own_server(programs: Path) -> Iterator[str]:
-    """Start a server that forgets everything, and yield its URL; PostgreSQL refuses to run as root."""
+def own_server(programs: Path, *, is_durable: bool = False) -> Iterator[str]:
+    """Start a server that forgets everything, and yield its URL; PostgreSQL refuses to run as root.
+
+    A server for tests never waits for the disk; `is_durable` makes one as people run it.
+    """
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="edgetill-pg-"))
     if user is not None:
@@ -53,7 +85,8 @@ def own_server(programs: Path) -> Iterator[str]:
             [str(programs / "initdb"), *words], user=user, cwd=folder, capture_output=True, text=True, check=False
         )
         assert made.returncode == 0, made.stderr
-        settings = ("listen_addresses=", "fsync=off", f"unix_socket_directories={folder}", "max_connections=60")
+        sync = "on" if is_durable else "off"
+        settings = ("listen_addresses=", f"fsync={sync}", f"unix_socket_directories={folder}", "max_connections=60")
         words = ["-D", str(folder / "data"), *(word for one in settings for word in ("-c", one))]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(

@@ -13,6 +13,7 @@ import httpx
 
 from hub.own_log import parse_location
 from hub.service import init_hub, open_hub, serving
+from hub.summaries import refresh_summaries
 from tests.hub.browsers import LAPTOP, PHONE, chromium, opened_page
 from tests.hub.conflicting import Chain
 from tests.hub.desk import make_account
@@ -27,7 +28,12 @@ def pages(chain: Chain) -> dict[str, str]:
             "SELECT s.scope, i.conflict, i.code FROM inbox i JOIN scope s ON s.scope_no = i.scope_no"
             " WHERE i.state = 'OPEN' ORDER BY i.code"
         ).fetchall()
-    found = {"overview": "/", "inbox": "/inbox"}
+    found = {
+        "overview": "/", "inbox": "/inbox", "stock": "/stock", "why": "/stock/A/11006", "why-doubt": "/stock/A/11002",
+        "nodes": "/nodes", "node": f"/nodes/{chain.a1.signer.node}", "invite": "/nodes/invite",
+        "policies": "/policies", "policy": "/policies/edit?category=drinks", "accounts": "/accounts",
+        "account-new": "/accounts/new", "acts": "/acts", "locations": "/locations", "products": "/products",
+    }  # fmt: skip
     for scope, conflict, code in rows:
         found[f"conflict-{str(code).lower()}"] = f"/inbox/{str(scope)[4:]}/{conflict}"
     return found
@@ -46,6 +52,7 @@ def take(folder: Path, only: str = "") -> list[Path]:
             chain = Chain(hub, client)
             chain.day_of_trade()
             chain.everything()
+            refresh_summaries(hub.store, hub.now_ms())
             wanted = {name: path for name, path in pages(chain).items() if only in name}
             with chromium() as browser:
                 for language in ("zh", "en"):

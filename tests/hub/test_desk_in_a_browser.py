@@ -32,6 +32,7 @@ class Shop:
         self.chain = Chain(hub, client)
         self.chain.day_of_trade()
         self.chain.everything()
+        self.chain.refunded_twice()
         make_account(hub, name="林老板")
         refresh_summaries(hub.store, hub.now_ms())
 
@@ -48,6 +49,7 @@ class Shop:
         codes = ("COUNT_DISAGREE", "AMBIGUOUS_ORDER", "NEGATIVE_STOCK", "ZONE_RECOUNT", "TRANSFER_SHORT")
         return [
             "/", "/inbox", *(self.conflict(code) for code in codes), "/stock", "/stock/A/11001", "/stock/A/11006",
+            "/findings",
             "/nodes", "/nodes/invite", f"/nodes/{self.chain.a1.signer.node}", "/locations", "/policies",
             "/policies/edit?category=drinks", "/accounts", "/accounts/new", "/accounts/of/lin", "/accounts/tokens/new",
             "/acts", "/account",
@@ -228,3 +230,12 @@ def test_everything_works_without_the_script(browser: Browser, shop: Shop) -> No
     expect(page.locator(".notice").first).to_contain_text("Settled")
     context.close()
     assert shop.open_conflicts() == 4
+
+
+def test_the_accessibility_check_finds_what_it_should(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<main><input><img src='data:,'><p style='color:#ccc;background:#fff'>pale</p></main>")
+    found = " ".join(serious_findings(page))
+    page.close()
+    assert "label" in found
+    assert "color-contrast" in found

@@ -23,13 +23,12 @@ from sync.messages import ClockReport, decode_response, encode_request
 from sync.signing import SigningKey
 from sync.transport import SYNC_PATH, sign_request
 from tests.hub.conftest import Enrol
-from tests.hub.databases import server_url
 from tests.hub.fleet import FleetNode, ProblemError, join, now_ms, sale
 
 HOUR_MS = 3_600_000
 
 
-on_a_file = pytest.mark.skipif(server_url() is not None, reason="restores a SQLite file")
+on_sqlite = pytest.mark.on_sqlite
 
 
 def clock_fixes(hub: Hub, scope: Scope) -> list[ClockFixed]:
@@ -167,7 +166,7 @@ def test_the_hook_is_told_entries_that_are_durable(founded: tuple[Path, Founded]
     assert [str(e.id) for e in told] == [f"loc/A:{key.node}.1:1"]
 
 
-@on_a_file
+@on_sqlite
 def test_a_hub_restored_from_an_older_copy_gets_back_what_it_lost_and_continues_as_a_new_incarnation(
     founded: tuple[Path, Founded], tmp_path: Path
 ) -> None:
@@ -215,7 +214,7 @@ def test_a_hub_restored_from_an_older_copy_gets_back_what_it_lost_and_continues_
     hub.close()
 
 
-@on_a_file
+@on_sqlite
 def test_a_node_that_a_restored_hub_forgot_proves_its_grant_by_the_hubs_own_entries(
     founded: tuple[Path, Founded], tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ class World:
         self.hub = hub
         self.chain = Chain(hub, client)
         self.chain.everything()
+        self.chain.refunded_twice()
         with hub.store.snapshot() as replica:
             rows = list_inbox(replica, InboxFilter(), 0, 50)
         self.conflict = next(row.id for row in rows if row.location == "A")

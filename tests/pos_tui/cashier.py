@@ -23,7 +23,7 @@ _NAMES = {"+": "plus", "-": "minus", "*": "asterisk", "/": "slash", ".": "full_s
 
 
 def _squeezed(text: str) -> str:
-    return re.sub(r"[\s│]+", "", text)
+    return re.sub(r"[\s│┃╭╮╰╯─━┏┓┗┛]+", "", text)
 
 
 class Cashier:
@@ -115,8 +115,12 @@ class Cashier:
 
     @property
     def lines(self) -> list[str]:
-        """The lines of the screen on top, as they are painted."""
-        return [strip.text for strip in self.app.screen._compositor.render_strips()]
+        """The lines of the screen on top as they are painted; of a dialog those of its box."""
+        strips = self.app.screen._compositor.render_strips()
+        for box in self.app.screen.query("#box"):
+            region = box.region
+            return [strip.crop(region.x, region.right).text for strip in strips[region.y : region.bottom]]
+        return [strip.text for strip in strips]
 
     @property
     def painted(self) -> str:

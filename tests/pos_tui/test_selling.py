@@ -96,7 +96,7 @@ async def test_an_unknown_barcode_is_sold_at_a_keyed_price_under_a_keyed_name(
         await cashier.scan("6901234500016")
         await cashier.until(cashier.t("unknown.title"))
         await cashier.enter("0")
-        await cashier.until(cashier.t("refusal.price_invalid"))
+        await cashier.until("✗")
         await cashier.press("escape")
         await cashier.enter("12.5")
         await cashier.until(cashier.t("unknown.name_title"))
@@ -131,7 +131,7 @@ async def test_weighed_goods_wait_for_a_steady_scale(at_till: AtTill, language: 
         await cashier.enter(PORK)
         await cashier.until_screen("weigh")
         cashier.app.post_message(DeviceTold(Weighed(250, "scale.unstable")))
-        await cashier.until("0.25" if False else cashier.t("weigh.label"))
+        await cashier.until(cashier.t("weigh.label"))
         await cashier.press("enter")
         await cashier.until(cashier.t("weigh.not_settled"))
         cashier.app.post_message(DeviceTold(Weighed(250)))
@@ -245,18 +245,18 @@ async def test_a_quantity_is_asked_and_a_broken_piece_refused(at_till: AtTill, l
         await cashier.enter("7")
         assert cashier.app.till.basket.lines[0].quantity_milli == 7000
         await cashier.enter("0*")
-        await cashier.until(cashier.t("refusal.quantity_invalid", name="").split("：")[0][:4])
+        await cashier.until("✗")
         await cashier.enter("99999*")
         assert cashier.app.till.basket.lines[0].quantity_milli == 7000
 
 
-@pytest.mark.parametrize("typed", ["1e5*", "0*", "-2*", "99999*"])
-async def test_a_quantity_that_nothing_has_changes_nothing(at_till: AtTill, typed: str) -> None:
+@pytest.mark.parametrize("typed", ["1e5*", "0*", "99999*", "2.5*"])
+async def test_a_quantity_that_goods_cannot_have_changes_nothing_and_is_said(at_till: AtTill, typed: str) -> None:
     async with at_till() as cashier:
         await cashier.scan(COLA_BARCODE)
-        await cashier.press("escape")
-        await cashier.enter(typed.removeprefix("-"))
-        assert cashier.app.till.basket.lines[0].quantity_milli in {1000, 2000}
+        await cashier.enter(typed)
+        assert cashier.app.till.basket.lines[0].quantity_milli == 1000
+        await cashier.until("✗")
 
 
 async def test_promotions_say_on_the_line_why(at_till: AtTill, node: Node, language: Language) -> None:

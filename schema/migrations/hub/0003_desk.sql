@@ -124,6 +124,20 @@ CREATE TABLE settlement (
     PRIMARY KEY (scope_no, product, stream_no, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Findings that people dealt with, by the amount that was at stake then: a fold of `finding.settled`.
+CREATE TABLE finding_settlement (
+    scope_no INTEGER NOT NULL,
+    stream_no INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    finding TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    note TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (scope_no, stream_no, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX finding_settlement_of ON finding_settlement (finding);
+
 -- Movements of a product summed up by stream, hour (UTC, by the writer's clock) and reason, up to a place in each
 -- stream: made when somebody asks about a product that moves much, brought up to date whenever somebody asks again.
 -- `unc_ms` is the widest bound on the clock's error among them, -1 where one was unknown.
