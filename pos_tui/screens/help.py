@@ -47,6 +47,9 @@ class HelpScreen(TillScreen[None]):
             sentence = self.t(name) if self.till_app.texts.has(name) else self.t(f"help.{one.name}")
             keys = " ".join(shown_key(key) for key in one.keys)
             rows.append(Row((keys, screen.label_of(one), sentence)))
-        rows += [Row(note=" "), Row(note=self.t("help.keypad"), style="accent"), Row(note=self.t("help.numlock"))]
+        rows.append(Row(note=" "))
+        rows += self.listing.notes(self.t("help.keypad"), "accent") + self.listing.notes(
+            self.t("help.numlock"), "muted"
+        )
         columns = (Column(self.t("help.key"), 10), Column(self.t("help.act"), 19), Column(self.t("help.what")))
         self.listing.show(columns, rows)

@@ -51,8 +51,8 @@ class SettingsScreen(TillScreen[None]):
         config = self.till.node.config
         rows += [
             Row(note=" "),
-            Row(note=self.t("settings.node", name=config.name, node=config.node, till=config.till)),
-            Row(note=self.t("settings.keys")),
+            *self.listing.notes(self.t("settings.node", name=config.name, node=config.node, till=config.till)),
+            *self.listing.notes(self.t("settings.keys"), "muted"),
         ]
         self.listing.show((Column("", 26), Column("")), rows)
 

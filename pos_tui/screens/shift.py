@@ -61,7 +61,8 @@ class ShiftScreen(AllowingScreen[None]):
         state = current_shift(self.till.node)
         rows = [Row((self.t(f"shift.{way}"), self.t(f"shift.{way}_what"))) for way in WAYS]
         rows.append(Row(note=" "))
-        rows += [Row(note=text, style=style) for text, style in self._standing(state)]
+        for text, style in self._standing(state):
+            rows += self.listing.notes(text, style)
         self.listing.show((Column("", 18), Column("")), rows)
         if self._first:
             first, self._first = self._first, ""

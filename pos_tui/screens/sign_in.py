@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
-from edge.clock_source import local_time
 from edge.signing_in import operators, sign_in, unlock
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen, Prose
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
-from pos_tui.widgets.painting import Span
 from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import RefusalError
 
@@ -52,8 +50,7 @@ class SignInScreen(TillScreen[None]):
     def show(self) -> None:
         """State who is asked for what."""
         config = self.till.node.config
-        now = local_time(self.till.node.now_ms(), config.time_zone).strftime("%Y-%m-%d %H:%M")
-        self.status.show([Span(f"edgetill · {config.name}", "bar")], [Span(now, "bar-muted")])
+        self.show_status()
         self.query_one("#card", Vertical).border_title = self.t("lock.title" if self._is_lock else "sign_in.title")
         signed_in = self.till.operator
         if self._is_lock and signed_in is not None:

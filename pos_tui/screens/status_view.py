@@ -25,10 +25,12 @@ def marks(status: TillStatus, devices: PeripheralStatus, clock: str, t: Texts, *
     if status.is_online:
         calm.append(Span("● " + t("status.online"), "bar-good"))
     else:
-        troubles.append(Span("○ " + t("status.offline", age=age(t, status.exchange_age_ms)), "bar-warn"))
+        is_new = status.exchange_age_ms is None
+        text = t("status.never") if is_new else t("status.offline", age=age(t, status.exchange_age_ms))
+        troubles.append(Span("○ " + text, "bar-warn"))
     if status.waiting:
         calm.append(Span(t("status.waiting", number=status.waiting), "bar-muted"))
-    if status.prices in {"ageing", "old", "never"}:
+    if status.prices in {"ageing", "old"}:
         tone = "bar-warn" if status.prices == "ageing" else "bar-bad"
         troubles.append(Span(t(f"status.prices_{status.prices}"), tone))
     if status.shift is None:

@@ -10,11 +10,13 @@ from edge.lookup import look_up
 from edge.stock import why
 from pos_tui.screens.money import ago, amount_of, money
 from pos_tui.widgets.listing import Row
+from pos_tui.widgets.painting import wrapped
 
 if TYPE_CHECKING:
     from edge.node import Node
     from schema.texts import Texts
 
+SENTENCE_WIDTH = 54
 PER_WORDS = {500: "per.jin", 100: "per.hectogram"}
 REASONS = frozenset(
     ("sale", "refund", "receipt", "ship", "transfer", "wastage", "damage", "own_use", "theft", "gift", "found",
@@ -78,12 +80,25 @@ def why_rows(node: Node, code: str, t: Texts) -> list[Row]:
         side = "" if group.side == "AFTER" else f" {t(f'why.side_{group.side}')}"
         rows.append(Row((reason, text + side), tone))
     for conflict in told.conflicts:
-        rows.append(Row((t("why.conflict"), conflict.sentence), "warn"))
+        sentence = _conflict(
+            t, conflict.code, conflict.status == "OPEN", conflict.sentence,
+            product=told.name, count=len(conflict.references), subject=conflict.subject,
+        )  # fmt: skip
+        for n, line in enumerate(wrapped(sentence, SENTENCE_WIDTH)):
+            rows.append(Row((t("why.conflict") if not n else "", line), "warn"))
     rows.append(Row(note=" "))
     for voice in told.nodes:
         silent = ago(t, voice.silent_ms)
         rows.append(Row((voice.node, t("why.heard", age=silent)), "muted"))
     return rows
+
+
+def _conflict(t: Texts, code: str, is_open: bool, sentence: str, **facts: object) -> str:
+    """Say a conflict in the cashier's language; in its English `sentence` where there is no text for it."""
+    name = f"conflict.{code}"
+    if not is_open and t.has(f"{name}.settled"):
+        name = f"{name}.settled"
+    return t(name, **facts) if t.has(name) else sentence
 
 
 def _signed(quantity: int, unit: str) -> str:

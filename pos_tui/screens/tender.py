@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Container
 
-from edge.giving_back import EXCHANGE
+from edge.giving_back import CASH, EXCHANGE
 from edge.keyed import keyed_money
 from edge.limits import Act
 from edge.scanning import read_payment_code
@@ -127,7 +127,12 @@ class TenderScreen(AllowingScreen[Completed]):
     def _show_prompt(self) -> None:
         assert self.entry is not None
         name = self.t(f"means.{self.means}")
-        self.entry.show(f"{name} ￥", self.t("tender.hint", amount=money(self._due().left_minor)))
+        now = self._due()
+        amounts = quick_cash(self.till.node, now.left_minor)
+        amount_minor = now.left_cash_minor if self.means == CASH else now.left_minor
+        if 0 <= self._quick < len(amounts):
+            amount_minor = amounts[self._quick]
+        self.entry.show(f"{name} ￥", self.t("tender.hint", amount=money(amount_minor)))
 
     @property
     def means(self) -> str:
@@ -234,12 +239,12 @@ class TenderScreen(AllowingScreen[Completed]):
             elif 0 <= self._quick < len(amounts):
                 amount_minor = amounts[self._quick]
             else:
-                amount_minor = self._due().left_cash_minor if self.means == "cash" else left_minor
+                amount_minor = self._due().left_cash_minor if self.means == CASH else left_minor
             self._take(self.means, amount_minor, left_minor)
 
     def _take(self, means: str, amount_minor: int, left_minor: int) -> None:
-        if means == "cash":
-            self._add(Payment("cash", given_minor=amount_minor))
+        if means == CASH:
+            self._add(Payment(CASH, given_minor=amount_minor))
         elif means in EXTERNAL_MEANS:
             self.converse(self._take_external(means, min(amount_minor, left_minor)))
         elif means in MEMBER_MEANS:

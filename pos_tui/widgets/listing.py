@@ -8,7 +8,7 @@ from typing import NamedTuple
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 
 from pos_tui.messages import RowPointedAt
-from pos_tui.widgets.painting import Line, LineWidget, Span, fit, width_of
+from pos_tui.widgets.painting import Line, LineWidget, Span, fit, width_of, wrapped
 
 CURSOR = "►"
 
@@ -55,6 +55,10 @@ class Listing(LineWidget):
         self._places = [place for place, row in enumerate(self._rows) if not row.note]
         self._select(self.selected if selected is None else selected)
         self.update()
+
+    def notes(self, text: str, style: str = "") -> list[Row]:
+        """Return a sentence as notes that fit this list's width."""
+        return [Row(note=line, style=style) for line in wrapped(text, max(20, self.size.width - self._margin - 3))]
 
     def select(self, index: int) -> None:
         """Select a row and bring it into view."""

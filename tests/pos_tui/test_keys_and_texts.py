@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "receipts.kind_": ("sale", "refund", "payment"),
     "warning.": ("goods_expired", "goods_expiring", "label_differs"),
     "devices.prices_": ("never", "fresh", "ageing", "old"),
-    "status.prices_": ("never", "ageing", "old"),
+    "status.prices_": ("ageing", "old"),
     "devices.job_": tuple(one.value for one in JobState if one not in {JobState.PRINTED, JobState.DROPPED}),
     "paper.": ("printed", "not_printed", "retry", "drop"),
     "settings.": ("language", "theme", "training", "lock", "sign_out"),
