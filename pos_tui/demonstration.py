@@ -26,15 +26,6 @@ _PROGRAM: Final = (
     "import ctypes, os, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
     " from schema.command_line import main; os.getppid() == 1 or main()"
 )
-PROMOTIONS: Final = """code,name,kind,products,value,threshold,buy,free
-P1,矿泉水三瓶五元,n-for-price,11001,5.00,,3,
-P2,怡宝买二送一,buy-n-get-m,11003,,,2,1
-P3,满100减10,amount-off,,10.00,100.00,,
-"""
-BALANCES: Final = """kind,subject,amount
-member-points,M0003,1280
-member-balance,M0003,5000
-"""
 
 
 class Demonstration(NamedTuple):
@@ -74,10 +65,6 @@ def demonstration(directory: Path, tell: Callable[[str], None]) -> Iterator[Demo
 def _found(directory: Path, hub: Path) -> None:
     port, printer_port = _free_ports()
     _run(["hub", "init", str(hub), "--name", "好邻居便利店", "--sample", "--json", "--address", f"127.0.0.1:{port}"])
-    for kind, content in (("promotions", PROMOTIONS), ("opening-balances", BALANCES)):
-        path = directory / f"{kind}.csv"
-        path.write_text(content, "utf-8")
-        _run(["import", kind, str(path), "--hub", str(hub)])
     (directory / DEMO_FILE).write_text(json.dumps({"hub": port, "printer": printer_port}), "utf-8")
 
 
