@@ -190,7 +190,7 @@ def completed_attempt(node: Node, attempt: str) -> Completed | None:
 
 
 def source_of(attempt: str) -> str:
-    """Return what a sale or refund says of the attempt that made it."""
+    """Return what a sale or refund says in `source` of the attempt that made it; empty where there was none."""
     return f"{ATTEMPT}{attempt}" if attempt else ""
 
 
