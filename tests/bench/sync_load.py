@@ -23,8 +23,9 @@ from schema.kinds.trading import Sale, Tender
 from sync.replica import Moment
 from tests.processes import ROOT, environment
 
-BATCH_BYTES: Final = 128 * 1024
-ROUND_TRIP_S: Final = 0.05
+BATCH_BYTES: Final = 16 * 1024
+ROUND_TRIP_S: Final = 0.2
+"""A mobile line in the mountains; the load lasts longer than any figure takes."""
 SALES_PER_TRANSACTION: Final = 1_000
 SALE_EVERY_MS: Final = 40_000
 
