@@ -233,10 +233,12 @@ class SaleScreen(SaleRoutes):
         assert self.listing is not None
         hit = None
         if self._is_searching:
-            hit = self._hits[self.listing.selected] if 0 <= self.listing.selected < len(self._hits) else None
             was_moved = self.listing.selected > 0
+            if not was_moved:  # The list may be a keystroke behind what was typed.
+                self._hits = search(self.till.node, _searched(text))
+            hit = self._hits[self.listing.selected] if 0 <= self.listing.selected < len(self._hits) else None
             self.show_basket()
-            if hit is not None and (was_moved or not _is_code(text)):
+            if hit is not None and was_moved:
                 self._take_hit(hit, text)
                 return
         if not text:
@@ -353,8 +355,3 @@ def _searched(text: str) -> str:
     """Return what is searched for: what follows a keyed quantity."""
     head, star, rest = text.partition("*")
     return rest.strip() if star and head[:1].isdigit() else text.strip()
-
-
-def _is_code(text: str) -> bool:
-    rest = _searched(text)
-    return rest.isascii() and rest.isdigit()
