@@ -11,13 +11,16 @@ from pos_tui.keys import shown_key
 from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.sale_acts import SaleActs
+from pos_tui.screens.stock_menu import stock_menu, work_named
 
 if TYPE_CHECKING:
     from edge.selling import Completed
 
 FIRST = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
-SECOND = ("unit", "coupon", "clear", "shift", "reprint", "account", "unknown_tenders", "devices", "settings")
-"""The two pages of the menu, nine to a page at most: the keypad chooses by one digit."""
+SECOND = ("stock", "shift", "reprint", "unit", "coupon", "clear", "account", "unknown_tenders")
+THIRD = ("devices", "settings", "training")
+PAGES = (FIRST, SECOND, THIRD)
+"""The pages of the menu, nine choices on each at most: the keypad chooses by one digit."""
 
 
 class SaleRoutes(SaleActs):
@@ -33,9 +36,12 @@ class SaleRoutes(SaleActs):
 
     async def _menu(self) -> None:
         more = Choice("more", self.t("menu.more"))
-        name = await self.ask(ChooseScreen(self.t("menu.title"), [*self._choices(FIRST), more]))
-        if name == "more":
-            name = await self.ask(ChooseScreen(self.t("menu.title"), self._choices(SECOND)))
+        name: str | None = None
+        for page in PAGES:
+            choices = [*self._choices(page), *([] if page is PAGES[-1] else [more])]
+            name = await self.ask(ChooseScreen(self.t("menu.title"), choices))
+            if name != "more":
+                break
         if name is not None:
             self.call_later(self.perform, name)
 
@@ -117,6 +123,16 @@ class SaleRoutes(SaleActs):
         from pos_tui.screens.receipts import ReceiptsScreen
 
         self.app.push_screen(ReceiptsScreen(), lambda _: self.came_back())
+
+    def act_stock(self) -> None:
+        """Receive, send, count, adjust: the work on stock."""
+        self.converse(self._stock())
+
+    async def _stock(self) -> None:
+        name = await self.ask(stock_menu(self.till_app.texts))
+        if name is not None:
+            await self.ask(work_named(name).make())
+        self.came_back()
 
     def act_refund(self) -> None:
         """Take goods back."""

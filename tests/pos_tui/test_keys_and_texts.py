@@ -19,6 +19,7 @@ from edge.node import Node
 from edge.print_jobs import JobState
 from pos_tui.keys import KeyTable, act, canonical_key, shown_key
 from pos_tui.screens.base import TillScreen
+from pos_tui.screens.stock_menu import WORKS
 from pos_tui.screens.stock_view import REASONS
 from schema.rules.promotion_terms import Language
 from schema.rules.slips import ReportKind
@@ -29,6 +30,7 @@ from tests.pos_tui.conftest import AtTill
 
 ROOT = Path(pos_tui.__file__).parent
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "stock_menu.": tuple(one.name for one in WORKS),
     "means.": (*TillRules().means, "gift_card", "exchange"),
     "limit.": tuple(one.value for one in Limited),
     "discount.": ("line_amount", "line_share", "basket_amount", "basket_share", "none"),

@@ -1,0 +1,45 @@
+"""Owns the list of stock work: what a till offers besides selling, each on a screen of its own."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pos_tui.screens.dialogs import Choice, ChooseScreen
+
+if TYPE_CHECKING:
+    from pos_tui.screens.base import TillScreen
+    from schema.texts import Texts
+
+
+class StockWork(NamedTuple):
+    """One kind of stock work: its name in the texts (`stock_menu.<name>`), and where its screen is.
+
+    The screen is imported when it is chosen: a till that only sells starts without it.
+    """
+
+    name: str
+    module: str
+    screen: str
+
+    def make(self) -> TillScreen[None]:
+        """Make the screen."""
+        screen: TillScreen[None] = getattr(importlib.import_module(self.module), self.screen)()
+        return screen
+
+
+WORKS: Final[tuple[StockWork, ...]] = ()
+
+
+def stock_menu(texts: Texts) -> ChooseScreen:
+    """Return the screen that offers the stock work by number; its answer is a work's name."""
+    return ChooseScreen(texts("stock_menu.title"), [Choice(one.name, texts(f"stock_menu.{one.name}")) for one in WORKS])
+
+
+def work_named(name: str) -> StockWork:
+    """Return a kind of stock work.
+
+    Raises:
+        KeyError: there is no such work.
+    """
+    return {one.name: one for one in WORKS}[name]
