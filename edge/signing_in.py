@@ -137,6 +137,11 @@ def approve(node: Node, number: str, pin: str, act: Act, amount_minor: int = 0, 
     return Approval(*known)
 
 
+def second_person(node: Node, number: str, pin: str) -> Approval:
+    """Say who somebody is by a PIN of their own, beside the one who is signed in; raises what `sign_in` raises."""
+    return Approval(*_prove(node, number, pin, APPROVED))
+
+
 def unlock(node: Node, number: str, approver_number: str, approver_pin: str) -> None:
     """End a lockout at once, by someone who approves; raises what `approve` raises, and `sign_in_unknown`."""
     person = _find(node, number)

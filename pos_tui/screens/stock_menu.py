@@ -28,7 +28,7 @@ class StockWork(NamedTuple):
         return screen
 
 
-WORKS: Final[tuple[StockWork, ...]] = ()
+WORKS: Final[tuple[StockWork, ...]] = (StockWork("count", "pos_tui.screens.count_menu", "CountMenuScreen"),)
 
 
 def stock_menu(texts: Texts) -> ChooseScreen:

@@ -54,6 +54,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "report.": tuple(one.value for one in ReportKind),
     "why.reason_": tuple(REASONS),
     "why.side_": ("BEFORE", "AMBIGUOUS"),
+    "count_review.": ("recount", "close_anyway", "later"),
     "device.": tuple(one.value for one in DeviceRole),
 }  # fmt: skip
 """The families of texts whose names are put together when they are asked for, with every member that can be asked."""
