@@ -15,7 +15,8 @@ from edge.counting import OpenLook, RecordedCount, begin, check_open, look_at, o
 from edge.node import Node, Writing
 from edge.recorded_lines import RecordedLine, recorded_lines
 from schema.errors import RefusalError
-from sync.explanation import NodeNames, product_name
+from schema.kinds.organisation import AuthorityGranted
+from sync.explanation import product_name
 
 LINES_AT_ONCE: Final = 40
 """So many lines are recorded in one go beside the counting: a scan that comes meanwhile waits for no more."""
@@ -88,8 +89,15 @@ def _go_on(
     raise RefusalError(
         "line_recorded", f"{name} is recorded in this zone already: count all of it again, or leave it",
         name=name, quantity_milli=known.quantity_milli, is_moved=is_moved,
-        till=NodeNames(node.connection, node.organisation).of(known.writer),
+        till=till_of(node, known.writer),
     )  # fmt: skip
+
+
+def till_of(node: Node, writer: str) -> str:
+    """Return the short name of the till that writes a stream, as its receipts have it; the node's id where unknown."""
+    name = writer.rpartition(".")[0]
+    grant = node.organisation.newest(node.connection, AuthorityGranted, name)
+    return grant.till if grant is not None and grant.till else name[:8]
 
 
 def _has_moved(node: Node, known: RecordedLine) -> bool:
@@ -146,7 +154,6 @@ class CountSheet:
         self.session = session
         self.lines: dict[tuple[str, str], SheetLine] = {}
         self._node = node
-        self._names = NodeNames(node.connection, node.organisation)
         self._recorded: dict[tuple[str, str], RecordedLine] = {}
         self._after: dict[int, int] = {}
         for look in open_looks(node, session):
@@ -186,8 +193,8 @@ class CountSheet:
             self.lines.pop(place, None)
         else:
             self.lines[place] = SheetLine(
-                known.product, known.zone, known.quantity_milli, self._names.of(known.writer), known.operator,
-                known.wall_ms,
+                known.product, known.zone, known.quantity_milli, till_of(self._node, known.writer), known.operator,
+                known.hi_ms,
             )  # fmt: skip
 
     def of_zone(self, zone: str) -> list[SheetLine]:

@@ -42,7 +42,10 @@ class ApproveScreen(Dialog[Approval]):
         if self._number:
             self.entry.show(self.t("sign_in.pin"), self.t("sign_in.pin_hint", number=self._number))
         else:
-            self.entry.show(self.t("approve.number"), self.t("approve.number_hint"))
+            self.entry.show(*self._asked())
+
+    def _asked(self) -> tuple[str, str]:
+        return self.t("approve.number"), self.t("approve.number_hint")
 
     def act_confirm(self) -> None:
         """Take the number, then the PIN."""
@@ -80,6 +83,9 @@ class ApproveScreen(Dialog[Approval]):
 
 class SecondPersonScreen(ApproveScreen):
     """Asks who the second person is, whatever their role: the answer is who it is."""
+
+    def _asked(self) -> tuple[str, str]:
+        return self.t("sign_in.number"), self.t("sign_in.number_hint")
 
     def _prove(self, number: str, pin: str) -> Approval:
         return second_person(self.till.node, number, pin)

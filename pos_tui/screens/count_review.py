@@ -150,6 +150,7 @@ class CountReviewScreen(AllowingScreen[str]):
         await self._working()
         settle_session(node, self._session, operator=self.till.operator_id, confirm_zeros=True)
         due = recounts_due(node, self._session)
+        self.say("")
         while due:
             choices = [Choice(name, self.t(f"count_review.{name}")) for name in ("recount", "close_anyway", "later")]
             text = self.t("count_review.due", number=len(due))
@@ -190,6 +191,7 @@ class CountReviewScreen(AllowingScreen[str]):
         if open_looks(self.till.node, self._session):
             record_looks(self.till.node, self._session, operator=self.till.operator_id)
         due = recounts_due(self.till.node, self._session)
+        self.say("")
         if not due:
             self.say(self.t("count_review.none_due"), "good")
             return

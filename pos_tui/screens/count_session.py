@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 1.0
 """How often other tills' lines are looked for, and quiet lines of this one recorded."""
+WIDE_FROM = 100
 QUANTITY_DIGITS_MAX = 6
 """A longer number is a code."""
 
@@ -62,6 +63,7 @@ class CountSessionScreen(ReadingScreen[str]):
         self._others: dict[str, int] = {}
         self._known: dict[str, tuple[str, str, str]] = {}
         self._hits: list[SearchHit] = []
+        self._is_searching = False
         self._is_finding = False
         self._is_begun = False
         self._rules = CountRules()
@@ -90,6 +92,8 @@ class CountSessionScreen(ReadingScreen[str]):
             self._begin_count()
         self.show_status()
         self._read_zone()
+        if self._is_searching:
+            self.typed()
         self.show_keys()
 
     def _begin_count(self) -> None:
@@ -156,7 +160,7 @@ class CountSessionScreen(ReadingScreen[str]):
 
     def _row(self, place: int, line: SheetLine) -> Row:
         name, unit, barcode = self._called(line.product)
-        where = line.till.split()[-1] if line.till else self.t("stock_count.waits")
+        where = line.till or self.t("stock_count.waits")
         style = "" if not line.till else "muted"
         if self._plan and line.product not in self._plan:
             name = f"{name} {self.t('stock_count.unplanned')}"
@@ -197,13 +201,14 @@ class CountSessionScreen(ReadingScreen[str]):
             return
         line = self._sheet.lines[product, self._zone]
         _, unit, _ = self._called(product)
-        label = unit or t("stock_count.counted")
+        # Beside the list there is room for the name; below it the figure is close to its row.
+        label = self._called(product)[0] if self.size.width >= WIDE_FROM else unit or t("stock_count.counted")
         self.total.show(TotalFigures(label, format_quantity(line.quantity_milli), "big", tuple(facts), tuple(notes)))
 
     def moved(self) -> None:
         """Show the line that was pointed at."""
         assert self.listing is not None
-        if not self._hits:
+        if not self._is_searching:
             self._selected = self.listing.selected
             self._paint()
 
@@ -219,7 +224,7 @@ class CountSessionScreen(ReadingScreen[str]):
     def entered(self, text: str) -> None:
         """Take a typed code or name, a chosen search result, or the quantity of the line in hand."""
         assert self.listing is not None
-        if self._hits and self._is_searched(text):
+        if self._hits and self._is_searching:
             hit = self._hits[max(0, self.listing.selected)]
             self._leave_search()
             self._pick(hit.code, None)
@@ -328,10 +333,11 @@ class CountSessionScreen(ReadingScreen[str]):
         assert self.listing is not None
         text = self.entry.text
         if not self._is_searched(text):
-            if self._hits:
-                self._hits = []
+            if self._is_searching:
+                self._hits, self._is_searching = [], False
                 self._paint()
             return
+        self._is_searching = True
         self._hits = search(self.till.node, text.partition("*")[2] or text, 30)
         t = self.till_app.texts
         columns = (Column(t("search.code"), 8), Column(t("search.goods")), Column(t("search.barcode"), 14))
@@ -344,8 +350,8 @@ class CountSessionScreen(ReadingScreen[str]):
         return bool(rest.strip()) and (self._is_finding or not rest[:1].isascii() or rest[:1].isalpha())
 
     def _leave_search(self) -> None:
-        if self._hits or self._is_finding:
-            self._hits, self._is_finding = [], False
+        if self._is_searching or self._is_finding:
+            self._hits, self._is_searching, self._is_finding = [], False, False
             self._paint()
 
     def act_find(self) -> None:
@@ -405,7 +411,7 @@ class CountSessionScreen(ReadingScreen[str]):
                 return
             quiet_ms = self._rules.record_after_seconds * 1000
             record_quiet_lines(self.till.node, self._session, quiet_ms=quiet_ms, keep=(product, self._zone))
-            if self._sheet.refresh() and not self._hits:
+            if self._sheet.refresh() and not self._is_searching:
                 self._read_zone()
 
     def _closed_elsewhere(self) -> None:
@@ -443,7 +449,7 @@ class CountSessionScreen(ReadingScreen[str]):
     def escaped(self) -> None:
         """Empty the entry line or leave the search first; then record what waits and leave: the count stays open."""
         assert self.entry is not None
-        if self.entry.text or self._is_finding or self._hits:
+        if self.entry.text or self._is_finding or self._is_searching:
             self.entry.set_text("")
             self._leave_search()
             self._paint()
