@@ -6,5 +6,6 @@ from typing import Final
 
 from tests.faults.fault import Fault
 from tests.faults.kills import KILLS
+from tests.faults.simulation_steps import SIMULATION_STEPS
 
-FAULTS: Final[tuple[Fault, ...]] = (KILLS,)
+FAULTS: Final[tuple[Fault, ...]] = (KILLS, SIMULATION_STEPS)
