@@ -15,7 +15,7 @@ TOLD: Final = (
 )  # fmt: skip
 
 
-def run(seed: int, until: float) -> Tally:  # noqa: ARG001 - a history is judged at its end, seconds later
+def run(seed: int, until: float) -> Tally:
     """Simulate one history to its end, drained and judged."""
     met = simulate(FIRST_SEED + seed, STEPS)
     tally = Tally(met.steps)
