@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.faults.bit_flips import BIT_FLIPS
 from tests.faults.fault import Fault
 from tests.faults.kills import KILLS
 from tests.faults.simulation_steps import SIMULATION_STEPS
 
-FAULTS: Final[tuple[Fault, ...]] = (KILLS, SIMULATION_STEPS)
+FAULTS: Final[tuple[Fault, ...]] = (KILLS, BIT_FLIPS, SIMULATION_STEPS)
