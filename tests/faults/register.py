@@ -7,6 +7,7 @@ from typing import Final
 from tests.faults.bit_flips import BIT_FLIPS
 from tests.faults.fault import Fault
 from tests.faults.kills import KILLS
+from tests.faults.power_cuts import POWER_CUTS
 from tests.faults.simulation_steps import SIMULATION_STEPS
 
-FAULTS: Final[tuple[Fault, ...]] = (KILLS, BIT_FLIPS, SIMULATION_STEPS)
+FAULTS: Final[tuple[Fault, ...]] = (KILLS, POWER_CUTS, BIT_FLIPS, SIMULATION_STEPS)

@@ -153,7 +153,9 @@ class Workload:
     def _grant(self, signer: SigningKey, location: str, name: str, rank: str) -> None:
         hub, rng = self.world.hub, self.rng
         permissions = ["trade", "stock", "count", "resolve", *(["catalogue.write"] if rng.random() < 0.8 else [])]
-        scopes = (ScopeGrant(f"loc/{location}", tuple(permissions), rank), ScopeGrant("loc/*", ("notice",), "clerk"))
+        scopes: tuple[ScopeGrant, ...] = (
+            ScopeGrant(f"loc/{location}", tuple(permissions), rank), ScopeGrant("loc/*", ("notice",), "clerk")
+        )  # fmt: skip
         if location == VAN:  # it promises its customers goods that are still in the warehouse
             scopes += (ScopeGrant("loc/W", ("notice", "trade"), "clerk"),)
         granted = AuthorityGranted(signer.node, signer.public, name, location, name, scopes)
