@@ -110,6 +110,7 @@ _MEANING: Final = {
     "unknown_tender": "payments of unknown outcome", "settled_tender": "settled payments",
     "parked_basket": "parked baskets", "taken_basket": "parked baskets that were taken", "voided_line": "voided lines",
     "drawer_opening": "drawer openings", "closed_day": "closed days", "product_draft": "drafts of products",
+    "van_settlement": "settlements of vans",
 }  # fmt: skip
 
 

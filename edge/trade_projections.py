@@ -13,6 +13,7 @@ from schema.database import Connection
 from schema.kinds.balances import BalancePaid
 from schema.kinds.tills import BasketParked, BasketTaken, DrawerOpened, LineVoided, ProductDrafted, TenderSettled
 from schema.kinds.trading import DayClosed, Refund, Sale, Tender
+from schema.kinds.vans import VanSettled
 from sync.effective import Effective
 
 UNKNOWN: Final = "unknown"
@@ -29,6 +30,7 @@ TRADE_TABLES: Final[Mapping[str, str]] = {
     "drawer_opening": "shift, operator, reason, wall_ms",
     "closed_day": "business_date, operator, first_receipt, last_receipt, sales_minor, refunds_minor, wall_ms",
     "product_draft": "barcode, name, price_minor",
+    "van_settlement": "settlement, previous, business_date, operator, wall_ms, hlc_ms, hlc_counter",
 }
 """The tables, and their columns after scope_no, stream_no and seq."""
 _INSERT: Final = {
@@ -112,6 +114,14 @@ def _rows(entry: Effective) -> Iterator[tuple[str, _Row]]:
             )  # fmt: skip
         case ProductDrafted():
             yield "product_draft", (payload.barcode, payload.name, payload.price_minor)
+        case VanSettled():
+            yield (
+                "van_settlement",
+                (
+                    payload.settlement, payload.previous, payload.business_date, payload.operator, entry.wall_ms,
+                    *entry.hlc,
+                ),
+            )  # fmt: skip
         case _:
             return
 
