@@ -24,9 +24,10 @@ RUNS ?= 20
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
 
-KILLS ?= 300
+MINUTES ?= 15
 faults: $(VENV)/.installed
-	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+	@$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 screenshots: $(VENV)/.installed
 	@$(BIN)/python -m tests.screens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +77,10 @@ class Writing:
     def append(self, payload: Payload, scope: Scope | None = None, operation: str = "") -> Entry:
         """Append one entry; it is a fact when the transaction has committed."""
         return self._node.replica.append(self.stream(scope), payload, self.moment, operation)
+
+    def append_all(self, payloads: Sequence[Payload]) -> list[Entry]:
+        """Append entries of one act to the location's scope, folded together."""
+        return self._node.replica.append_all(self.stream(), payloads, self.moment)
 
     def take_receipt_number(self) -> str:
         """Return the next receipt number; it is used exactly when this transaction commits."""

@@ -43,6 +43,7 @@ from schema.identity import EntryId, Stream
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
 from schema.kinds.organisation import LocationDefined
+from schema.kinds.stock import GoodsReceived, StockAdjusted, TransferDispatched, TransferReceived
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import CashMoved, DayClosed, Refund, RefundLine, Sale, SaleLine, ShiftClosed
 from schema.kinds.vans import SettledLine, VanSettled
@@ -77,7 +78,10 @@ _NEIGHBOURS: Final = 8
 """Entries of one operation follow each other in their stream; there are never more than these after a sale."""
 _GAINS: Final = frozenset({"earned", "taken_back"})
 """The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
-Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | VanSettled
+GoodsMoved = GoodsReceived | TransferReceived | TransferDispatched | StockAdjusted
+Printable = (
+    Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | VanSettled | GoodsMoved
+)  # fmt: skip
 
 
 class Layout(NamedTuple):
@@ -199,7 +203,9 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
 
     Reports show what is known now: what came late amends them, and is named.
     """
+    from edge.goods_paper import goods_slip
     from edge.shift_reports import day_report, shift_report
+    from schema.rules.stock_slips import goods_rows
 
     template = _template(node, copy)
     names = _names(node, payload, wall_ms, copy, template.language, entry)
@@ -219,6 +225,8 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
         case DayClosed():
             till = payload.first_receipt.rsplit("-", 2)[0]
             rows = report_rows(day_report(node, payload.business_date, till=till), template, names)
+        case GoodsReceived() | TransferReceived() | TransferDispatched() | StockAdjusted():
+            rows = goods_rows(goods_slip(node, payload, entry), template, names)
     return Layout(rows, template.columns)
 
 

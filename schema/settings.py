@@ -131,6 +131,15 @@ class LoyaltyRules(Setting, frozen=True, kw_only=True):
     balance_fresh_minutes: int = 60
 
 
+class StockRules(Setting, frozen=True, kw_only=True):
+    """What the lists of stock that needs a person show."""
+
+    expiring_days: int = 14
+    """Goods that expire within so many days."""
+    uncounted_days: int = 90
+    """Goods that nobody counted for more days than these."""
+
+
 class ElsewhereRules(Setting, frozen=True, kw_only=True):
     """How often tills are told what changed elsewhere, where anything did; of the whole chain.
 
@@ -181,6 +190,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "till": TillRules,
     "loyalty": LoyaltyRules,
     "elsewhere": ElsewhereRules,
+    "stock": StockRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
     "route": RouteRules,

@@ -30,6 +30,7 @@ from tests.pos_tui.conftest import AtTill
 
 ROOT = Path(pos_tui.__file__).parent
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "status.device_": tuple(role.value for role in DeviceRole if role is not DeviceRole.DRAWER),
     "stock_menu.": tuple(one.name for one in WORKS),
     "means.": (*TillRules().means, "gift_card", "exchange"),
     "limit.": tuple(one.value for one in Limited),
