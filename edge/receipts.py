@@ -51,6 +51,7 @@ from schema.rows import BalanceKind
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
+from schema.rules.settlement_slip import settlement_rows
 from schema.rules.slips import (
     ParkedGoods,
     ParkedSlip,
@@ -59,7 +60,6 @@ from schema.rules.slips import (
     parked_rows,
     payment_rows,
     report_rows,
-    settlement_rows,
 )
 from schema.settings import ReceiptForm, ShopCard
 from sync.document_projection import decode_fields

@@ -127,7 +127,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "deposit": ("押金", "Deposit"),
     "deposits": ("收押金", "Deposits taken"),
     "empties": ("退空瓶押金", "Empties given back"),
-    "driver-signs": ("司机签字", "Driver"),
     "warehouse-signs": ("仓库签字", "Warehouse"),
     "test-title": ("打印测试", "PRINT TEST"),
     "goods-received": ("收货单", "GOODS RECEIVED"),
