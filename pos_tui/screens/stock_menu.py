@@ -21,6 +21,8 @@ class StockWork(NamedTuple):
     name: str
     module: str
     screen: str
+    only_at: str = ""
+    """The kind of location that offers it alone; empty: every one does."""
 
     def make(self) -> TillScreen[None]:
         """Make the screen."""
@@ -28,12 +30,17 @@ class StockWork(NamedTuple):
         return screen
 
 
-WORKS: Final[tuple[StockWork, ...]] = ()
+WORKS: Final[tuple[StockWork, ...]] = (
+    StockWork("van", "pos_tui.screens.van", "VanScreen", only_at="van"),
+)  # fmt: skip
 
 
-def stock_menu(texts: Texts) -> ChooseScreen:
-    """Return the screen that offers the stock work by number; its answer is a work's name."""
-    return ChooseScreen(texts("stock_menu.title"), [Choice(one.name, texts(f"stock_menu.{one.name}")) for one in WORKS])
+def stock_menu(texts: Texts, at: str = "") -> ChooseScreen:
+    """Return the screen that offers the stock work of a kind of location by number; its answer is a work's name."""
+    offered = [one for one in WORKS if one.only_at in {"", at}]
+    return ChooseScreen(
+        texts("stock_menu.title"), [Choice(one.name, texts(f"stock_menu.{one.name}")) for one in offered]
+    )
 
 
 def work_named(name: str) -> StockWork:

@@ -63,7 +63,7 @@ def define_van(shops: Shops, *vans: str, round_of: Iterable[Customer] = ROUND) -
 def make_van(shops: Shops, name: str = "V1", location: str = "V", round_of: Iterable[Customer] = ROUND) -> Node:
     """Enrol a van whose driver and customers are known by name."""
     node = shops.make_node(name, location)
-    employ(shops, DRIVER, BOSS)
+    employ(shops, DRIVER, BOSS, as_of_ms=3)
     know_round(node, round_of)
     return node
 
