@@ -137,9 +137,9 @@ def approve(node: Node, number: str, pin: str, act: Act, amount_minor: int = 0, 
     return Approval(*known)
 
 
-def second_person(node: Node, number: str, pin: str) -> Approval:
-    """Say who somebody is by a PIN of their own, beside the one who is signed in; raises what `sign_in` raises."""
-    return Approval(*_prove(node, number, pin, APPROVED))
+def sign_for(node: Node, number: str, pin: str) -> KnownOperator:
+    """Prove by PIN that a person signs for something, such as a driver for a load; raises what `sign_in` raises."""
+    return _prove(node, number, pin, APPROVED)
 
 
 def unlock(node: Node, number: str, approver_number: str, approver_pin: str) -> None:

@@ -18,6 +18,7 @@ from schema.rules.receipt import ReceiptTemplate
 from schema.rules.rounding import Rounding
 
 UNLIMITED: Final = 1_000_000_000_000
+STOPS_MAX: Final = 200
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +131,15 @@ class LoyaltyRules(Setting, frozen=True, kw_only=True):
     balance_fresh_minutes: int = 60
 
 
+class StockRules(Setting, frozen=True, kw_only=True):
+    """What the lists of stock that needs a person show."""
+
+    expiring_days: int = 14
+    """Goods that expire within so many days."""
+    uncounted_days: int = 90
+    """Goods that nobody counted for more days than these."""
+
+
 class ElsewhereRules(Setting, frozen=True, kw_only=True):
     """How often tills are told what changed elsewhere, where anything did; of the whole chain.
 
@@ -174,15 +184,36 @@ class ReceiptForm(Setting, frozen=True, kw_only=True):
     template: ReceiptTemplate = ReceiptTemplate()
 
 
+class RouteStop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A customer on a van's route, by the person's random id; `note` tells the driver what to know there."""
+
+    person: str
+    note: str = ""
+
+
+class RouteRules(Setting, frozen=True, kw_only=True):
+    """A van's day: its customers in the order of its stops, and the warehouse that it loads from."""
+
+    stops: tuple[RouteStop, ...] = ()
+    warehouse: str = ""
+
+    def __post_init__(self) -> None:
+        people = [stop.person for stop in self.stops]
+        if len(people) > STOPS_MAX or len(set(people)) != len(people):
+            raise ValueError(f"a route has at most {STOPS_MAX} stops, and each customer once")
+
+
 SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "limits": RoleLimits,
     "cash": CashRules,
     "till": TillRules,
     "loyalty": LoyaltyRules,
     "elsewhere": ElsewhereRules,
+    "stock": StockRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
     "count": CountRules,
+    "route": RouteRules,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
 SettingT = TypeVar("SettingT", bound=Setting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.signing_in import Approval, approve, second_person
+from edge.signing_in import Approval, approve, sign_for
 from pos_tui.keys import act
 from pos_tui.screens.dialogs import Dialog
 from pos_tui.widgets.entry_line import EntryLine
@@ -88,4 +88,4 @@ class SecondPersonScreen(ApproveScreen):
         return self.t("sign_in.number"), self.t("sign_in.number_hint")
 
     def _prove(self, number: str, pin: str) -> Approval:
-        return second_person(self.till.node, number, pin)
+        return Approval(*sign_for(self.till.node, number, pin))
