@@ -220,7 +220,7 @@ def test_a_delivery_that_is_on_the_shelf_already_is_not_added_when_it_is_keyed(s
     node, transfer = on_the_road(shops)
     session = open_session(node).session
     [paper] = pending_papers(node, session)
-    assert (paper.kind, paper.name, paper.origin, paper.products) == (PaperKind.DELIVERY, transfer, "W", (WATER,))
+    assert (paper.kind, paper.name, paper.origin, paper.products) == (PaperKind.DELIVERY, transfer, "Shop W", (WATER,))
     answer_papers(node, session, [Answer(paper, is_on_shelf=True)])
     assert pending_papers(node, session) == []
     seen(node, session, pieces=30)
