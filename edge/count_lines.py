@@ -127,13 +127,22 @@ def record_quiet_lines(
     node: Node, session: str, *, quiet_ms: int, keep: tuple[str, str] | None = None, limit: int = LINES_AT_ONCE
 ) -> tuple[RecordedCount, ...]:
     """Record some lines that nobody touched for so long, the longest first; `keep` (product, zone) stays in hand."""
+    before_ms = node.clock_source().wall_ms - quiet_ms
+    if not (quiet := _quiet(node, session, before_ms, keep, limit)):
+        return ()
     with node.write() as writing:
-        before_ms = writing.moment.wall_ms - quiet_ms
-        quiet = [one for one in open_looks(node, session) if one.hi_ms <= before_ms and (one.product, one.zone) != keep]
-        if not quiet:
-            return ()
-        quiet.sort(key=lambda one: (one.hi_ms, one.product))
-        return record(node, writing, quiet[:limit], session)
+        quiet = _quiet(node, session, before_ms, keep, limit)
+        return record(node, writing, quiet, session) if quiet else ()
+
+
+def _quiet(node: Node, session: str, before_ms: int, keep: tuple[str, str] | None, limit: int) -> list[OpenLook]:
+    places = node.connection.execute(
+        "SELECT product, zone FROM look WHERE session = ? AND product <> '' AND hi_ms <= ? ORDER BY hi_ms, product"
+        " LIMIT ?",
+        (session, before_ms, limit),
+    ).fetchall()
+    found = [look_at(node, product, session, zone) for product, zone in places if (product, zone) != keep]
+    return [one for one in found if one is not None]
 
 
 class SheetLine(NamedTuple):
@@ -166,8 +175,8 @@ class CountSheet:
         self.lines[look.product, look.zone] = line
         return line
 
-    def refresh(self) -> bool:
-        """Read what was recorded since; returns whether that changed anything."""
+    def refresh(self) -> set[str]:
+        """Read what was recorded since; returns the zones in which that changed anything."""
         news = recorded_lines(self._node, self.session, self._after)
         for line in news:
             self._after[line.stream_no] = max(self._after.get(line.stream_no, 0), line.seq)
@@ -179,7 +188,7 @@ class CountSheet:
             waiting = {(look.product, look.zone) for look in open_looks(self._node, self.session)}
             for line in news:
                 self._settle((line.product, line.zone), waiting)
-        return bool(news)
+        return {line.zone for line in news}
 
     def dropped(self, product: str, zone: str) -> None:
         """Note that a waiting line was forgotten: what was recorded of it shows again."""

@@ -107,7 +107,9 @@ def recounts_due(node: Node, session: str) -> list[Recount]:
         by_product.setdefault(line.product, []).append(line)
     rules, settings, worths = connection_rules(node), setting(node, CountRules), Worths(node)
     due = []
-    for result in session_results(node, session):
+    with node.store.reading():
+        results = _results(node, rules, session, lines)
+    for result in results:
         if not result.variance_milli or not result.has_book:
             continue
         told = by_product[result.product]
@@ -156,10 +158,13 @@ def count_report(node: Node, session: str) -> CountReport:
     found = session_of(node, session)
     if found is None:
         raise RefusalError("session_unknown", f"there is no count {session} here", session=session)
-    return _report(node, found, session_results(node, session))
+    told = recorded_lines(node, session)
+    with node.store.reading():
+        results = _results(node, connection_rules(node), session, told)
+    return _report(node, found, results, told)
 
 
-def _report(node: Node, session: CountSession, results: list[Result]) -> CountReport:
+def _report(node: Node, session: CountSession, results: list[Result], told: list[RecordedLine]) -> CountReport:
     from edge.signing_in import operator_name
 
     worths = Worths(node)
@@ -171,7 +176,7 @@ def _report(node: Node, session: CountSession, results: list[Result]) -> CountRe
             lines.append(
                 VarianceLine(
                     result.product,
-                    product_name(node.connection, result.product),
+                    result.product if product is None else f"{product.product.name} {product.product.spec}".strip(),
                     "" if product is None else product.product.unit if product.product.is_weighed
                     else product.product.unit_name,
                     result.counted_milli,
@@ -181,7 +186,6 @@ def _report(node: Node, session: CountSession, results: list[Result]) -> CountRe
                 )
             )  # fmt: skip
     lines.sort(key=lambda one: (-abs(one.value_minor or 0), -abs(one.variance_milli), one.product))
-    told = recorded_lines(node, session.session)
     people = sorted({line.operator for line in told} - {""})
     missing = set(session.products) - {one.product for one in results}
     return CountReport(

@@ -130,6 +130,11 @@ class CountSessionScreen(ReadingScreen[str]):
         self._places = {code: place for place, code in enumerate(self._products)}
         self._rows = [self._row(place, line) for place, line in enumerate(lines)]
         self._selected = self._places.get(wanted, len(lines) - 1)
+        self._add_up()
+        self._paint()
+
+    def _add_up(self) -> None:
+        """Count how far the plan is, and what the other tills have recorded."""
         counted = self._sheet.counted()
         needed = len(self._zones) or 1
         self._in_all = sum(1 for code in self._plan if len(counted.get(code, ())) >= needed)
@@ -138,7 +143,6 @@ class CountSessionScreen(ReadingScreen[str]):
         for line in self._sheet.lines.values():
             if line.till:
                 self._others[line.till] = self._others.get(line.till, 0) + 1
-        self._paint()
 
     def _product_in_hand(self) -> str:
         return self._products[self._selected] if 0 <= self._selected < len(self._products) else ""
@@ -411,8 +415,13 @@ class CountSessionScreen(ReadingScreen[str]):
                 return
             quiet_ms = self._rules.record_after_seconds * 1000
             record_quiet_lines(self.till.node, self._session, quiet_ms=quiet_ms, keep=(product, self._zone))
-            if self._sheet.refresh() and not self._is_searching:
-                self._read_zone()
+            changed = self._sheet.refresh()
+            if changed and not self._is_searching:
+                if self._zone in changed:
+                    self._read_zone()
+                else:
+                    self._add_up()
+                    self._paint_panel()
 
     def _closed_elsewhere(self) -> None:
         """Record what waits here all the same: it was seen; then leave."""
