@@ -61,6 +61,7 @@ from schema.identity import ORG
 from schema.kinds.catalogue import DocumentChange
 from schema.kinds.organisation import LocationDefined, OrganisationFounded
 from schema.rehearsal import rehearsal_clock_ms
+from sync.buying import BuyingFold
 from sync.effective import Fold
 from sync.entry import Entry
 from sync.organisation import Organisation
@@ -85,7 +86,7 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
 
 
 def _till_folds() -> tuple[Fold, ...]:
-    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold())
+    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold(), BuyingFold())
 
 
 def wall_clock_ms() -> int:

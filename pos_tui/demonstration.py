@@ -10,11 +10,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from edge.devices_config import DEVICES_FILE
+from edge.simulated_counter import MARK
 from schema import sample
 from schema.errors import RefusalError
 from schema.identity import LocationId
@@ -22,6 +25,8 @@ from schema.identity import LocationId
 SHOP: Final = LocationId("A")
 TILL: Final = "A1"
 DEMO_FILE: Final = "demo.json"
+COUNTER_TRIES: Final = 150
+COUNTER_TRY_S: Final = 0.1
 _PROGRAM: Final = (
     "import ctypes, os, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
     " from schema.command_line import main; os.getppid() == 1 or main()"
@@ -124,5 +129,12 @@ def _counter(folder: Path, till: Path, port: int) -> Iterator[None]:
     """Run the simulated printer, scanner, scale and display; what is printed lies in the folder as pictures."""
     folder.mkdir(exist_ok=True)
     words = ["devices", "simulate", "--directory", str(folder), "--node", str(till), "--port", str(port)]
-    with _child(words, folder.parent / "devices.log"):
+    known = till / DEVICES_FILE
+    if known.exists() and known.read_text("utf-8", "replace").startswith(MARK):
+        known.unlink()  # What a counter left that was killed names ports that are gone.
+    with _child(words, folder.parent / "devices.log") as process:
+        for _ in range(COUNTER_TRIES):  # A till that starts sooner has no printer, and no drawer for the first sale.
+            if known.exists() or process.poll() is not None:
+                break
+            time.sleep(COUNTER_TRY_S)
         yield

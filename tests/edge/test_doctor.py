@@ -24,9 +24,11 @@ from edge.shifts import close_shift, open_shift, pay_in
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
 from schema.errors import RefusalError
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
-from schema.kinds.base import Payload
+from schema.kinds.base import Payload, StockMove
+from schema.kinds.buying import OrderDrafted, OrderLine
 from schema.kinds.counting import ClockFixed
 from schema.kinds.organisation import AuthorityRevoked, CustomerDefined
+from schema.kinds.stock import GoodsReceived
 from schema.kinds.tills import (
     BasketParked,
     BasketTaken,
@@ -217,6 +219,8 @@ def _of_a_till(node: Node) -> list[Payload]:
         BasketTaken("b1", "o1", "recalled"), LineVoided("void", "o1", WATER, 1000, 200),
         DrawerOpened(shift, "o1", "change"), ProductDrafted("6901234567892", "", 200, "o1"),
         DayClosed(date, "o1", "A1-1-000001", "A1-1-000901", 800, 0),
+        GoodsReceived("", "", "o1", (StockMove(WATER, 1000, "L1", "2026-04-01"),)),
+        OrderDrafted("R-1", "order", "", "o1", (OrderLine(WATER, 1000),)),
     ]  # fmt: skip
 
 
@@ -250,6 +254,10 @@ DAMAGES = {
     "drawer_opening": "DELETE FROM drawer_opening",
     "closed_day": "UPDATE closed_day SET sales_minor = 0",
     "product_draft": "DELETE FROM product_draft",
+    "dated_goods": "UPDATE dated_goods SET expiry = '2027-01-01'",
+    "counted_goods": "DELETE FROM counted_goods",
+    "buying_fact": "DELETE FROM buying_fact",
+    "buying": "UPDATE buying SET state = 'closed'",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",
@@ -349,3 +357,24 @@ def test_damaged_entries_come_back_from_a_bundle_and_the_chain_proves_them(shops
     node.connection.execute(f"UPDATE entry SET body = zeroblob(9) WHERE seq = 9 AND {own}")
     assert put_back_entries(node, theirs) == 0, "what nobody else has cannot come back"
     assert not examine(node, mend=True).is_healthy
+
+
+def test_what_is_remembered_of_a_count_is_compared_too_for_tomorrows_figures_rest_on_it(traded: Node) -> None:
+    number, product, state = traded.connection.execute(
+        "SELECT scope_no, product, state FROM stock WHERE state IS NOT NULL"
+    ).fetchone()
+    rotten = bytearray(state)
+    rotten[-3] ^= 1
+    traded.connection.execute(
+        "UPDATE stock SET state = ? WHERE scope_no = ? AND product = ?", (bytes(rotten), number, product)
+    )
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["projection_differs"]
+    assert examine(traded, mend=True).is_mended
+    assert examine(traded).is_healthy
+
+
+def test_a_schema_that_rotted_is_a_finding_and_no_traceback(traded: Node) -> None:
+    traded.connection.execute("ALTER TABLE transfer RENAME COLUMN transit TO trbnsit")
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["file_damaged"]

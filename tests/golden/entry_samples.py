@@ -6,6 +6,16 @@ from collections.abc import Mapping
 
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalanceOpened, BalancePaid
 from schema.kinds.base import Payload, StockMove
+from schema.kinds.buying import (
+    DeliveryChecked,
+    DeliveryLine,
+    DraftAnswered,
+    OrderClosed,
+    OrderDrafted,
+    OrderLine,
+    OrderPlaced,
+    TransferAsked,
+)
 from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets
 from schema.kinds.counting import (
     ClockFixed,
@@ -146,4 +156,17 @@ SAMPLES: Mapping[str, Payload] = {
     "right.granted": RightGranted("11001", 6000, "mnopqrstuvwx.2", "o1", "网店"),
     "promise.made": PromiseMade("p7f3", "11001", 2000, 1772467200000, "o1012", "c1", "W-1001", "六点来取"),
     "promise.ended": PromiseEnded("p7f3", "11001", "fulfilled", "o1012", "A1-1-000007", ""),
+    "order.placed": OrderPlaced(
+        "PO-A-0001", "S01", "o1", (OrderLine("11001", 24000, 150), OrderLine("19001", 5500)), "2026-11-25", "R-A1-1-9",
+        "早上送",
+    ),
+    "order.closed": OrderClosed("PO-A-0001", "o1", "cancelled", "供应商缺货"),
+    "order.drafted": OrderDrafted("R-A1-1-9", "order", "S01", "o1012", (OrderLine("11001", 24000),), "快没了"),
+    "draft.answered": DraftAnswered("R-A1-1-9", "o1", "ordered", "PO-A-0001"),
+    "transfer.asked": TransferAsked("TR-W-0001", "A", "o1", (OrderLine("11001", 12000),), "R-A1-1-10", "周五前"),
+    "delivery.checked": DeliveryChecked(
+        "PO-A-0001", "loc/A:abcdefghijkl.1:11", "o1012",
+        (DeliveryLine("11001", 24000, 22000, 1000, "missing", "broken"),),
+        False, "少一瓶",
+    ),
 }  # fmt: skip
