@@ -123,6 +123,7 @@ _MEANING: Final = {
     "drawer_opening": "drawer openings", "closed_day": "closed days", "product_draft": "drafts of products",
     "buying_fact": "words on orders", "buying": "orders and drafts", "dated_goods": "goods with a date",
     "counted_goods": "counted products",
+    "van_settlement": "settlements of vans",
 }  # fmt: skip
 
 

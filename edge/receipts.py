@@ -47,11 +47,13 @@ from schema.kinds.organisation import LocationDefined
 from schema.kinds.stock import GoodsReceived, StockAdjusted, TransferDispatched, TransferReceived
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import CashMoved, DayClosed, Refund, RefundLine, Sale, SaleLine, ShiftClosed
+from schema.kinds.vans import SettledLine, VanSettled
 from schema.rows import BalanceKind
 from schema.rules.count_slips import count_rows
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
+from schema.rules.settlement_slip import settlement_rows
 from schema.rules.slips import (
     ParkedGoods,
     ParkedSlip,
@@ -79,7 +81,10 @@ _NEIGHBOURS: Final = 8
 _GAINS: Final = frozenset({"earned", "taken_back"})
 """The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
 GoodsMoved = GoodsReceived | TransferReceived | TransferDispatched | StockAdjusted
-Printable = Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | CountClosed | GoodsMoved
+Printable = (
+    Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | CountClosed | VanSettled
+    | GoodsMoved
+)  # fmt: skip
 
 
 class Layout(NamedTuple):
@@ -218,6 +223,8 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
             rows = parked_rows(_parked(node, payload), template, names)
         case ShiftClosed():
             rows = report_rows(shift_report(node, payload.shift), template, names)
+        case VanSettled():
+            rows = settlement_rows(payload, template, names)
         case DayClosed():
             till = payload.first_receipt.rsplit("-", 2)[0]
             rows = report_rows(day_report(node, payload.business_date, till=till), template, names)
@@ -304,7 +311,7 @@ def _names(
             found |= _member(node, payload.member, copy)
         if entry is not None:
             found["points_earned"] = _points_moved(node, entry, payload)
-    if isinstance(payload, Sale | Refund):
+    if isinstance(payload, Sale | Refund | VanSettled):
         found["products"], found["units"] = _goods(node, payload.lines)
     if isinstance(payload, Sale):
         found["promotions"] = _sentences(node, payload.lines, language)
@@ -316,7 +323,7 @@ def _names(
     return msgspec.structs.replace(names, **found)
 
 
-def _goods(node: Node, lines: Sequence[SaleLine | RefundLine]) -> tuple[dict[str, str], dict[str, str]]:
+def _goods(node: Node, lines: Sequence[SaleLine | RefundLine | SettledLine]) -> tuple[dict[str, str], dict[str, str]]:
     """Return names and base units by product, as the catalogue has them now."""
     products: dict[str, str] = {}
     units: dict[str, str] = {}

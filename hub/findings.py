@@ -22,6 +22,7 @@ from schema.identity import EntryId, Scope, scope_location
 from schema.kinds.balances import balance_moves
 from schema.kinds.organisation import SettingDefined
 from schema.kinds.trading import Refund, Sale
+from schema.kinds.vans import CreditLimited
 from schema.rows import BalanceKind
 from schema.rules.promotions import REASON
 from schema.settings import NAME_OF, LoyaltyRules, read_setting
@@ -302,6 +303,9 @@ def _newest(changes: Sequence[_Change], stake: int) -> list[Evidence]:
 def _judge_credit(replica: Replica, subject: str, about: str, total: int) -> Finding | None:
     defined = replica.organisation.newest(replica.connection, SettingDefined, f"{NAME_OF[LoyaltyRules]}/")
     limit = read_setting(LoyaltyRules, defined.value if defined else None).credit_limit_minor
+    limited = replica.organisation.newest(replica.connection, CreditLimited, about)
+    if limited is not None and limited.limit_minor is not None:
+        limit = limited.limit_minor
     if total <= limit:
         return None
     balance = BalanceKind.CUSTOMER_CREDIT.value

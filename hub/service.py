@@ -55,6 +55,7 @@ from hub.sync_route import SyncRoute
 from hub.takings import TakingsFold
 from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
+from hub.van_settlements import SettlementFold
 from schema import PROJECT
 from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
@@ -86,7 +87,16 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
 
 
 def _till_folds() -> tuple[Fold, ...]:
-    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold(), BuyingFold())
+    return (
+        SalesFold(),
+        TakingsFold(),
+        BalanceFold(),
+        FindingsFold(),
+        DraftFold(),
+        TenderFold(),
+        SettlementFold(),
+        BuyingFold(),
+    )
 
 
 def wall_clock_ms() -> int:

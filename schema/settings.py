@@ -18,6 +18,7 @@ from schema.rules.receipt import ReceiptTemplate
 from schema.rules.rounding import Rounding
 
 UNLIMITED: Final = 1_000_000_000_000
+STOPS_MAX: Final = 200
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +184,25 @@ class ReceiptForm(Setting, frozen=True, kw_only=True):
     template: ReceiptTemplate = ReceiptTemplate()
 
 
+class RouteStop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A customer on a van's route, by the person's random id; `note` tells the driver what to know there."""
+
+    person: str
+    note: str = ""
+
+
+class RouteRules(Setting, frozen=True, kw_only=True):
+    """A van's day: its customers in the order of its stops, and the warehouse that it loads from."""
+
+    stops: tuple[RouteStop, ...] = ()
+    warehouse: str = ""
+
+    def __post_init__(self) -> None:
+        people = [stop.person for stop in self.stops]
+        if len(people) > STOPS_MAX or len(set(people)) != len(people):
+            raise ValueError(f"a route has at most {STOPS_MAX} stops, and each customer once")
+
+
 SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "limits": RoleLimits,
     "cash": CashRules,
@@ -193,6 +213,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "shop": ShopCard,
     "receipt": ReceiptForm,
     "count": CountRules,
+    "route": RouteRules,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
 SettingT = TypeVar("SettingT", bound=Setting)

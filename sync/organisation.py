@@ -21,6 +21,7 @@ from schema.kinds.organisation import (
     PolicySet,
     SettingDefined,
 )
+from schema.kinds.vans import CreditLimited
 from sync.authority import Authority, derive_authority, public_key_of
 from sync.effective import Effective
 
@@ -34,6 +35,7 @@ _SUBJECT: Final[dict[type[Payload], str]] = {
     OperatorDefined: "operator",
     CustomerDefined: "person",
     PersonForgotten: "person",
+    CreditLimited: "person",
 }
 
 FactT = TypeVar("FactT", bound=Payload)

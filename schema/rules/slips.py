@@ -305,7 +305,3 @@ def _further(paper: Paper, report: Report) -> list[ReceiptRow]:
         for word, count, amount in report.facts
         for row in paper.columns_of([paper.word(word), str(count), "" if amount is None else format_money(amount)])
     ]
-
-
-framed, signature = _framed, _signature
-"""The frame and the line to sign on, for slips that have a module of their own."""

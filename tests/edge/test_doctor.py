@@ -39,6 +39,7 @@ from schema.kinds.tills import (
     TenderSettled,
 )
 from schema.kinds.trading import DayClosed, Tender
+from schema.kinds.vans import VanSettled
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
@@ -221,6 +222,7 @@ def _of_a_till(node: Node) -> list[Payload]:
         DayClosed(date, "o1", "A1-1-000001", "A1-1-000901", 800, 0),
         GoodsReceived("", "", "o1", (StockMove(WATER, 1000, "L1", "2026-04-01"),)),
         OrderDrafted("R-1", "order", "", "o1", (OrderLine(WATER, 1000),)),
+        VanSettled("S-1", "", date, "o1", (), (), (), 0, 0, 0, 0),
     ]  # fmt: skip
 
 
@@ -258,6 +260,7 @@ DAMAGES = {
     "counted_goods": "DELETE FROM counted_goods",
     "buying_fact": "DELETE FROM buying_fact",
     "buying": "UPDATE buying SET state = 'closed'",
+    "van_settlement": "DELETE FROM van_settlement",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",
