@@ -18,7 +18,7 @@ from hub.pages.forms import Form
 from hub.pages.visits import Answer, Routes, Visit
 from hub.product_index import categories, find_products
 from schema.amounts import format_quantity, parse_quantity
-from schema.catalogue import DEFAULT_LIST, PriceStep, Product, Scalar, UnitFactor
+from schema.catalogue import DEFAULT_LIST, KitPart, PriceStep, Product, Scalar, UnitFactor
 from schema.errors import RefusalError
 from schema.identity import ORG, ProductId
 from schema.rules.rounding import PricePer
