@@ -83,9 +83,19 @@ OWN_VIEWS: Final = (
         TableView(
             table,
             f"SELECT scope_no, stream_no, seq, {columns} FROM {table} WHERE {{scopes}}"
-            f" ORDER BY scope_no, stream_no, seq{', part' if table == 'unknown_tender' else ''}",
+            f" ORDER BY scope_no, stream_no, seq{', part' if columns.startswith('part,') else ''}",
         )
         for table, columns in TRADE_TABLES.items()
+    ),
+    TableView(
+        "buying_fact",
+        "SELECT scope_no, stream_no, seq, kind, subject, content FROM buying_fact WHERE {scopes}"
+        " ORDER BY scope_no, stream_no, seq",
+    ),
+    TableView(
+        "buying",
+        "SELECT scope_no, number, about, state, source, since_ms, content FROM buying WHERE {scopes}"
+        " ORDER BY scope_no, number",
     ),
     TableView("barcode", "SELECT barcode, product, unit FROM barcode ORDER BY barcode, product, unit", False),
     TableView(
@@ -111,6 +121,9 @@ _MEANING: Final = {
     "unknown_tender": "payments of unknown outcome", "settled_tender": "settled payments",
     "parked_basket": "parked baskets", "taken_basket": "parked baskets that were taken", "voided_line": "voided lines",
     "drawer_opening": "drawer openings", "closed_day": "closed days", "product_draft": "drafts of products",
+    "buying_fact": "words on orders", "buying": "orders and drafts", "dated_goods": "goods with a date",
+    "counted_goods": "counted products",
+    "van_settlement": "settlements of vans",
 }  # fmt: skip
 
 

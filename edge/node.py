@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +84,10 @@ class Writing:
         if scope is None or scope == self._node.config.scope:
             self.mark = Mark(entry.stream.incarnation, entry.body.seq)
         return entry
+
+    def append_all(self, payloads: Sequence[Payload]) -> list[Entry]:
+        """Append entries of one act to the location's scope, folded together."""
+        return self._node.replica.append_all(self.stream(), payloads, self.moment)
 
     def take_receipt_number(self) -> str:
         """Return the next receipt number; it is used exactly when this transaction commits."""

@@ -60,6 +60,11 @@ def paper_pages(node: Node, dispatch: str) -> list[list[str]]:
         return [write_pages(_sealed(node, entry)) for entry in notices]
 
 
+def pages_of(node: Node, dispatched: Entry) -> list[str]:
+    """Return the pages of the paper of one dispatch of this node; for who is within a view of the file already."""
+    return [page for entry in _own_notices(node, str(dispatched.id)) for page in write_pages(_sealed(node, entry))]
+
+
 def _own_notices(node: Node, dispatch: str) -> list[Entry]:
     dispatched: dict[str, set[str]] = {}
     for entry in _dispatches(node, dispatch):
@@ -129,6 +134,16 @@ class PaperScanner:
     def missing(self) -> list[int]:
         """The pages that are still to be scanned; empty before the first one and when all are here."""
         return missing_pages(self._pages.values())
+
+    @property
+    def count(self) -> int:
+        """How many pages are here."""
+        return len(self._pages)
+
+    @property
+    def total(self) -> int:
+        """How many pages the paper has; 0 before the first one."""
+        return max((page.pages for page in self._pages.values()), default=0)
 
     @property
     def is_complete(self) -> bool:

@@ -11,6 +11,7 @@ from schema.database import Connection
 from schema.kinds.balances import BalancePaid
 from schema.kinds.counting import CountClosed, CountOpened
 from schema.kinds.trading import CashMoved, Refund, Sale, ShiftClosed, ShiftOpened, Tender
+from sync.buying import BuyingFold
 from sync.effective import Effective, Fold
 
 
@@ -250,4 +251,5 @@ def own_folds() -> tuple[Fold, ...]:
         BalanceProjection(),
         MemberProjection(),
         TradeProjection(),
+        BuyingFold(),
     )

@@ -10,6 +10,7 @@ import msgspec
 from edge.acting import base_quantity, check_permission, held_vector, named_product, next_entry_id
 from edge.catalog import find_product
 from edge.node import Node, Writing
+from edge.print_jobs import queue_receipt
 from schema.errors import RefusalError
 from schema.identity import LocationId, is_code, location_scope
 from schema.kinds.base import Permission, StockMove
@@ -23,6 +24,7 @@ from schema.kinds.stock import (
     TransferNoticed,
     TransferReceived,
 )
+from sync.entry import Entry
 from sync.explanation import StockExplanation, explain_stock
 from sync.stock_facts import DISPATCH_REASON, Movement
 from sync.stock_tables import StockTables
@@ -90,7 +92,8 @@ Stated = tuple[int, int] | None
 """When it really happened, in milliseconds by this node's clock, where paper is keyed in later."""
 
 
-def _moves(node: Node, requests: Sequence[QuantityRequest], sign: int) -> tuple[StockMove, ...]:
+def goods_moves(node: Node, requests: Sequence[QuantityRequest], sign: int) -> tuple[StockMove, ...]:
+    """Return the movements of what a person entered, in base units, `sign` telling whether goods come or go."""
     if not requests:
         raise RefusalError("goods_missing", "name at least one product and its quantity")
     moves = []
@@ -112,7 +115,8 @@ def _check_stated(stated: Stated, writing: Writing) -> None:
         raise RefusalError("time_invalid", "the stated time lies in the past and begins before it ends")
 
 
-def _recorded(entry: object, moves: Sequence[StockMove], transfer: str = "") -> Recorded:
+def recorded(entry: object, moves: Sequence[StockMove], transfer: str = "") -> Recorded:
+    """Return what was recorded, as a use case answers it."""
     return Recorded(str(entry), tuple((move.product, move.quantity_milli) for move in moves), transfer)
 
 
@@ -127,7 +131,7 @@ def receive_goods(
     note: str = "",
 ) -> Recorded:
     """Take goods from a supplier in."""
-    moves = _moves(node, requests, 1)
+    moves = goods_moves(node, requests, 1)
     costs = tuple(
         (move.product, request.cost_minor)
         for request, move in zip(requests, moves, strict=True)
@@ -139,7 +143,7 @@ def receive_goods(
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
         entry = writing.append(GoodsReceived(document, supplier, operator, moves, costs, stated, note))
-    return _recorded(entry.id, moves)
+    return recorded(entry.id, moves)
 
 
 def adjust_stock(
@@ -152,17 +156,20 @@ def adjust_stock(
     document: str = "",
     stated: Stated = None,
     note: str = "",
+    prints: bool = False,
 ) -> Recorded:
     """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive."""
     sign = REASONS.get(reason)
     if sign is None:
         raise RefusalError("reason_unknown", f"the reasons are {', '.join(REASONS)}")
-    moves = _moves(node, requests, sign)
+    moves = goods_moves(node, requests, sign)
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
         entry = writing.append(StockAdjusted(reason, operator, moves, document, approver, stated, note))
-    return _recorded(entry.id, moves)
+        if prints:
+            queue_receipt(writing, str(entry.id))
+    return recorded(entry.id, moves)
 
 
 def repack(
@@ -174,23 +181,24 @@ def repack(
     note: str = "",
 ) -> Recorded:
     """Turn some goods into others: a case into bottles, parts into a hamper."""
-    moves = (*_moves(node, taken, -1), *_moves(node, made, 1))
+    moves = (*goods_moves(node, taken, -1), *goods_moves(node, made, 1))
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
         entry = writing.append(StockRepacked(operator, moves, note))
-    return _recorded(entry.id, moves)
+    return recorded(entry.id, moves)
 
 
 def open_stock(node: Node, requests: Sequence[QuantityRequest], *, operator: str = "", document: str = "") -> Recorded:
     """State the stock that the location starts with."""
-    moves = _moves(node, requests, 1)
+    moves = goods_moves(node, requests, 1)
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
         entry = writing.append(StockOpened(operator, moves, document))
-    return _recorded(entry.id, moves)
+    return recorded(entry.id, moves)
 
 
-def _check_elsewhere(node: Node, location: str, what: str) -> None:
+def check_elsewhere(node: Node, location: str, what: str) -> None:
+    """Refuse a location that goods cannot `what`: this one, and one that nobody has heard of."""
     if location == node.config.location:
         raise RefusalError("location_own", f"{location} is this location: a transfer goes between two")
     known = node.organisation.newest_each(node.connection, LocationDefined)
@@ -208,13 +216,14 @@ def dispatch_transfer(
     document: str = "",
     stated: Stated = None,
     note: str = "",
+    prints: bool = False,
 ) -> Recorded:
     """Send goods to another location: the movement here and the notice there are one operation.
 
     The same `transfer` may be dispatched in several goes. Without one a new number is given.
     """
-    _check_elsewhere(node, destination, "go to")
-    moves = _moves(node, requests, -1)
+    check_elsewhere(node, destination, "go to")
+    moves = goods_moves(node, requests, -1)
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
@@ -228,7 +237,9 @@ def dispatch_transfer(
             "dispatched", number, node.config.location, destination, moves, False, str(first), vector, stated
         )
         writing.append(notice, location_scope(LocationId(destination)), str(first))
-    return _recorded(entry.id, moves, number)
+        if prints:
+            queue_receipt(writing, str(entry.id))
+    return recorded(entry.id, moves, number)
 
 
 def receive_transfer(
@@ -253,33 +264,40 @@ def receive_transfer(
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
-        expected = _expected(node, transfer)
+        expected = waiting_rows(node, transfer)
         source = origin or next((row.origin for row in expected if row.origin), "")
         if not source:
             raise RefusalError(
                 "transfer_unknown", f"no notice of {transfer} is here yet: say what came, and from which location"
             )
-        _check_elsewhere(node, source, "come from")
+        check_elsewhere(node, source, "come from")
         waiting = {row.product: row.transit_milli for row in expected if row.transit_milli > 0}
         if requests is None:
             moves = tuple(StockMove(product, quantity) for product, quantity in sorted(waiting.items()))
             if not moves:
                 raise RefusalError("transfer_complete", f"nothing of {transfer} is on the road: say what came")
         else:
-            moves = _moves(node, requests, 1)
+            moves = goods_moves(node, requests, 1)
             if is_final:  # what is not named did not come: say so, or it would stay on the road for ever
                 named = {move.product for move in moves}
                 moves += tuple(StockMove(product, 0) for product in sorted(waiting) if product not in named)
-        first = next_entry_id(node, writing)
-        vector = held_vector(node)
         payload = TransferReceived(transfer, source, operator, moves, is_final, document, stated, note)
-        entry = writing.append(payload, operation=str(first))
-        assert entry.id == first, "the transaction holds the stream's head"
-        notice = TransferNoticed(
-            "received", transfer, node.config.location, source, moves, is_final, str(first), vector, stated
-        )
-        writing.append(notice, location_scope(LocationId(source)), str(first))
-    return _recorded(entry.id, moves, transfer)
+        entry = append_arrival(node, writing, payload)
+    return recorded(entry.id, moves, transfer)
+
+
+def append_arrival(node: Node, writing: Writing, arrived: TransferReceived) -> Entry:
+    """Append the receipt of a transfer and its notice to the other location, as one operation."""
+    first = next_entry_id(node, writing)
+    vector = held_vector(node)
+    entry = writing.append(arrived, operation=str(first))
+    assert entry.id == first, "the transaction holds the stream's head"
+    notice = TransferNoticed(
+        "received", arrived.transfer, node.config.location, arrived.origin, arrived.moves, arrived.is_final,
+        str(first), vector, arrived.stated,
+    )  # fmt: skip
+    writing.append(notice, location_scope(LocationId(arrived.origin)), str(first))
+    return entry
 
 
 def _tables(node: Node) -> StockTables | None:
@@ -289,7 +307,8 @@ def _tables(node: Node) -> StockTables | None:
     return StockTables(node.connection, scope_no, node.config.scope, node.config.location)
 
 
-def _expected(node: Node, transfer: str) -> list[TransferOnRoad]:
+def waiting_rows(node: Node, transfer: str) -> list[TransferOnRoad]:
+    """Return what this location knows of a transfer to it, a row for each product; within the caller's view."""
     return [row for row in _transfers(node, transfer) if row.destination in {"", node.config.location}]
 
 

@@ -1,4 +1,4 @@
-"""The node's read models of a till's day beside its sales: one table for each question, one row for each fact.
+"""The node's read models of its till and shelf beside sales: one table for each question, one row for each fact.
 
 Every table begins with the place of the entry that a row was read from, so that one rule folds them all and takes them
 back. A plain cash sale leaves no row here.
@@ -11,8 +11,12 @@ from typing import Final
 
 from schema.database import Connection
 from schema.kinds.balances import BalancePaid
+from schema.kinds.base import StockMove
+from schema.kinds.counting import CountRecorded
+from schema.kinds.stock import GoodsReceived, StockAdjusted, StockOpened, TransferReceived
 from schema.kinds.tills import BasketParked, BasketTaken, DrawerOpened, LineVoided, ProductDrafted, TenderSettled
 from schema.kinds.trading import DayClosed, Refund, Sale, Tender
+from schema.kinds.vans import VanSettled
 from sync.effective import Effective
 
 UNKNOWN: Final = "unknown"
@@ -29,6 +33,9 @@ TRADE_TABLES: Final[Mapping[str, str]] = {
     "drawer_opening": "shift, operator, reason, wall_ms",
     "closed_day": "business_date, operator, first_receipt, last_receipt, sales_minor, refunds_minor, wall_ms",
     "product_draft": "barcode, name, price_minor",
+    "dated_goods": "part, product, lot, expiry, quantity_milli, wall_ms",
+    "counted_goods": "product, wall_ms",
+    "van_settlement": "settlement, previous, business_date, operator, wall_ms, hlc_ms, hlc_counter",
 }
 """The tables, and their columns after scope_no, stream_no and seq."""
 _INSERT: Final = {
@@ -112,8 +119,26 @@ def _rows(entry: Effective) -> Iterator[tuple[str, _Row]]:
             )  # fmt: skip
         case ProductDrafted():
             yield "product_draft", (payload.barcode, payload.name, payload.price_minor)
+        case GoodsReceived() | TransferReceived() | StockOpened() | StockAdjusted():
+            for part, move in enumerate(payload.moves):
+                if move.expiry and move.quantity_milli > 0:
+                    yield "dated_goods", (part, *_dated(move), entry.wall_ms)
+        case CountRecorded():
+            yield "counted_goods", (payload.product, entry.wall_ms)
+        case VanSettled():
+            yield (
+                "van_settlement",
+                (
+                    payload.settlement, payload.previous, payload.business_date, payload.operator, entry.wall_ms,
+                    *entry.hlc,
+                ),
+            )  # fmt: skip
         case _:
             return
+
+
+def _dated(move: StockMove) -> tuple[str, str, str, int]:
+    return move.product, move.lot, move.expiry, move.quantity_milli
 
 
 def _unknown(

@@ -36,6 +36,7 @@ class LaunchOptions(NamedTuple):
     language: str = ""
     theme: str = ""
     syncs: bool = True
+    location: str = ""
 
 
 def has_hanzi(environment: Mapping[str, str]) -> bool:
@@ -56,9 +57,9 @@ def launch(options: LaunchOptions) -> None:
         raise RefusalError("language_unknown", f"{options.language!r} is no language of the till: zh or en")
     with ExitStack() as stack:
         if options.demo:
-            from pos_tui.demonstration import demonstration
+            from pos_tui.demonstration import SHOP, demonstration
 
-            demo = stack.enter_context(demonstration(options.directory, _tell))
+            demo = stack.enter_context(demonstration(options.directory, _tell, options.location or SHOP))
             options = options._replace(directory=demo.till, demo=False)
             os.environ[DEMO_VARIABLE] = "1"
         if options.web:
@@ -107,7 +108,7 @@ def _run(options: LaunchOptions) -> None:
         if os.environ.get(DEMO_VARIABLE):
             from pos_tui.demonstration import people as people_of_demo
 
-            people = people_of_demo()
+            people = people_of_demo(node.config.location)
         app = TillApp(
             till,
             theme=options.theme or preferences.theme,

@@ -3,7 +3,7 @@
 Documents are `products/<category>` (a record per product, independent fields) and `prices/<list>/<category>` (a
 record per product, a field per selling unit: its whole timeline of prices as one scalar, because a price only
 makes sense together with its unit and dates). A category of more than a thousand products goes on in a second
-document, `products/<category>#2`.
+document, `products/<category>#2`. Beside them stand `suppliers/standard` and `minimums/<location>/<category>`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,58 @@ def prices_document(price_list: str, category: str) -> str:
 def category_of(document: str) -> str | None:
     """Return the category whose products a document holds; None for other documents."""
     return document[9:].partition("#")[0] if document.startswith("products/") else None
+
+
+SUPPLIERS: Final = "suppliers/standard"
+"""The document of the suppliers; after a thousand it goes on in `suppliers/standard#2`."""
+
+
+def supplier_documents() -> tuple[str, str]:
+    """Return the names that the documents of suppliers lie between."""
+    return "suppliers/", "suppliers0"
+
+
+def minimums_document(location: str, category: str) -> str:
+    """Name the document of a location's minimum stock for a category (`drinks`, `drinks#2`): a record per product.
+
+    Its field `minimum` has thousandths of the base unit; 0 says that this location needs none.
+    """
+    return f"minimums/{location}/{category}"
+
+
+class Supplier(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the chain buys from; independent fields merge by field."""
+
+    code: str
+    name: str
+    contact: str = ""
+    phone: str = ""
+    tax_number: str = ""
+    lead_days: int = 0
+    note: str = ""
+    is_active: bool = True
+
+    def fields(self) -> dict[str, Scalar]:
+        """Return the record's fields."""
+        return {
+            "name": self.name, "contact": self.contact, "phone": self.phone, "tax_number": self.tax_number,
+            "lead_days": self.lead_days, "note": self.note, "active": self.is_active,
+        }  # fmt: skip
+
+    @classmethod
+    def from_fields(cls, code: str, fields: Mapping[str, Scalar]) -> Supplier:
+        """Read a record; a field of the wrong type counts as absent."""
+
+        def text(name: str, default: str = "") -> str:
+            value = fields.get(name)
+            return value if isinstance(value, str) else default
+
+        days = fields.get("lead_days")
+        return cls(
+            code=code, name=text("name", code) or code, contact=text("contact"), phone=text("phone"),
+            tax_number=text("tax_number"), lead_days=days if isinstance(days, int) else 0, note=text("note"),
+            is_active=fields.get("active") is not False,
+        )  # fmt: skip
 
 
 class UnitFactor(msgspec.Struct, frozen=True):

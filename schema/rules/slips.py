@@ -120,9 +120,10 @@ class ParkedSlip(msgspec.Struct, frozen=True, kw_only=True):
     goods: tuple[ParkedGoods, ...] = ()
 
 
-def _framed(
+def framed(
     paper: Paper, title: str, body: Iterable[ReceiptRow], template: ReceiptTemplate, names: ReceiptNames
 ) -> tuple[ReceiptRow, ...]:
+    """Put a title, the shop and the marks of copies and training around what a slip says."""
     if paper.columns < COLUMNS_MIN:
         raise ValueError(f"a slip needs at least {COLUMNS_MIN} columns")
     rows: list[ReceiptRow] = []
@@ -139,7 +140,8 @@ def _framed(
     return tuple(rows)
 
 
-def _signature(paper: Paper, word: str) -> list[ReceiptRow]:
+def signature(paper: Paper, word: str) -> list[ReceiptRow]:
+    """Leave room for a signature."""
     name = f"{paper.word(word)} "
     return [ReceiptRow(), *paper.text(name + "_" * (paper.columns - display_width(name)))]
 
@@ -166,9 +168,9 @@ def payment_rows(payment: BalancePaid, template: ReceiptTemplate, names: Receipt
         rows += [*paper.rule(), *members]
     if payment.note:
         rows += paper.fact("note", payment.note)
-    rows += _signature(paper, "customer-signs")
+    rows += signature(paper, "customer-signs")
     rows += shop_rows(template.footer, paper, payment.receipt_number, names)
-    return _framed(paper, f"paid-{payment.reason}", rows, template, names)
+    return framed(paper, f"paid-{payment.reason}", rows, template, names)
 
 
 def _positive(tender: Tender) -> Tender:
@@ -185,8 +187,8 @@ def cash_rows(moved: CashMoved, template: ReceiptTemplate, names: ReceiptNames) 
     amount = f"{names.currency_sign}{format_money(abs(moved.amount_minor))}"
     rows += paper.pair(paper.word("amount"), amount, is_double=True)
     rows += paper.facts((("reason", paper.word(moved.reason)), ("note", moved.note), ("approver", moved.approver)))
-    rows += _signature(paper, "signature")
-    return _framed(paper, "cash-in" if moved.amount_minor >= 0 else "cash-out", rows, template, names)
+    rows += signature(paper, "signature")
+    return framed(paper, "cash-in" if moved.amount_minor >= 0 else "cash-out", rows, template, names)
 
 
 def parked_rows(parked: ParkedSlip, template: ReceiptTemplate, names: ReceiptNames) -> tuple[ReceiptRow, ...]:
@@ -206,7 +208,7 @@ def parked_rows(parked: ParkedSlip, template: ReceiptTemplate, names: ReceiptNam
     rows += paper.pair(paper.word("sum"), f"{names.currency_sign}{format_money(parked.total_minor)}", is_double=True)
     rows += paper.code(RowKind.BARCODE, parked.basket)
     rows += paper.text(paper.word("not-paid"), is_centred=True)
-    return _framed(paper, "parked", rows, template, names)
+    return framed(paper, "parked", rows, template, names)
 
 
 def report_rows(report: Report, template: ReceiptTemplate, names: ReceiptNames) -> tuple[ReceiptRow, ...]:
@@ -223,9 +225,9 @@ def report_rows(report: Report, template: ReceiptTemplate, names: ReceiptNames) 
             rows += [*paper.rule(), *block]
     if report.kind is not ReportKind.X:
         rows += paper.rule()
-        rows += _signature(paper, "hands-over")
-        rows += _signature(paper, "takes-over" if report.kind is ReportKind.SHIFT else "manager-signs")
-    return _framed(paper, report.kind.value, rows, template, names)
+        rows += signature(paper, "hands-over")
+        rows += signature(paper, "takes-over" if report.kind is ReportKind.SHIFT else "manager-signs")
+    return framed(paper, report.kind.value, rows, template, names)
 
 
 def _trade(paper: Paper, report: Report) -> list[ReceiptRow]:

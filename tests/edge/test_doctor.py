@@ -24,9 +24,11 @@ from edge.shifts import close_shift, open_shift, pay_in
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
 from schema.errors import RefusalError
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
-from schema.kinds.base import Payload
+from schema.kinds.base import Payload, StockMove
+from schema.kinds.buying import OrderDrafted, OrderLine
 from schema.kinds.counting import ClockFixed
 from schema.kinds.organisation import AuthorityRevoked, CustomerDefined
+from schema.kinds.stock import GoodsReceived
 from schema.kinds.tills import (
     BasketParked,
     BasketTaken,
@@ -37,6 +39,7 @@ from schema.kinds.tills import (
     TenderSettled,
 )
 from schema.kinds.trading import DayClosed, Tender
+from schema.kinds.vans import VanSettled
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
@@ -217,6 +220,9 @@ def _of_a_till(node: Node) -> list[Payload]:
         BasketTaken("b1", "o1", "recalled"), LineVoided("void", "o1", WATER, 1000, 200),
         DrawerOpened(shift, "o1", "change"), ProductDrafted("6901234567892", "", 200, "o1"),
         DayClosed(date, "o1", "A1-1-000001", "A1-1-000901", 800, 0),
+        GoodsReceived("", "", "o1", (StockMove(WATER, 1000, "L1", "2026-04-01"),)),
+        OrderDrafted("R-1", "order", "", "o1", (OrderLine(WATER, 1000),)),
+        VanSettled("S-1", "", date, "o1", (), (), (), 0, 0, 0, 0),
     ]  # fmt: skip
 
 
@@ -250,6 +256,11 @@ DAMAGES = {
     "drawer_opening": "DELETE FROM drawer_opening",
     "closed_day": "UPDATE closed_day SET sales_minor = 0",
     "product_draft": "DELETE FROM product_draft",
+    "dated_goods": "UPDATE dated_goods SET expiry = '2027-01-01'",
+    "counted_goods": "DELETE FROM counted_goods",
+    "buying_fact": "DELETE FROM buying_fact",
+    "buying": "UPDATE buying SET state = 'closed'",
+    "van_settlement": "DELETE FROM van_settlement",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",

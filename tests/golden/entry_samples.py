@@ -6,6 +6,16 @@ from collections.abc import Mapping
 
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalanceOpened, BalancePaid
 from schema.kinds.base import Payload, StockMove
+from schema.kinds.buying import (
+    DeliveryChecked,
+    DeliveryLine,
+    DraftAnswered,
+    OrderClosed,
+    OrderDrafted,
+    OrderLine,
+    OrderPlaced,
+    TransferAsked,
+)
 from schema.kinds.catalogue import ChangeStamp, DocumentChange, RecordSets
 from schema.kinds.counting import (
     ClockFixed,
@@ -64,6 +74,7 @@ from schema.kinds.trading import (
     ShiftOpened,
     Tender,
 )
+from schema.kinds.vans import CreditLimited, SettledLine, SettledMeans, VanSettled
 
 _KEY = bytes(range(32))
 _VECTOR = (("abcdefghijkl.1", 12), ("mnopqrstuvwx.2", 7))
@@ -146,4 +157,25 @@ SAMPLES: Mapping[str, Payload] = {
     "right.granted": RightGranted("11001", 6000, "mnopqrstuvwx.2", "o1", "网店"),
     "promise.made": PromiseMade("p7f3", "11001", 2000, 1772467200000, "o1012", "c1", "W-1001", "六点来取"),
     "promise.ended": PromiseEnded("p7f3", "11001", "fulfilled", "o1012", "A1-1-000007", ""),
+    "order.placed": OrderPlaced(
+        "PO-A-0001", "S01", "o1", (OrderLine("11001", 24000, 150), OrderLine("19001", 5500)), "2026-11-25", "R-A1-1-9",
+        "早上送",
+    ),
+    "order.closed": OrderClosed("PO-A-0001", "o1", "cancelled", "供应商缺货"),
+    "order.drafted": OrderDrafted("R-A1-1-9", "order", "S01", "o1012", (OrderLine("11001", 24000),), "快没了"),
+    "draft.answered": DraftAnswered("R-A1-1-9", "o1", "ordered", "PO-A-0001"),
+    "transfer.asked": TransferAsked("TR-W-0001", "A", "o1", (OrderLine("11001", 12000),), "R-A1-1-10", "周五前"),
+    "delivery.checked": DeliveryChecked(
+        "PO-A-0001", "loc/A:abcdefghijkl.1:11", "o1012",
+        (DeliveryLine("11001", 24000, 22000, 1000, "missing", "broken"),),
+        False, "少一瓶",
+    ),
+    "van.settled": VanSettled(
+        "S-V1-1-88", "loc/V:abcdefghijkl.1:40", "2026-03-02", "o1012", _VECTOR,
+        (SettledLine("11001", 24000, 48000, 1000, 0, 0, 30000, 6000, 1000, 1000, 34000, 200),
+         SettledLine("11002", 0, 12000, 0, 0, -1000, 0, 0, 0, 0, None)),
+        (SettledMeans("cash", 60000, 15000, 200), SettledMeans("account", 32000, 0, 0)), 12, 1, 74800, 74700, 1500,
+        900, "o1", "少一瓶",
+    ),
+    "credit.limited": CreditLimited("p1", 100_000, "o1"),
 }  # fmt: skip
