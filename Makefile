@@ -21,8 +21,9 @@ bench: $(VENV)/.installed
 
 SEED ?= 1
 RUNS ?= 20
+STEPS ?= 600
 simulate: $(VENV)/.installed
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS) --steps $(STEPS)
 
 MINUTES ?= 15
 faults: $(VENV)/.installed

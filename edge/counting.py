@@ -9,6 +9,7 @@ import msgspec
 
 from edge.acting import NamedProduct, acting_rank, base_quantity, held_vector, named_product, next_entry_id
 from edge.node import Node, Writing
+from edge.print_jobs import queue_receipt
 from edge.recorded_lines import recorded_lines
 from schema.codec import encode
 from schema.errors import RefusalError
@@ -73,6 +74,8 @@ class ClosedSession(msgspec.Struct, frozen=True):
     is_closed: bool
     missing: tuple[MissingLine, ...]
     recorded: tuple[RecordedCount, ...] = ()
+    entry: str = ""
+    """The entry that closed it: its paper is the variance report."""
 
 
 class CountVariance(msgspec.Struct, frozen=True):
@@ -204,11 +207,12 @@ def record_count(
 
 def record(
     node: Node, writing: Writing, looks: Iterable[OpenLook], session: str, operator: str = "",
-    absorbs: Sequence[str] = (), not_absorbs: Sequence[str] = (),
+    absorbs: Sequence[str] = (), not_absorbs: Sequence[str] = (), *, takes_waiting: bool = True,
 ) -> tuple[RecordedCount, ...]:  # fmt: skip
     """Record looks in an open transaction: an entry for each product and person, all folded together.
 
     A look is of whoever began it, else of `operator`. What was answered about deliveries and returns goes with it.
+    Waiting lines of the same places are taken with it, unless they are none of these (`takes_waiting`).
     """
     by_product: dict[tuple[str, str], list[OpenLook]] = {}
     for look in looks:
@@ -227,10 +231,11 @@ def record(
             )
         )  # fmt: skip
     entries = writing.append_all(payloads)
-    node.connection.executemany(
-        "DELETE FROM look WHERE product = ? AND session = ? AND zone = ?",
-        [(k.product, session, k.zone) for lines in by_product.values() for k in lines],
-    )
+    if takes_waiting:
+        node.connection.executemany(
+            "DELETE FROM look WHERE product = ? AND session = ? AND zone = ?",
+            [(k.product, session, k.zone) for lines in by_product.values() for k in lines],
+        )
     unc_ms = writing.moment.unc_ms
     return tuple(
         RecordedCount(
@@ -367,20 +372,25 @@ def check_open(node: Node, session: str, zone: str | None = None) -> CountSessio
     return found
 
 
-def close_session(node: Node, session: str, *, operator: str = "", confirm_zeros: bool = False) -> ClosedSession:
+def close_session(
+    node: Node, session: str, *, operator: str = "", confirm_zeros: bool = False, prints: bool = False
+) -> ClosedSession:
     """End a session: record its open looks, and explicit zero lines for what was planned and not found.
 
-    Products without a line in a zone are returned first; nothing is written until the zeros are confirmed.
+    Products without a line in a zone are returned first; nothing is written until the zeros are confirmed. Where the
+    till `prints`, the variance report goes to the printer.
     """
     with node.write() as writing:
         missing, recorded = _settle(node, writing, check_open(node, session), operator, confirm_zeros=confirm_zeros)
         if missing and not confirm_zeros:
             return ClosedSession(session, False, missing)
         acting_rank(node, writing, Permission.COUNT, operator)
-        writing.append(CountClosed(session, operator))
+        entry = str(writing.append(CountClosed(session, operator)).id)
         node.connection.execute("DELETE FROM look WHERE session = ?", (session,))
         node.connection.execute("DELETE FROM count_answer WHERE session = ?", (session,))
-    return ClosedSession(session, True, missing, recorded)
+        if prints:
+            queue_receipt(writing, entry)
+    return ClosedSession(session, True, missing, recorded, entry)
 
 
 def settle_session(

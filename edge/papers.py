@@ -136,6 +136,16 @@ class PaperScanner:
         return missing_pages(self._pages.values())
 
     @property
+    def count(self) -> int:
+        """How many pages are here."""
+        return len(self._pages)
+
+    @property
+    def total(self) -> int:
+        """How many pages the paper has; 0 before the first one."""
+        return max((page.pages for page in self._pages.values()), default=0)
+
+    @property
     def is_complete(self) -> bool:
         """Tell whether every page is here."""
         return bool(self._pages) and not self.missing

@@ -42,12 +42,14 @@ from schema.errors import RefusalError
 from schema.identity import EntryId, Stream
 from schema.kinds.balances import BalanceMove, BalanceMoved, BalancePaid
 from schema.kinds.base import Payload
+from schema.kinds.counting import CountClosed
 from schema.kinds.organisation import LocationDefined
 from schema.kinds.stock import GoodsReceived, StockAdjusted, TransferDispatched, TransferReceived
 from schema.kinds.tills import BasketParked
 from schema.kinds.trading import CashMoved, DayClosed, Refund, RefundLine, Sale, SaleLine, ShiftClosed
 from schema.kinds.vans import SettledLine, VanSettled
 from schema.rows import BalanceKind
+from schema.rules.count_slips import count_rows
 from schema.rules.paper import ReceiptRow, RowKind, to_text
 from schema.rules.promotion_terms import Language, Promotion, Reason, read_terms, reason_sentence
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate, invoice_address, receipt_rows
@@ -80,7 +82,8 @@ _GAINS: Final = frozenset({"earned", "taken_back"})
 """The reasons of movements that a receipt states as points of this sale; points that paid are a tender."""
 GoodsMoved = GoodsReceived | TransferReceived | TransferDispatched | StockAdjusted
 Printable = (
-    Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | VanSettled | GoodsMoved
+    Sale | Refund | BalancePaid | CashMoved | BasketParked | ShiftClosed | DayClosed | CountClosed | VanSettled
+    | GoodsMoved
 )  # fmt: skip
 
 
@@ -227,7 +230,24 @@ def layout(node: Node, payload: Printable, wall_ms: int, copy: Copy = PLAIN, *, 
             rows = report_rows(day_report(node, payload.business_date, till=till), template, names)
         case GoodsReceived() | TransferReceived() | TransferDispatched() | StockAdjusted():
             rows = goods_rows(goods_slip(node, payload, entry), template, names)
+        case CountClosed():
+            rows = _count_rows(node, payload.session, template, names)
     return Layout(rows, template.columns)
+
+
+def _count_rows(node: Node, session: str, template: ReceiptTemplate, names: ReceiptNames) -> tuple[ReceiptRow, ...]:
+    from edge.count_results import count_report
+
+    report = count_report(node, session)
+    closed = "" if report.closed_ms is None else _local(node, report.closed_ms)
+    return count_rows(report, _local(node, report.opened_ms), closed, template, names)
+
+
+def count_document(node: Node, session: str, copy: Copy = PLAIN) -> Layout:
+    """Lay the variance report of a count out as it stands now, also before it is closed."""
+    template = _template(node, copy)
+    names = _shop_names(node, node.now_ms(), copy)
+    return Layout(_count_rows(node, session, template, names), template.columns)
 
 
 def report_document(node: Node, report: Report, copy: Copy = PLAIN, moment_ms: int | None = None) -> Layout:

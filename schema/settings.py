@@ -159,6 +159,25 @@ class ShopCard(Setting, frozen=True, kw_only=True):
     invoice_url: str = ""
 
 
+class CountRules(Setting, frozen=True, kw_only=True):
+    """How stock is counted: blind or not, and which variances a second person counts again (all quantities milli)."""
+
+    is_blind: bool = True
+    """Whoever counts does not see what the book holds before it is recorded."""
+    tolerance_milli: int = 1_000
+    tolerance_ppm: int = 10_000
+    """A variance up to either is let be: a piece, or a hundredth."""
+    weighed_tolerance_milli: int = 50
+    weighed_tolerance_ppm: int = 10_000
+    """The same of weighed goods, in grams."""
+    recount_value_minor: int = 5_000
+    """Variances worth no more than this are not counted again."""
+    cycle_products: int = 30
+    """How many goods a day's cycle count has."""
+    record_after_seconds: int = 120
+    """A line that nobody has touched for so long is recorded, so that the other tills see it."""
+
+
 class ReceiptForm(Setting, frozen=True, kw_only=True):
     """The shop's receipt."""
 
@@ -193,6 +212,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "stock": StockRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
+    "count": CountRules,
     "route": RouteRules,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}

@@ -132,7 +132,11 @@ class SaleRoutes(SaleActs):
     async def _stock(self) -> None:
         name = await self.ask(stock_menu(self.till_app.texts, location_type(self.till.node)))
         if name is not None:
-            await self.ask(work_named(name).make())
+            said = await self.ask(work_named(name).make())
+            self.came_back()
+            if isinstance(said, str):
+                self.say(said, "good")
+            return
         self.came_back()
 
     def act_refund(self) -> None:

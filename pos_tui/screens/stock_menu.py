@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pos_tui.screens.dialogs import Choice, ChooseScreen
 
@@ -24,13 +24,18 @@ class StockWork(NamedTuple):
     only_at: str = ""
     """The kind of location that offers it alone; empty: every one does."""
 
-    def make(self) -> TillScreen[None]:
-        """Make the screen."""
-        screen: TillScreen[None] = getattr(importlib.import_module(self.module), self.screen)()
+    def make(self) -> TillScreen[Any]:
+        """Make the screen; a text that it answers says what was done."""
+        screen: TillScreen[Any] = getattr(importlib.import_module(self.module), self.screen)()
         return screen
 
 
 WORKS: Final[tuple[StockWork, ...]] = (
+    StockWork("receive", "pos_tui.screens.receive", "DeliveriesScreen"),
+    StockWork("dispatch", "pos_tui.screens.dispatch", "DispatchScreen"),
+    StockWork("adjust", "pos_tui.screens.adjust", "AdjustScreen"),
+    StockWork("lists", "pos_tui.screens.stock_lists", "StockListsScreen"),
+    StockWork("reservations", "pos_tui.screens.reservations", "ReservationsScreen"),
     StockWork("van", "pos_tui.screens.van", "VanScreen", only_at="van"),
 )  # fmt: skip
 

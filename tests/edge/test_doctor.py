@@ -360,3 +360,24 @@ def test_damaged_entries_come_back_from_a_bundle_and_the_chain_proves_them(shops
     node.connection.execute(f"UPDATE entry SET body = zeroblob(9) WHERE seq = 9 AND {own}")
     assert put_back_entries(node, theirs) == 0, "what nobody else has cannot come back"
     assert not examine(node, mend=True).is_healthy
+
+
+def test_what_is_remembered_of_a_count_is_compared_too_for_tomorrows_figures_rest_on_it(traded: Node) -> None:
+    number, product, state = traded.connection.execute(
+        "SELECT scope_no, product, state FROM stock WHERE state IS NOT NULL"
+    ).fetchone()
+    rotten = bytearray(state)
+    rotten[-3] ^= 1
+    traded.connection.execute(
+        "UPDATE stock SET state = ? WHERE scope_no = ? AND product = ?", (bytes(rotten), number, product)
+    )
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["projection_differs"]
+    assert examine(traded, mend=True).is_mended
+    assert examine(traded).is_healthy
+
+
+def test_a_schema_that_rotted_is_a_finding_and_no_traceback(traded: Node) -> None:
+    traded.connection.execute("ALTER TABLE transfer RENAME COLUMN transit TO trbnsit")
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["file_damaged"]

@@ -57,7 +57,7 @@ def _at_work(folder: Path, rng: random.Random, until: float) -> Tally:
     for _ in range(WORK_KILLS):
         if is_over(until):
             break
-        plan = draw_plan(rng, writes=400, commits=30, lines=20, moment_s=0.02)
+        plan = draw_plan(rng, writes=150, commits=12, lines=8, moment_s=0.02)
         life = live(_work(directory, rng.randrange(1 << 30), weights), plan)
         told += [Done.parse(line) for line in life.lines]
         deaths += life.was_killed

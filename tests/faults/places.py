@@ -30,15 +30,21 @@ def _kept() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def fresh_till() -> Path:
-    """Return the directory of a till that has not sold yet, enrolled in shop A beside a shop B; copy it."""
+def _shops() -> Path:
     folder = Path(_kept().name) / "shops"
     shops = Shops(folder)
-    shops.make_node("A1", is_durable=True)
+    for name in ("A1", "A2"):
+        shops.make_node(name, is_durable=True)
     shops.close()
-    with open_node(folder / "A1") as node:  # it is on the machine's clock from here on
-        fold_log_in(node)
-    return folder / "A1"
+    for name in ("A1", "A2"):
+        with open_node(folder / name) as node:  # it is on the machine's clock from here on
+            fold_log_in(node)
+    return folder
+
+
+def fresh_till(name: str = "A1") -> Path:
+    """Return the directory of one of two tills of shop A that have not sold yet; copy it."""
+    return _shops() / name
 
 
 def open_node(directory: Path) -> Node:

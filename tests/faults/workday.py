@@ -133,6 +133,7 @@ class Held(msgspec.Struct):
     entries: dict[str, str]
     """Receipt number, or nothing, by entry id, of its location's stream."""
     numbers: list[str]
+    """Of the receipts that its own till wrote."""
 
 
 def held(node: Node) -> Held:
@@ -156,7 +157,8 @@ def held(node: Node) -> Held:
             entries[str(entry.id)] = number
     assert notices == operations, "half a transfer is here: an act without its notice, or a notice without its act"
     rows = node.connection.execute("SELECT number FROM receipt ORDER BY number").fetchall()
-    return Held(entries, [str(row[0]) for row in rows])
+    own = f"{node.config.till}-"
+    return Held(entries, [str(row[0]) for row in rows if str(row[0]).startswith(own)])
 
 
 def audit(node: Node, acknowledged: Iterable[Done], *, in_hand: int = 1, with_doctor: bool = True) -> Held:

@@ -13,12 +13,16 @@ import pytest
 
 import pos_tui
 import pos_tui.screens
+from edge.deliveries import DAMAGES, ORDER, OVER_REASONS, PAPER, SHORT_REASONS, TRANSFER
 from edge.device_events import DeviceRole
+from edge.drafting import PURPOSES
 from edge.limits import Act as Limited
 from edge.node import Node
 from edge.print_jobs import JobState
+from edge.stock import REASONS as ADJUSTMENTS
 from pos_tui.keys import KeyTable, act, canonical_key, shown_key
 from pos_tui.screens.base import TillScreen
+from pos_tui.screens.stock_lists import LISTS
 from pos_tui.screens.stock_menu import WORKS
 from pos_tui.screens.stock_view import REASONS
 from pos_tui.screens.van import WAYS as VAN_WAYS
@@ -58,9 +62,22 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "why.reason_": tuple(REASONS),
     "why.side_": ("BEFORE", "AMBIGUOUS"),
     "device.": tuple(one.value for one in DeviceRole),
+    "goods.empty_": ("receive", "dispatch", "adjust", "draft"),
+    "deliveries.kind_": (ORDER, TRANSFER, PAPER),
+    "receive.": ("more", "final", "why_short", "why_over"),
+    "why_differs.": (*SHORT_REASONS, *OVER_REASONS),
+    "damage.": DAMAGES,
+    "adjust.": tuple(ADJUSTMENTS),
+    "lists.": (*LISTS, "TRANSFER_SHORT", "TRANSFER_OVER", "TRANSIT_IMPLICIT_RECEIPT", "TRANSIT_AWAITING_SHIP"),
+    "lists.none_": LISTS,
+    "lists.purpose_": PURPOSES,
+    "lists.state_": ("open", "answered", "declined"),
+    "draft.": PURPOSES,
+    "draft.from_": PURPOSES,
+    "reserve.": ("fulfilled", "cancelled"),
 }  # fmt: skip
 """The families of texts whose names are put together when they are asked for, with every member that can be asked."""
-SUFFIXES = {"shift.": ("_what",), "account.": ("_text",)}
+SUFFIXES = {"shift.": ("_what",), "account.": ("_text",), "reserve.": ("_text", "_said")}
 
 
 def screens() -> list[type[TillScreen[object]]]:

@@ -33,6 +33,7 @@ from sync.effective import Effective, as_effective
 from sync.entry import Entry
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
+from sync.key_state import canonical_state
 from sync.rights import RightsFigure
 from sync.stock_facts import AmbiguousPick, ConflictCode, Disagreement, Policy, Rules
 from sync.stock_facts_of import stock_facts_of
@@ -50,6 +51,8 @@ class Picture(msgspec.Struct):
     transfers: dict[tuple[str, str], int]
     rights: dict[str, RightsFigure]
     digest: int
+    states: dict[str, bytes]
+    """What is remembered of products between facts: what is shown tomorrow rests on it."""
 
 
 class Auditor:
@@ -309,7 +312,14 @@ class Auditor:
             ).fetchall()
         }
         conflicts.sort(key=lambda one: (one.code, one.key, one.subject))
-        return Picture(figures, conflicts, transfers, rights, int.from_bytes(bytes(digest), "big"))
+        states = {
+            product: canonical_state(bytes(state))
+            for product, state in disk.execute(
+                "SELECT product, state FROM stock WHERE scope_no = ? AND is_present = 1 AND state IS NOT NULL",
+                (number,),
+            ).fetchall()
+        }
+        return Picture(figures, conflicts, transfers, rights, int.from_bytes(bytes(digest), "big"), states)
 
     # All replicas.
 

@@ -154,9 +154,8 @@ class Workload:
         hub, rng = self.world.hub, self.rng
         permissions = ["trade", "stock", "count", "resolve", *(["catalogue.write"] if rng.random() < 0.8 else [])]
         scopes: tuple[ScopeGrant, ...] = (
-            ScopeGrant(f"loc/{location}", tuple(permissions), rank),
-            ScopeGrant("loc/*", ("notice",), "clerk"),
-        )
+            ScopeGrant(f"loc/{location}", tuple(permissions), rank), ScopeGrant("loc/*", ("notice",), "clerk")
+        )  # fmt: skip
         if location == VAN:  # it promises its customers goods that are still in the warehouse
             scopes += (ScopeGrant("loc/W", ("notice", "trade"), "clerk"),)
         granted = AuthorityGranted(signer.node, signer.public, name, location, name, scopes)

@@ -523,8 +523,9 @@ class Conversation:
 class World:
     """Everything that one seed makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, steps: int = 600) -> None:
         self.seed = seed
+        self.steps = steps
         self.rng = random.Random(seed)
         self.now = 1_790_000_000_000
         self.kill_chance = 0.0
@@ -543,7 +544,9 @@ class World:
 
     def fail(self, message: str) -> None:
         """Say what is wrong, with the command that replays it."""
-        raise AssertionError(f"seed {self.seed}: {message}\nreplay: make simulate SEED={self.seed} RUNS=1")
+        raise AssertionError(
+            f"seed {self.seed}: {message}\nreplay: make simulate SEED={self.seed} RUNS=1 STEPS={self.steps}"
+        )
 
     def count(self, what: str, by: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + by

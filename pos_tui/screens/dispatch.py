@@ -1,0 +1,82 @@
+"""Owns sending goods to another location: where to, what, and the paper with which they can be taken in offline."""
+
+from __future__ import annotations
+
+from edge.drafting import AskedTransfer, asked_transfers
+from edge.goods_sheet import wanted_sheet
+from edge.places import other_places
+from edge.stock import dispatch_transfer
+from pos_tui.keys import act
+from pos_tui.screens.dialogs import Choice, ChooseScreen, ConfirmScreen
+from pos_tui.screens.goods import GoodsScreen
+from pos_tui.widgets.total_panel import Fact
+from schema.errors import RefusalError
+
+ASKED = "asked:"
+
+
+class DispatchScreen(GoodsScreen):
+    """Lists what goes out; the note that is printed bears the codes that the receiving shop scans."""
+
+    NAME = "dispatch"
+    ACTS = (*GoodsScreen.SHEET_ACTS[:1], act("all", "*"), *GoodsScreen.SHEET_ACTS[1:])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._destination = ""
+        self._destination_name = ""
+        self._asked: AskedTransfer | None = None
+
+    def offers(self, name: str) -> bool:
+        """What was asked for can be taken over as a whole."""
+        return self.has_expected if name == "all" else True
+
+    async def begin(self) -> bool:
+        """Ask where the goods go; what the hub asked for stands first."""
+        places = other_places(self.till.node)
+        asked = asked_transfers(self.till.node)
+        choices = [
+            Choice(ASKED + one.transfer, self.t("dispatch.asked", name=one.destination_name), one.transfer)
+            for one in asked
+        ]
+        choices += [Choice(place.location, place.name, place.location) for place in places]
+        if not choices:
+            raise RefusalError("location_unknown", "there is no other location that goods could go to")
+        chosen = await self.ask(ChooseScreen(self.t("dispatch.where"), choices))
+        if chosen is None:
+            return False
+        if chosen.startswith(ASKED):
+            self._asked = next(one for one in asked if ASKED + one.transfer == chosen)
+            self._destination, self._destination_name = self._asked.destination, self._asked.destination_name
+            self.sheet = wanted_sheet(self.till.node, [(product, wanted) for product, _, wanted in self._asked.lines])
+        else:
+            self._destination = chosen
+            self._destination_name = next(place.name for place in places if place.location == chosen)
+        return True
+
+    def facts(self) -> list[Fact]:
+        """Say where the goods go."""
+        facts = [Fact(self.t("dispatch.to"), self._destination_name)] if self._destination else []
+        if self._asked is not None:
+            facts.append(Fact(self.t("dispatch.number"), self._asked.transfer))
+        return facts
+
+    def act_all(self) -> None:
+        """Send all that was asked for."""
+        self.sheet.fill()
+        self.say(self.t("dispatch.all_filled"))
+        self.show_sheet()
+
+    async def finish(self) -> str | None:
+        """Ask, then let the goods leave; the note is printed with its codes."""
+        requests = self.sheet.requests()
+        if not requests:
+            raise RefusalError("sheet_empty", "there are no goods on the list yet: scan or type some")
+        text = self.t("dispatch.confirm", lines=len(requests), name=self._destination_name)
+        if not await self.ask(ConfirmScreen(self.t("dispatch.confirm_title"), text)):
+            return None
+        done = dispatch_transfer(
+            self.till.node, self._destination, requests, transfer=self._asked.transfer if self._asked else "",
+            operator=self.till.operator_id, note=self.remark, prints=self.till.prints,
+        )  # fmt: skip
+        return self.t("dispatch.done", number=done.transfer, name=self._destination_name)
