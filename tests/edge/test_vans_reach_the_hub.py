@@ -12,12 +12,15 @@ import pytest
 from edge import carrying
 from edge.account_payments import repay
 from edge.basket import EMPTY, Basket, BasketLine, Member, add, set_member
+from edge.cache import LEASE_LAPSED
 from edge.carrying import carried, hand_over, keep, seal_for_hub, take_along
 from edge.clock_source import machine_clock
 from edge.joining import join
 from edge.members import member_card
 from edge.node import Node
+from edge.returns import find_sale
 from edge.selling import LineRequest, sell
+from edge.status import is_lease_lapsed, node_status
 from edge.stock import QuantityRequest, open_stock, receive_goods
 from edge.sync_agent import HttpLine, SyncReport, sync_once
 from edge.tendering import Payment, complete
@@ -37,6 +40,7 @@ from hub.settings import record_setting
 from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
 from schema.rows import CustomerRow
+from tests.edge.shops import carry
 
 LOCATIONS = [
     parse_location(text) for text in ("A:Riverside:shop", "W:Warehouse:warehouse", "V:Van one:van", "V2:Van two:van")
@@ -362,3 +366,47 @@ def test_what_a_stolen_van_recorded_before_stays_and_what_it_records_later_waits
     assert figure[0] == 20_000
     sync(other)
     assert other.connection.execute("SELECT value FROM stock WHERE product = ?", (TEA,)).fetchone()[0] == 20_000
+
+
+def test_a_stolen_van_asks_for_a_managers_code_as_soon_as_it_hears_that_it_has_left(hub: Hub, enrol: Enrol) -> None:
+    stolen = enrol("V1", "V")
+    sync(stolen)
+    assert not node_status(stolen).is_lease_lapsed
+    revoke_node(hub.store, hub.own_log, stolen.config.node, "stolen")
+    with pytest.raises(RefusalError):
+        sync(stolen)
+    assert node_status(stolen).is_lease_lapsed
+    sold = sell(stolen, [LineRequest(TEA, 1_000, "", TEA_PRICE)])  # never during a sale, which says so instead
+    assert find_sale(stolen, sold.receipt_number).sale.flags == (LEASE_LAPSED,)
+
+
+def test_a_van_that_hears_nothing_asks_after_thirty_days_and_a_shop_never_does(hub: Hub, enrol: Enrol) -> None:
+    van, shop = enrol("V1", "V"), enrol("A1", "A")
+    for node in (van, shop):
+        sync(node)
+        last_ms = node.state().last_exchange_ms
+        for days, lapsed in ((29, False), (31, node is van)):
+            assert is_lease_lapsed(node, last_ms, last_ms + days * 86_400_000) is lapsed
+
+
+def test_what_a_stolen_van_recorded_after_it_left_is_kept_without_effect_and_named(
+    hub: Hub, enrol: Enrol, tmp_path: Path
+) -> None:
+    """Its neighbour in the van heard of a later sale before the hub said that the laptop was gone."""
+    stolen, other = enrol("V1", "V"), enrol("V2", "V")
+    open_stock(stolen, [QuantityRequest(TEA, 24_000)])
+    sync(stolen)
+    sell(stolen, [LineRequest(TEA, 5_000, "", TEA_PRICE)])
+    carry(stolen, other)
+    revoke_node(hub.store, hub.own_log, stolen.config.node, "stolen")
+    sync(other)
+    for connection in (other.connection, None):
+        if connection is None:
+            with hub.store.snapshot() as replica:
+                value = replica.connection.execute("SELECT value FROM stock WHERE product = ?", (TEA,)).fetchone()[0]
+                inert = replica.connection.execute("SELECT count(*), min(reason) FROM inert").fetchone()
+        else:
+            value = connection.execute("SELECT value FROM stock WHERE product = ?", (TEA,)).fetchone()[0]
+            inert = connection.execute("SELECT count(*), min(reason) FROM inert").fetchone()
+        assert value == 24_000
+        assert (inert[0] > 0, inert[1]) == (True, "revoked")
