@@ -21,12 +21,14 @@ bench: $(VENV)/.installed
 
 SEED ?= 1
 RUNS ?= 20
+STEPS ?= 600
 simulate: $(VENV)/.installed
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS) --steps $(STEPS)
 
-KILLS ?= 300
+MINUTES ?= 15
 faults: $(VENV)/.installed
-	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+	@$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 screenshots: $(VENV)/.installed
 	@$(BIN)/python -m tests.screens

@@ -169,8 +169,12 @@ class WedgeDetector:
         return _TYPED
 
     def restart(self) -> None:
-        """Begin a new run: the keys so far did something by themselves and belong to no scan."""
+        """Begin a new run: the keys so far did something by themselves and belong to no scan.
+
+        An Enter that follows them confirms something, however soon after a scan: it is not that scan's second suffix.
+        """
         self._forget()
+        self._scanned_at_s = float("-inf")
 
     def _enter(self, at_s: float) -> WedgeVerdict:
         keys, is_spoiled = list(self._keys), self._is_spoiled

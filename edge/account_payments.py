@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from edge.allowing import allow
 from edge.balance_effects import move
 from edge.balances import balance
+from edge.credit import take_back
 from edge.giving_back import CASH
 from edge.limits import Act
 from edge.node import Node
@@ -111,6 +112,8 @@ def _pay(
             number, day.business_date, day.shift, operator, reason, tuple(one for one in moves if one.amount), tenders,
             sign * amount_minor, approver, person,
         )  # fmt: skip
+        if reason == REPAID:
+            take_back(node, writing, person, amount_minor, number)
         entry = writing.append(payload)
         if attempt:
             node.connection.execute("INSERT INTO attempt (attempt, entry) VALUES (?, ?)", (attempt, str(entry.id)))

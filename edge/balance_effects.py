@@ -48,6 +48,16 @@ def append_effects(
             writing.append(BalanceMoved(moves, effect.reason, document, operator, approver), operation=operation)
 
 
+def credit_back(effects: Iterable[Effect]) -> list[tuple[str, int]]:
+    """Return (customer, amount) of what effects take off what customers owe."""
+    return [
+        (one.subject, -one.amount)
+        for effect in effects
+        for one in effect.moves
+        if one.balance == BalanceKind.CUSTOMER_CREDIT and one.amount < 0
+    ]
+
+
 def effects_here(node: Node, entry: EntryId, document: str) -> dict[tuple[str, str], dict[str, int]]:
     """Return what came with a sale that is here: by (reason, balance), the amount of each subject."""
     found: dict[tuple[str, str], dict[str, int]] = {}

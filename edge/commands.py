@@ -15,6 +15,7 @@ from edge import (
     commands_stock,
     commands_survival,
     commands_sync,
+    commands_van,
 )
 
 
@@ -29,6 +30,7 @@ def commands(app: typer.Typer) -> None:
         commands_care,
         cache_commands,
         commands_sync,
+        commands_van,
         commands_survival,
         commands_demo,
     ):

@@ -452,7 +452,7 @@ def count_import(
     as_json: JsonOption = False,
 ) -> None:
     """Record the counts of a spreadsheet: all its lines, or none and every fault by its line."""
-    from edge.counting import import_counts
+    from edge.count_imports import import_counts
 
     content = read_given(file)
     with open_node(node) as opened:

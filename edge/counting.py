@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from typing import Final
 
 import msgspec
 
 from edge.acting import NamedProduct, acting_rank, base_quantity, held_vector, named_product, next_entry_id
 from edge.node import Node, Writing
-from schema.amounts import parse_quantity
+from edge.print_jobs import queue_receipt
+from edge.recorded_lines import recorded_lines
 from schema.codec import encode
 from schema.errors import RefusalError
-from schema.identity import EntryId
 from schema.kinds.base import Permission, Vector
 from schema.kinds.counting import CountClosed, CountOpened, CountRecorded, Look
-from schema.tabular import read_table
 from sync.explanation import explain_stock, product_name
 
 CLOCK_BOUND_MS_MAX: Final = 60_000
 """Above this the counter is told that the clock is too doubtful to order a count by."""
-_WALK: Final = ""
-"""The product under which a session's own walk is kept: the look behind its explicit zero lines."""
+ABSORBS: Final = "absorbs"
+NOT_ABSORBS: Final = "not_absorbs"
 
 
 class OpenLook(msgspec.Struct, frozen=True):
@@ -36,6 +34,7 @@ class OpenLook(msgspec.Struct, frozen=True):
     basis_lo: Vector
     basis_hi: Vector
     quantity_milli: int
+    operator: str = ""
 
 
 class RecordedCount(msgspec.Struct, frozen=True):
@@ -75,6 +74,8 @@ class ClosedSession(msgspec.Struct, frozen=True):
     is_closed: bool
     missing: tuple[MissingLine, ...]
     recorded: tuple[RecordedCount, ...] = ()
+    entry: str = ""
+    """The entry that closed it: its paper is the variance report."""
 
 
 class CountVariance(msgspec.Struct, frozen=True):
@@ -94,20 +95,23 @@ def begin_look(node: Node, product: str, *, session: str = "", zone: str = "") -
     """Note the first touch of a shelf: the time and all that this node holds now. Beginning again changes nothing."""
     with node.write() as writing:
         if session:
-            _check_open(node, session, zone)
-        return _begin(node, writing, named_product(node, product).code, session, zone)
+            check_open(node, session, zone)
+        return begin(node, writing, named_product(node, product).code, session, zone)
 
 
-def _begin(node: Node, writing: Writing, product: str, session: str, zone: str) -> OpenLook:
+def begin(
+    node: Node, writing: Writing, product: str, session: str, zone: str, *, operator: str = "",
+    since_ms: int | None = None, quantity_milli: int = 0,
+) -> OpenLook:  # fmt: skip
+    """Begin a look in an open transaction; one that goes on from an earlier line has its quantity and first moment."""
     now, basis = writing.moment.wall_ms, encode(held_vector(node))
-    sql = (
-        "INSERT INTO look (product, session, zone, lo_ms, hi_ms, basis_lo, basis_hi, quantity_milli)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
+    first = now if since_ms is None else min(since_ms, now)
+    node.connection.execute(
+        "INSERT INTO look (product, session, zone, lo_ms, hi_ms, basis_lo, basis_hi, quantity_milli, operator)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (product, session, zone, first, now, basis, basis, quantity_milli, operator),
     )
-    node.connection.execute(sql, (product, session, zone, now, now, basis, basis))
-    if session:  # the walk through the shelves begins with the first look of it at this node
-        node.connection.execute(sql, (_WALK, session, "", now, now, basis, basis))
-    look = _look(node, product, session, zone)
+    look = look_at(node, product, session, zone)
     assert look is not None
     return look
 
@@ -123,19 +127,22 @@ def touch_look(node: Node, product: str, quantity_milli: int, *, session: str = 
 
 
 def _touch(node: Node, writing: Writing, named: NamedProduct, quantity_milli: int, session: str, zone: str) -> OpenLook:
-    look = _look(node, named.code, session, zone)
+    look = look_at(node, named.code, session, zone)
     if look is None:
         raise RefusalError("look_missing", f"the count of {named.name} was not begun")
-    total = look.quantity_milli + base_quantity(named, quantity_milli)
-    if total < 0:
-        raise RefusalError("quantity_invalid", f"there cannot be less than no {named.name} on the shelf")
+    return see(node, writing, look, look.quantity_milli + base_quantity(named, quantity_milli), named.name)
+
+
+def see(node: Node, writing: Writing, look: OpenLook, total_milli: int, name: str) -> OpenLook:
+    """State in an open transaction what was seen of a begun look in all; its end moves to this moment."""
+    if total_milli < 0:
+        raise RefusalError("count_negative", f"there cannot be less than no {name} on the shelf", name=name)
+    basis, hi_ms = held_vector(node), max(look.lo_ms, writing.moment.wall_ms)
     node.connection.execute(
         "UPDATE look SET quantity_milli = ?, hi_ms = ?, basis_hi = ? WHERE product = ? AND session = ? AND zone = ?",
-        (total, max(look.lo_ms, writing.moment.wall_ms), encode(held_vector(node)), named.code, session, zone),
+        (total_milli, hi_ms, encode(basis), look.product, look.session, look.zone),
     )
-    touched = _look(node, named.code, session, zone)
-    assert touched is not None
-    return touched
+    return msgspec.structs.replace(look, quantity_milli=total_milli, hi_ms=hi_ms, basis_hi=basis)
 
 
 def drop_look(node: Node, product: str, *, session: str = "", zone: str = "") -> None:
@@ -147,20 +154,21 @@ def drop_look(node: Node, product: str, *, session: str = "", zone: str = "") ->
         )
 
 
-def _look(node: Node, product: str, session: str, zone: str) -> OpenLook | None:
+def look_at(node: Node, product: str, session: str, zone: str) -> OpenLook | None:
+    """Return a begun look; None where there is none."""
     found = _looks(node, "product = ? AND session = ? AND zone = ?", (product, session, zone))
     return found[0] if found else None
 
 
 def _looks(node: Node, where: str, parameters: Sequence[str]) -> list[OpenLook]:
     rows = node.connection.execute(
-        "SELECT product, session, zone, lo_ms, hi_ms, basis_lo, basis_hi, quantity_milli FROM look"
+        "SELECT product, session, zone, lo_ms, hi_ms, basis_lo, basis_hi, quantity_milli, operator FROM look"
         f" WHERE {where} ORDER BY session, product, zone",
         parameters,
     ).fetchall()
     return [
-        OpenLook(p, s, z, lo, hi, _vector(bytes(basis_lo)), _vector(bytes(basis_hi)), quantity)
-        for p, s, z, lo, hi, basis_lo, basis_hi, quantity in rows
+        OpenLook(p, s, z, lo, hi, _vector(bytes(basis_lo)), _vector(bytes(basis_hi)), quantity, operator)
+        for p, s, z, lo, hi, basis_lo, basis_hi, quantity, operator in rows
     ]
 
 
@@ -171,8 +179,8 @@ def _vector(encoded: bytes) -> Vector:
 def open_looks(node: Node, session: str | None = None) -> list[OpenLook]:
     """List the looks that were begun and not recorded."""
     if session is None:
-        return _looks(node, "product <> ?", (_WALK,))
-    return _looks(node, "product <> ? AND session = ?", (_WALK, session))
+        return _looks(node, "product <> ''", ())
+    return _looks(node, "product <> '' AND session = ?", (session,))
 
 
 def record_count(
@@ -194,30 +202,61 @@ def record_count(
         looks = _looks(node, "product = ? AND session = ?", (code, session))
         if not looks:
             raise RefusalError("look_missing", f"the count of {product} was not begun")
-        return _record(node, writing, code, looks, session, operator, absorbs, not_absorbs)
+        return record(node, writing, looks, session, operator, absorbs, not_absorbs)[0]
 
 
-def _record(
-    node: Node, writing: Writing, product: str, looks: Sequence[OpenLook], session: str, operator: str,
-    absorbs: Sequence[str] = (), not_absorbs: Sequence[str] = (),
-) -> RecordedCount:  # fmt: skip
-    rank = acting_rank(node, writing, Permission.COUNT, operator)
-    lines = tuple(Look(k.quantity_milli, k.lo_ms, k.hi_ms, k.basis_lo, k.basis_hi, k.zone) for k in looks)
-    entry = writing.append(
-        CountRecorded(
-            product, rank.value, operator, lines, session, _local_names(node, absorbs), _local_names(node, not_absorbs)
+def record(
+    node: Node, writing: Writing, looks: Iterable[OpenLook], session: str, operator: str = "",
+    absorbs: Sequence[str] = (), not_absorbs: Sequence[str] = (), *, takes_waiting: bool = True,
+) -> tuple[RecordedCount, ...]:  # fmt: skip
+    """Record looks in an open transaction: an entry for each product and person, all folded together.
+
+    A look is of whoever began it, else of `operator`. What was answered about deliveries and returns goes with it.
+    Waiting lines of the same places are taken with it, unless they are none of these (`takes_waiting`).
+    """
+    by_product: dict[tuple[str, str], list[OpenLook]] = {}
+    for look in looks:
+        by_product.setdefault((look.product, look.operator or operator), []).append(look)
+    ranks = {who: acting_rank(node, writing, Permission.COUNT, who) for who in {who for _, who in by_product}}
+    answers = answers_of(node, session) if session else {}
+    payloads = []
+    for (product, who), lines in sorted(by_product.items()):
+        declared = answers.get(product, {})
+        payloads.append(
+            CountRecorded(
+                product, ranks[who].value, who,
+                tuple(Look(k.quantity_milli, k.lo_ms, k.hi_ms, k.basis_lo, k.basis_hi, k.zone) for k in lines), session,
+                _local_names(node, (*absorbs, *declared.get(ABSORBS, ()))),
+                _local_names(node, (*not_absorbs, *declared.get(NOT_ABSORBS, ()))),
+            )
+        )  # fmt: skip
+    entries = writing.append_all(payloads)
+    if takes_waiting:
+        node.connection.executemany(
+            "DELETE FROM look WHERE product = ? AND session = ? AND zone = ?",
+            [(k.product, session, k.zone) for lines in by_product.values() for k in lines],
         )
-    )
-    node.connection.execute("DELETE FROM look WHERE product = ? AND session = ?", (product, session))
     unc_ms = writing.moment.unc_ms
-    return RecordedCount(
-        str(entry.id),
-        session or f"{entry.stream.writer}:{entry.body.seq}",
-        product,
-        sum(line.quantity_milli for line in lines),
-        unc_ms,
-        unc_ms is None or unc_ms > CLOCK_BOUND_MS_MAX,
+    return tuple(
+        RecordedCount(
+            str(entry.id),
+            session or f"{entry.stream.writer}:{entry.body.seq}",
+            payload.product,
+            sum(line.quantity_milli for line in payload.looks),
+            unc_ms,
+            unc_ms is None or unc_ms > CLOCK_BOUND_MS_MAX,
+        )
+        for entry, payload in zip(entries, payloads, strict=True)
     )
+
+
+def answers_of(node: Node, session: str) -> dict[str, dict[str, list[str]]]:
+    """Return what was answered here for a count: by product and answer the names of papers and entries."""
+    found: dict[str, dict[str, list[str]]] = {}
+    rows = node.connection.execute("SELECT product, answer, name FROM count_answer WHERE session = ?", (session,))
+    for product, answer, name in rows.fetchall():
+        found.setdefault(product, {}).setdefault(answer, []).append(name)
+    return found
 
 
 def _local_names(node: Node, names: Iterable[str]) -> tuple[str, ...]:
@@ -240,27 +279,25 @@ def count_product(
     """Count a product in one go: without a session it is recorded, in a session the line waits to be recorded."""
     with node.write() as writing:
         if session:
-            _check_open(node, session, zone)
+            check_open(node, session, zone)
         elif zone:
             raise RefusalError("zone_alone", "a zone belongs to a count by zones: open one with `count open --zone`")
         named = named_product(node, product)
-        _begin(node, writing, named.code, session, zone)
+        begin(node, writing, named.code, session, zone, operator=operator)
         look = _touch(node, writing, named, quantity_milli, session, zone)
         if session:
             return look
         looks = _looks(node, "product = ? AND session = ?", (named.code, ""))
-        return _record(node, writing, named.code, looks, "", operator, absorbs, not_absorbs)
+        return record(node, writing, looks, "", operator, absorbs, not_absorbs)[0]
 
 
 def record_looks(node: Node, session: str, *, operator: str = "") -> tuple[RecordedCount, ...]:
     """Record all lines of a session that wait at this till: another till may close the session."""
     with node.write() as writing:
-        by_product: dict[str, list[OpenLook]] = {}
-        for look in _looks(node, "product <> ? AND session = ?", (_WALK, session)):
-            by_product.setdefault(look.product, []).append(look)
-        if not by_product:
+        looks = open_looks(node, session)
+        if not looks:
             raise RefusalError("look_missing", f"no line of {session} waits at this till")
-        return tuple(_record(node, writing, product, lines, session, operator) for product, lines in by_product.items())
+        return record(node, writing, looks, session, operator)
 
 
 # Sessions by zone.
@@ -277,15 +314,9 @@ def open_session(
         planned = tuple(dict.fromkeys(named_product(node, product).code for product in products))
         first = next_entry_id(node, writing)
         name = session or f"C-{node.config.till}-{first.stream.incarnation}-{first.seq}"
-        if _session(node, name) is not None:
+        if session_of(node, name) is not None:
             raise RefusalError("session_exists", f"the count {name} was opened already")
         entry = writing.append(CountOpened(name, tuple(zones), planned, operator))
-        now, basis = writing.moment.wall_ms, encode(held_vector(node))
-        node.connection.execute(
-            "INSERT INTO look (product, session, zone, lo_ms, hi_ms, basis_lo, basis_hi, quantity_milli)"
-            " VALUES (?, ?, '', ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-            (_WALK, name, now, now, basis, basis),
-        )
     return CountSession(name, tuple(zones), planned, operator, entry.body.wall_ms, None)
 
 
@@ -295,13 +326,14 @@ def count_sessions(node: Node, *, with_closed: bool = False) -> list[CountSessio
         str(name)
         for (name,) in node.connection.execute("SELECT DISTINCT session FROM count_session ORDER BY session").fetchall()
     ]
-    found = [one for name in names if (one := _session(node, name)) is not None]
+    found = [one for name in names if (one := session_of(node, name)) is not None]
     return sorted(
         (one for one in found if with_closed or one.closed_ms is None), key=lambda one: (one.opened_ms, one.session)
     )
 
 
-def _session(node: Node, session: str) -> CountSession | None:
+def session_of(node: Node, session: str) -> CountSession | None:
+    """Return a count session as all its tills planned it; None where no opening of it is here."""
     rows = node.connection.execute(
         "SELECT is_opening, wall_ms, operator, plan FROM count_session WHERE session = ?"
         " ORDER BY is_opening DESC, wall_ms, scope_no, stream_no, seq",
@@ -324,135 +356,96 @@ def _session(node: Node, session: str) -> CountSession | None:
     )
 
 
-def _check_open(node: Node, session: str, zone: str) -> CountSession:
-    found = _session(node, session)
+def check_open(node: Node, session: str, zone: str | None = None) -> CountSession:
+    """Return an open session that has a zone (None: whichever).
+
+    Raises RefusalError `session_unknown`, `session_closed` or `zone_unknown`.
+    """
+    found = session_of(node, session)
     if found is None:
-        raise RefusalError("session_unknown", f"there is no count {session} here")
+        raise RefusalError("session_unknown", f"there is no count {session} here", session=session)
     if found.closed_ms is not None:
-        raise RefusalError("session_closed", f"the count {session} is closed: open another one")
-    if zone != "" if not found.zones else zone not in found.zones:
-        raise RefusalError("zone_unknown", f"the zones of {session} are {', '.join(found.zones) or 'none'}")
+        raise RefusalError("session_closed", f"the count {session} is closed: open another one", session=session)
+    if zone is not None and (zone != "" if not found.zones else zone not in found.zones):
+        zones = ", ".join(found.zones) or "none"
+        raise RefusalError("zone_unknown", f"the zones of {session} are {zones}", session=session, zones=zones)
     return found
 
 
-def close_session(node: Node, session: str, *, operator: str = "", confirm_zeros: bool = False) -> ClosedSession:
+def close_session(
+    node: Node, session: str, *, operator: str = "", confirm_zeros: bool = False, prints: bool = False
+) -> ClosedSession:
     """End a session: record its open looks, and explicit zero lines for what was planned and not found.
 
-    Products without a line in a zone are returned first; nothing is written until the zeros are confirmed.
+    Products without a line in a zone are returned first; nothing is written until the zeros are confirmed. Where the
+    till `prints`, the variance report goes to the printer.
     """
     with node.write() as writing:
-        plan = _check_open(node, session, _first_zone(node, session))
-        looks = _looks(node, "product <> ? AND session = ?", (_WALK, session))
-        missing = _missing(node, plan, looks)
+        missing, recorded = _settle(node, writing, check_open(node, session), operator, confirm_zeros=confirm_zeros)
         if missing and not confirm_zeros:
             return ClosedSession(session, False, missing)
-        now, basis = writing.moment.wall_ms, held_vector(node)
-        walk = _look(node, _WALK, session, "")
-        lo_ms, basis_lo = (walk.lo_ms, walk.basis_lo) if walk else (now, basis)
-        by_product: dict[str, list[OpenLook]] = {}
-        for look in looks:
-            by_product.setdefault(look.product, []).append(look)
-        for line in missing:
-            by_product.setdefault(line.product, []).append(
-                OpenLook(line.product, session, line.zone, lo_ms, now, basis_lo, basis, 0)
-            )
-        recorded = tuple(
-            _record(node, writing, product, lines, session, operator) for product, lines in sorted(by_product.items())
-        )
         acting_rank(node, writing, Permission.COUNT, operator)
-        writing.append(CountClosed(session, operator))
+        entry = str(writing.append(CountClosed(session, operator)).id)
         node.connection.execute("DELETE FROM look WHERE session = ?", (session,))
-    return ClosedSession(session, True, missing, recorded)
+        node.connection.execute("DELETE FROM count_answer WHERE session = ?", (session,))
+        if prints:
+            queue_receipt(writing, entry)
+    return ClosedSession(session, True, missing, recorded, entry)
 
 
-def _first_zone(node: Node, session: str) -> str:
-    found = _session(node, session)
-    return found.zones[0] if found is not None and found.zones else ""
+def settle_session(
+    node: Node, session: str, *, operator: str = "", confirm_zeros: bool = False
+) -> tuple[MissingLine, ...]:
+    """Record what waits here and, confirmed, the explicit zeros, and leave the session open for recounts.
 
-
-def _missing(node: Node, plan: CountSession, looks: Iterable[OpenLook]) -> tuple[MissingLine, ...]:
-    have = {(look.product, look.zone) for look in looks}
-    scope_no = node.replica.log.scope_no(node.config.scope)
-    places = node.connection.execute(
-        "SELECT s.stream_no, s.seq, t.node, t.incarnation FROM stock_fact s JOIN stream t"
-        " ON t.scope_no = s.scope_no AND t.stream_no = s.stream_no"
-        " WHERE s.scope_no = ? AND s.about = 'session_count' AND s.subject = ?",
-        (scope_no, plan.session),
-    ).fetchall()
-    for _, seq, name, incarnation in places:
-        entry = node.replica.log.entry(EntryId.parse(f"{node.config.scope}:{name}.{incarnation}:{seq}").stream, seq)
-        if entry is not None and isinstance(entry.payload, CountRecorded):
-            have |= {(entry.payload.product, look.zone) for look in entry.payload.looks}
-    products = dict.fromkeys([*plan.products, *sorted({product for product, _ in have})])
-    return tuple(
-        MissingLine(product, product_name(node.connection, product), zone)
-        for product in products
-        for zone in plan.zones or ("",)
-        if (product, zone) not in have
-    )
-
-
-# Counts from a spreadsheet.
-
-_COLUMNS: Final = {
-    "product": ("product", "code", "barcode", "sku", "商品", "商品编码", "编码", "条码"),
-    "quantity": ("quantity", "qty", "counted", "数量", "盘点数量", "实盘数量"),
-    "zone": ("zone", "shelf", "区域", "货架"),
-}
-
-
-def import_counts(
-    node: Node, name: str, content: bytes, *, session: str = "", operator: str = ""
-) -> tuple[RecordedCount, ...]:
-    """Record the counts of a CSV or Excel sheet (product, quantity and, in a session, zone): all lines or none.
-
-    The look of each line is the moment of the import: import before selling on. Raises RefusalError
-    `count_import` that names every line at fault.
+    Returns the lines that were missing; with `confirm_zeros` they are zeros now, else nothing of them was written.
     """
-    table = read_table(PurePath(name).name, content)
-    places: dict[str, int] = {}
-    for column, names in _COLUMNS.items():
-        found = [place for place, cell in enumerate(table.header) if cell.strip().lower() in names]
-        if found:
-            places[column] = found[0]
-    if lacking := [column for column in ("product", "quantity") if column not in places]:
-        raise RefusalError("count_columns", f"{table.name} lacks the column {' and '.join(lacking)}")
-    faults: list[str] = []
-    totals: dict[tuple[str, str], int] = {}
     with node.write() as writing:
-        plan = _session(node, session) if session else None
-        if session:
-            _check_open(node, session, _first_zone(node, session))
-        for line, cells in table.rows:
-            zone = cells[places["zone"]].strip() if "zone" in places else ""
-            try:
-                totals_key, quantity = _count_line(node, cells[places["product"]], cells[places["quantity"]], zone)
-                if plan is not None and (zone not in plan.zones if plan.zones else zone != ""):
-                    raise ValueError(f"the zones of {session} are {', '.join(plan.zones) or 'none'}")
-                totals[totals_key] = totals.get(totals_key, 0) + quantity
-            except (RefusalError, ValueError) as error:
-                faults.append(f"line {line}: {error}")
-        faults += [f"line {line}: more cells than the header has" for line in table.overlong]
-        if faults or not totals:
-            shown = "; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
-            raise RefusalError("count_import", f"{table.name} was not imported: {shown or 'it has no lines'}")
+        plan = check_open(node, session)
+        missing, _ = _settle(node, writing, plan, operator, confirm_zeros=confirm_zeros)
+        if missing and not confirm_zeros and (looks := open_looks(node, session)):
+            record(node, writing, looks, session, operator)
+    return missing
+
+
+def _settle(
+    node: Node, writing: Writing, plan: CountSession, operator: str, *, confirm_zeros: bool
+) -> tuple[tuple[MissingLine, ...], tuple[RecordedCount, ...]]:
+    session = plan.session
+    looks = open_looks(node, session)
+    missing = missing_lines(node, plan, looks)
+    if missing and not confirm_zeros:
+        return missing, ()
+    if missing:
+        lo_ms, basis_lo = _opened_at(node, session)
         now, basis = writing.moment.wall_ms, held_vector(node)
-        looks: dict[str, list[OpenLook]] = {}
-        for (product, zone), quantity in sorted(totals.items()):
-            looks.setdefault(product, []).append(OpenLook(product, session, zone, now, now, basis, basis, quantity))
-        return tuple(_record(node, writing, product, lines, session, operator) for product, lines in looks.items())
+        looks += [
+            OpenLook(line.product, session, line.zone, min(lo_ms, now), now, basis_lo, basis, 0) for line in missing
+        ]
+    return missing, record(node, writing, looks, session, operator) if looks else ()
 
 
-def _count_line(node: Node, product: str, quantity: str, zone: str) -> tuple[tuple[str, str], int]:
-    if not product.strip():
-        raise ValueError("no product")
-    named = named_product(node, product.strip())
-    if not named.is_known:
-        raise ValueError(f"{product.strip()} is not in the catalogue")
-    amount = parse_quantity(quantity)
-    if amount < 0:
-        raise ValueError("a counted quantity is not negative")
-    return (named.code, zone), base_quantity(named, amount)
+def _opened_at(node: Node, session: str) -> tuple[int, Vector]:
+    """Return when the walk through the shelves began, and what was known then: the moment of the opening entry."""
+    scope_no, stream_no, seq, wall_ms = node.connection.execute(
+        "SELECT scope_no, stream_no, seq, wall_ms FROM count_session WHERE session = ? AND is_opening = 1"
+        " ORDER BY wall_ms, scope_no, stream_no, seq LIMIT 1",
+        (session,),
+    ).fetchone()
+    rows = node.replica.log.streams(node.config.scope)
+    row = next(one for one in rows if (one.scope_no, one.stream_no) == (scope_no, stream_no))
+    seen = {**node.replica.log.vector_at(row, seq), row.stream.writer: int(seq)}
+    return int(wall_ms), tuple(sorted(seen.items()))
+
+
+def missing_lines(node: Node, plan: CountSession, looks: Iterable[OpenLook]) -> tuple[MissingLine, ...]:
+    """Return the lines that a session lacks: planned products and those that some zone has (未盘)."""
+    have = {(look.product, look.zone) for look in looks}
+    have |= {(line.product, line.zone) for line in recorded_lines(node, plan.session)}
+    products = dict.fromkeys([*plan.products, *sorted({product for product, _ in have})])
+    lacking = [(product, zone) for product in products for zone in plan.zones or ("",) if (product, zone) not in have]
+    names = {product: product_name(node.connection, product) for product in {product for product, _ in lacking}}
+    return tuple(MissingLine(product, names[product], zone) for product, zone in lacking)
 
 
 # What a count came to.

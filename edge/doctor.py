@@ -16,6 +16,7 @@ from edge.cache import restoring
 from edge.catalogue_index import index_catalogue
 from edge.node import Node
 from edge.projections import own_folds
+from edge.store import foreseen
 from edge.trade_projections import TRADE_TABLES
 from schema.database import migrate, read_migrations
 from schema.errors import CorruptionError
@@ -122,6 +123,7 @@ _MEANING: Final = {
     "drawer_opening": "drawer openings", "closed_day": "closed days", "product_draft": "drafts of products",
     "buying_fact": "words on orders", "buying": "orders and drafts", "dated_goods": "goods with a date",
     "counted_goods": "counted products",
+    "van_settlement": "settlements of vans",
 }  # fmt: skip
 
 
@@ -162,6 +164,15 @@ def examine(node: Node, *, mend: bool = False, bytes_check: bool = True) -> Exam
     from what stands at its cut.
     """
     findings = _check_file(node) if bytes_check else []
+    try:
+        with foreseen(node.store.path):
+            return _examine(node, findings, mend=mend)
+    except CorruptionError as error:  # pages that cannot be read at all: nothing more can be judged
+        findings.append(Finding(error.code, error.message))
+        return Examination(False, tuple(findings), (), (), (), 0, 0, 0, 0, 0.0)
+
+
+def _examine(node: Node, findings: list[Finding], *, mend: bool) -> Examination:
     search = _check_search(node)
     findings += search
     log = LogTables(node.connection)
@@ -231,7 +242,7 @@ def put_back_entries(node: Node, file: Path) -> int:
 def _check_file(node: Node) -> list[Finding]:
     try:
         rows = node.connection.execute("PRAGMA integrity_check(20)").fetchall()
-    except sqlcipher.DatabaseError as error:
+    except (sqlcipher.DatabaseError, UnicodeDecodeError) as error:
         return [Finding("file_damaged", f"the file is damaged ({error}): restore the backup")]
     return [
         Finding("file_damaged", f"the file is damaged ({row[0]}): restore the backup") for row in rows if row[0] != "ok"

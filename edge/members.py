@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge.balances import balance
+from edge.credit import credit_of
 from edge.node import Node
 from edge.settings import setting
 from schema.errors import CorruptionError, RefusalError
@@ -28,7 +29,8 @@ class MemberCard(NamedTuple):
 
     `stored_minor` is paid in, `bonus_minor` given by the shop, `credit_minor` what is owed. `as_of_ms` is the time up
     to which other locations are included (None: nothing of them is known), `age_ms` how long ago that was; with
-    `is_fresh` limits for spending with an old balance do not apply.
+    `is_fresh` limits for spending with an old balance do not apply. `credit_left_minor` may still be sold on account
+    here; with `has_own_limit` that is a right which nobody here can exceed.
     """
 
     person: str
@@ -43,6 +45,8 @@ class MemberCard(NamedTuple):
     as_of_ms: int | None
     age_ms: int | None
     is_fresh: bool
+    credit_left_minor: int = 0
+    has_own_limit: bool = False
 
 
 def find_member(node: Node, phone: str) -> MemberCard:
@@ -112,6 +116,7 @@ def _card(node: Node, defined: CustomerDefined, name: str) -> MemberCard:
         )
     )  # fmt: skip
     rules = setting(node, LoyaltyRules)
+    lending = credit_of(node, defined.person, credit.amount)
     age_ms = points.age_ms(node.now_ms())
     return MemberCard(
         defined.person,
@@ -122,8 +127,10 @@ def _card(node: Node, defined: CustomerDefined, name: str) -> MemberCard:
         stored.amount,
         bonus.amount,
         credit.amount,
-        rules.credit_limit_minor,
+        lending.limit_minor,
         points.elsewhere_as_of_ms,
         age_ms,
         age_ms is not None and age_ms <= rules.balance_fresh_minutes * MINUTE_MS,
+        lending.left_minor,
+        lending.is_own,
     )

@@ -1,16 +1,21 @@
-"""Ranges of entries that are known to have existed and that are not here: what a restore could not bring back."""
+"""Ranges of entries that are known to have existed and that are not here: what a restore or a rotten log lost."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from edge.node import Node
 from edge.store import foreseen
+from schema.database import Connection
 from schema.identity import NodeId, Scope, Stream
+
+if TYPE_CHECKING:
+    from edge.node import Node
 
 
 class MissingRange(msgspec.Struct, frozen=True):
-    """Entries that are known to have existed and that nobody had when the node was restored."""
+    """Entries that are known to have existed and that are not here, nor were to be had when that was found."""
 
     stream: str
     first_seq: int
@@ -49,6 +54,20 @@ def note_missing(node: Node) -> tuple[MissingRange, ...]:
             [(*row, node.clock_source().wall_ms) for row in missing],
         )
     return missing_ranges(node)
+
+
+def note_lost(connection: Connection, stream: Stream, last_seq: int, now_ms: int) -> None:
+    """Keep that a stream of this node once went up to an entry, in the caller's transaction."""
+    held = connection.execute(
+        "SELECT coalesce(max(head_seq), 0) FROM stream JOIN scope USING (scope_no)"
+        " WHERE scope = ? AND node = ? AND incarnation = ?",
+        (str(stream.scope), stream.node, stream.incarnation),
+    ).fetchone()[0]
+    connection.execute("DELETE FROM missing_range WHERE scope = ? AND writer = ?", (str(stream.scope), stream.writer))
+    connection.execute(
+        "INSERT INTO missing_range (scope, writer, first_seq, last_seq, noted_ms) VALUES (?, ?, ?, ?, ?)",
+        (str(stream.scope), stream.writer, int(held) + 1, last_seq, now_ms),
+    )
 
 
 def missing_ranges(node: Node) -> tuple[MissingRange, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,9 @@ from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
 from edge.disk_space import keep_reserve
 from edge.encryption import data_key
+from edge.high_water import Mark, raise_mark, read_mark
 from edge.known_catalogue import KnownCatalogue
+from edge.missing import note_lost
 from edge.projections import own_folds
 from edge.store import Store, foreseen
 from edge.watchdog import check_present, verify_if_suspect
@@ -58,6 +60,8 @@ class Writing:
         self.state = state
         self.clock = clock
         self.moment = Moment(clock.wall_ms, clock.bound_ms(), clock.epoch)
+        self.mark: Mark | None = None
+        """How far the node's own stream of its location comes when this has committed; None where it does not move."""
 
     @property
     def connection(self) -> Connection:
@@ -76,7 +80,14 @@ class Writing:
 
     def append(self, payload: Payload, scope: Scope | None = None, operation: str = "") -> Entry:
         """Append one entry; it is a fact when the transaction has committed."""
-        return self._node.replica.append(self.stream(scope), payload, self.moment, operation)
+        entry = self._node.replica.append(self.stream(scope), payload, self.moment, operation)
+        if scope is None or scope == self._node.config.scope:
+            self.mark = Mark(entry.stream.incarnation, entry.body.seq)
+        return entry
+
+    def append_all(self, payloads: Sequence[Payload]) -> list[Entry]:
+        """Append entries of one act to the location's scope, folded together."""
+        return self._node.replica.append_all(self.stream(), payloads, self.moment)
 
     def take_receipt_number(self) -> str:
         """Return the next receipt number; it is used exactly when this transaction commits."""
@@ -144,8 +155,20 @@ class Node:
             token = writing.state.token
             if not token or token != self._outer_token() or not token.endswith(f"-{_machine()}"):
                 self._open_incarnation(writing.state)
+            elif (mark := self._lost_mark(writing)) is not None:
+                # Its last entries are gone, and with them what numbers were used: it goes on as an older copy does.
+                note_lost(self.connection, writing.stream(), mark.seq, writing.moment.wall_ms)
+                self._open_incarnation(writing.state)
             if self.replica.log.scopes():
                 self.replica.unpark()
+
+    def _lost_mark(self, writing: Writing) -> Mark | None:
+        """Return the mark that the file does not reach any more; None where it does."""
+        mark = read_mark(self.directory)
+        if mark is None or mark.incarnation != writing.state.incarnation:
+            return None
+        row = self.replica.log.stream(writing.stream())
+        return mark if (row.head.seq if row is not None else 0) < mark.seq else None
 
     def _outer_token(self) -> str:
         try:
@@ -194,17 +217,20 @@ class Node:
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """Run a use case as one durable transaction; sequence, head, receipt number and clock are read inside it."""
-        with self.store.transaction() as connection:
-            try:
+        try:
+            with self.store.transaction() as connection:
                 state = self._state()
                 clock = observe(state.clock, self.clock_source())
                 if clock.epoch != state.clock.epoch or clock.wall_ms - state.clock.wall_ms >= HEARTBEAT_MS:
                     self.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
-                yield Writing(self, connection, state, clock)
-            except BaseException:
-                self.replica.log.forget()
-                self.known.forget()
-                raise
+                writing = Writing(self, connection, state, clock)
+                yield writing
+        except BaseException:  # also of the commit itself: what it would have recorded is not there
+            self.replica.forget()
+            self.known.forget()
+            raise
+        if writing.mark is not None:
+            raise_mark(self.directory, writing.mark)
 
     def now_ms(self) -> int:
         """Return the wall clock minus its last measured offset: by it scheduled prices take effect."""

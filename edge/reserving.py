@@ -15,6 +15,7 @@ import msgspec
 from edge.acting import base_quantity, check_permission, named_product
 from edge.node import Node, Writing
 from edge.store import foreseen
+from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId, NodeId, Stream
 from schema.kinds.base import Permission
@@ -224,21 +225,67 @@ def credit_left(node: Node, person: str) -> int:
     return 0 if figure is None else max(0, dict(figure.held).get(mine, 0))
 
 
-def spend_credit(node: Node, writing: Writing, person: str, amount_minor: int, document: str) -> str:
+def spend_credit(
+    node: Node, writing: Writing, person: str, amount_minor: int, document: str, operation: str = ""
+) -> str:
     """Spend a customer's credit within the transaction of a sale on account; returns the promise's id.
 
-    Raises RefusalError `credit_exceeded` beyond what this node was given: two vans can never spend the same.
+    It is appended after what the customer is charged: whoever knows a part of both believes too little credit, never
+    too much. Raises RefusalError `credit_exceeded` beyond what this node was given: two vans can never spend the same.
     """
     left = credit_left(node, person)
     if not 0 < amount_minor <= left:
         raise RefusalError(
-            "credit_exceeded", f"only {left / 100:.2f} of this customer's credit is here", left_minor=left
+            "credit_exceeded",
+            f"only {format_money(left)} of this customer's credit is here",
+            left=format_money(left),
+            left_minor=left,
         )
     promise = secrets.token_hex(6)
-    writing.append(PromiseMade(promise, CREDIT_PREFIX + person, amount_minor, 0, customer=person, document=document))
+    payload = PromiseMade(promise, CREDIT_PREFIX + person, amount_minor, 0, customer=person, document=document)
+    writing.append(payload, operation=operation)
     return promise
 
 
-def return_credit(writing: Writing, person: str, promise: str, document: str = "") -> None:
-    """Give back what a sale that was taken back had spent; what a customer pays comes back as the hub's new grant."""
-    writing.append(PromiseEnded(promise, CREDIT_PREFIX + person, "cancelled", document=document))
+def return_credit(
+    node: Node, writing: Writing, person: str, amount_minor: int, document: str = "", operation: str = ""
+) -> int:
+    """Take back what this node had spent of a customer's credit, for a refund or what the customer pays here.
+
+    The node's own promises end, the oldest first; of one that is larger the rest is promised anew. What was spent
+    elsewhere comes back as the hub's new grant. Returns what came back. Append it before the entry that lowers what
+    is owed, so that whoever knows a part of both never believes too much credit.
+    """
+    left = amount_minor
+    for one in _own_spending(node, writing, person):
+        if left <= 0:
+            break
+        ended = PromiseEnded(one.promise, one.product, "cancelled", document=document)
+        writing.append(ended, operation=operation)
+        if one.quantity_milli > left:
+            rest = PromiseMade(
+                secrets.token_hex(6), one.product, one.quantity_milli - left, 0, customer=person, document=one.document
+            )
+            writing.append(rest, operation=operation)
+        left -= min(left, one.quantity_milli)
+    return amount_minor - max(0, left)
+
+
+def _own_spending(node: Node, writing: Writing, person: str) -> list[PromiseMade]:
+    """Return the promises of a customer's credit that this node's stream has made and not ended, the oldest first."""
+    row = node.replica.log.stream(writing.stream())
+    if row is None:
+        return []
+    places = node.connection.execute(
+        "SELECT DISTINCT seq FROM stock_fact WHERE scope_no = ? AND stream_no = ? AND about = 'right' ORDER BY seq",
+        (row.scope_no, row.stream_no),
+    ).fetchall()
+    made: dict[str, PromiseMade] = {}
+    for (seq,) in places:
+        entry = node.replica.log.entry_at(row, seq)
+        payload = None if entry is None else entry.payload
+        if isinstance(payload, PromiseMade) and payload.product == CREDIT_PREFIX + person:
+            made[payload.promise] = payload
+        elif isinstance(payload, PromiseEnded):
+            made.pop(payload.promise, None)
+    return list(made.values())

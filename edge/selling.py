@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge.acting import next_entry_id
-from edge.balance_effects import append_effects
+from edge.balance_effects import append_effects, credit_back
 from edge.cache import lease_flags
 from edge.catalog import find_product, price_at, product_of, tax_bp
+from edge.credit import take_back
 from edge.node import Node, Writing
 from edge.print_jobs import queue_receipt
 from edge.receipt_codes import code_text, write_receipt_code
@@ -319,6 +320,8 @@ def append_refund(node: Node, writing: Writing, draft: RefundDraft, *, operation
         number, day.business_date, day.shift, draft.operator, draft.original, draft.lines, draft.moves, draft.tenders,
         draft.total_minor, draft.approver, draft.member, draft.flags, draft.source,
     )  # fmt: skip
+    for subject, amount in credit_back(draft.effects):
+        take_back(node, writing, subject, amount, number, operation)
     entry = writing.append(payload, operation=operation)
     append_effects(
         writing, draft.effects, number, operator=draft.operator, approver=draft.approver, operation=operation

@@ -137,6 +137,11 @@ def approve(node: Node, number: str, pin: str, act: Act, amount_minor: int = 0, 
     return Approval(*known)
 
 
+def sign_for(node: Node, number: str, pin: str) -> KnownOperator:
+    """Prove by PIN that a person signs for something, such as a driver for a load; raises what `sign_in` raises."""
+    return _prove(node, number, pin, APPROVED)
+
+
 def unlock(node: Node, number: str, approver_number: str, approver_pin: str) -> None:
     """End a lockout at once, by someone who approves; raises what `approve` raises, and `sign_in_unknown`."""
     person = _find(node, number)

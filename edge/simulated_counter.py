@@ -59,7 +59,9 @@ def lent_to(node: Path | None, config: DevicesConfig) -> Iterator[None]:
     path = node / DEVICES_FILE
     if path.exists() and not path.read_text("utf-8", "replace").startswith(MARK):
         raise RefusalError("devices_present", f"{path} stands already: move it away first", file=path.name)
-    path.write_text(MARK + toml_of(config), "utf-8")
+    fresh = path.with_suffix(".new")
+    fresh.write_text(MARK + toml_of(config), "utf-8")
+    fresh.replace(path)
     try:
         yield
     finally:

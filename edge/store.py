@@ -148,6 +148,12 @@ def _is_disk_failure(error: sqlcipher.Error, path: Path) -> bool:
     return "disk i/o" in str(error).lower() and not is_disk_full(path)
 
 
+_ROTTEN: Final = (
+    "malformed", "not a database", "disk i/o", "no such column", "no such table", "could not decode",
+)  # fmt: skip
+"""What SQLite and its driver say of pages that rotted; where it is the schema's, columns and tables are unknown."""
+
+
 @contextmanager
 def foreseen(path: Path) -> Iterator[None]:
     """Turn the database's failures into sentences: what was in hand is not recorded."""
@@ -167,8 +173,12 @@ def foreseen(path: Path) -> Iterator[None]:
             raise RefusalError("disk_full", said, has_reserve=has_room) from error
         if "readonly" in text or "read-only" in text or "unable to open" in text:
             raise RefusalError("file_read_only", f"{path} cannot be written: nothing was recorded") from error
-        if "malformed" in text or "not a database" in text or "disk i/o" in text:
-            raise CorruptionError(
-                "file_damaged", f"{path} is damaged ({error}): run `edgetill doctor`, or restore the backup"
-            ) from error
+        if any(word in text for word in _ROTTEN):
+            raise _damaged(path, error) from error
         raise
+    except UnicodeDecodeError as error:  # the driver cannot even say what SQLite says of a schema that rotted
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CorruptionError:
+    return CorruptionError("file_damaged", f"{path} is damaged ({error}): run `edgetill doctor`, or restore the backup")

@@ -17,6 +17,7 @@ from edge.balance_effects import CHARGED, COUPON, EARNED, SPENT, Effect, append_
 from edge.balances import balance
 from edge.basket import Basket, PricedBasket, PricedLine, price_basket, spread
 from edge.catalog import tax_bp
+from edge.credit import check_credit, lend
 from edge.giving_back import CASH, EXCHANGE
 from edge.limits import Act
 from edge.node import Node, Writing
@@ -44,7 +45,8 @@ ATTEMPT: Final = "till:"
 CASH_ROUNDING: Final = "cash"
 """The reference of a line's share of cash rounding; a share of 抹零 has none."""
 CONFIRMED: Final = "confirmed"
-MEMBER_MEANS: Final = frozenset({"account", "stored", "points"})
+ACCOUNT: Final = "account"
+MEMBER_MEANS: Final = frozenset({ACCOUNT, "stored", "points"})
 EXTERNAL_MEANS: Final = frozenset({"wechat", "alipay", "card"})
 """What a service outside decides: its tenders are confirmed or unknown. Means of the shop's own making are too."""
 GIFT_CARD: Final = "gift_card"
@@ -298,6 +300,9 @@ def record_sale(
         operation = str(next_entry_id(node, writing))
     recorded = append_sale(node, writing, draft, operation=operation)
     append_effects(writing, effects, recorded.number, operator=operator, approver=draft.approver, operation=operation)
+    lent = sum(payment.amount_minor for payment in payments if payment.means == ACCOUNT)
+    if lent and draft.member:
+        lend(node, writing, draft.member, lent, recorded.number, operation)
     for drafted in drafts:
         writing.append(msgspec.structs.replace(drafted, document=recorded.number), operation=operation)
     return recorded
@@ -405,7 +410,7 @@ def _effects(
     spent = _spent(node, person, rules, paid, operator, approvers)
     if spent:
         effects.append(Effect(SPENT, spent))
-    if amount := paid.get("account", 0):
+    if amount := paid.get(ACCOUNT, 0):
         check_credit(node, person, amount, operator, approvers)
         effects.append(Effect(CHARGED, (move(BalanceKind.CUSTOMER_CREDIT, person, amount),)))
     earned = points_earned(rules, plan.total_minor - paid.get("points", 0))
@@ -463,11 +468,3 @@ def _gift_card(node: Node, payment: Payment, operator: str, approvers: Sequence[
 def is_fresh(node: Node, rules: LoyaltyRules, as_of_ms: int | None) -> bool:
     """Tell whether what is known of a balance elsewhere is new enough to be spent without a limit."""
     return as_of_ms is not None and node.now_ms() - as_of_ms <= rules.balance_fresh_minutes * _MINUTE_MS
-
-
-def check_credit(node: Node, person: str, amount_minor: int, operator: str, approvers: Sequence[str]) -> None:
-    """Ask for a second person where a customer would owe more than may be owed."""
-    owed = balance(node, BalanceKind.CUSTOMER_CREDIT, person).amount
-    limit = setting(node, LoyaltyRules).credit_limit_minor
-    if owed + amount_minor > limit:
-        allow(node, operator, approvers, Act.CREDIT, owed + amount_minor - limit)

@@ -16,6 +16,7 @@ from schema.kinds.counting import CountRecorded
 from schema.kinds.stock import GoodsReceived, StockAdjusted, StockOpened, TransferReceived
 from schema.kinds.tills import BasketParked, BasketTaken, DrawerOpened, LineVoided, ProductDrafted, TenderSettled
 from schema.kinds.trading import DayClosed, Refund, Sale, Tender
+from schema.kinds.vans import VanSettled
 from sync.effective import Effective
 
 UNKNOWN: Final = "unknown"
@@ -34,6 +35,7 @@ TRADE_TABLES: Final[Mapping[str, str]] = {
     "product_draft": "barcode, name, price_minor",
     "dated_goods": "part, product, lot, expiry, quantity_milli, wall_ms",
     "counted_goods": "product, wall_ms",
+    "van_settlement": "settlement, previous, business_date, operator, wall_ms, hlc_ms, hlc_counter",
 }
 """The tables, and their columns after scope_no, stream_no and seq."""
 _INSERT: Final = {
@@ -123,6 +125,14 @@ def _rows(entry: Effective) -> Iterator[tuple[str, _Row]]:
                     yield "dated_goods", (part, *_dated(move), entry.wall_ms)
         case CountRecorded():
             yield "counted_goods", (payload.product, entry.wall_ms)
+        case VanSettled():
+            yield (
+                "van_settlement",
+                (
+                    payload.settlement, payload.previous, payload.business_date, payload.operator, entry.wall_ms,
+                    *entry.hlc,
+                ),
+            )  # fmt: skip
         case _:
             return
 

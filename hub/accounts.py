@@ -82,6 +82,11 @@ BOUND_ROLES: Final = frozenset({"shop_manager"})
 """Roles that see and change their own locations alone."""
 
 
+def rank_of(role: str) -> Rank:
+    """Return the weight of a role's word in counts."""
+    return _ROLE_RANK.get(role, Rank.CLERK)
+
+
 class Account(msgspec.Struct, frozen=True):
     """Someone who is signed in; `locations` is None for roles that are bound to no location."""
 
@@ -101,7 +106,7 @@ class Account(msgspec.Struct, frozen=True):
     @property
     def rank(self) -> Rank:
         """The weight of this person's word in counts."""
-        return _ROLE_RANK.get(self.role, Rank.CLERK)
+        return rank_of(self.role)
 
     def may(self, right: Right, location: str | None = None) -> bool:
         """Tell whether the role has a right, and at this location where one is named."""

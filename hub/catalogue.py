@@ -171,6 +171,10 @@ class CatalogueDesk:
             raise RefusalError("category_invalid", "a category's code has letters, digits and hyphens alone")
         return self._put(product, extras or {})
 
+    def version(self, code: str) -> str:
+        """Return what an edit of a product that is made from its present state names."""
+        return view_product(self._connection, code).version
+
     def change_product(self, product: Product, extras: Mapping[str, Scalar], version: str) -> list[Entry]:
         """Change a product's fields; nothing is appended where all of them hold already.
 

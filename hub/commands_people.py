@@ -20,6 +20,11 @@ def add_to(app: typer.Typer, operator: typer.Typer) -> None:
     customer = typer.Typer(help="Members and customers.", no_args_is_help=True)
     customer.command("show")(show_customer)
     customer.command("forget")(forget_customer)
+    customer.command("list")(list_all_customers)
+    customer.command("add")(add_customer)
+    customer.command("price-list")(customer_price_list)
+    customer.command("credit")(customer_credit)
+    app.command()(route)
     app.add_typer(customer, name="customer")
 
 
@@ -116,3 +121,125 @@ def forget_customer(
         with at.store.transaction(ORG) as replica:
             forget_person(replica, at.own_log, person)
     typer.echo(f"{person} is forgotten")
+
+
+def list_all_customers(hub: HubOption = HERE, as_json: JsonOption = False) -> None:
+    """List customers with their price list."""
+    from hub.customers import list_customers
+
+    with opened(hub) as at, at.store.snapshot() as replica:
+        found = list_customers(replica)
+    if as_json:
+        write_json([one._asdict() for one in found])
+        return
+    for one in found:
+        typer.echo(f"{one.person}  {one.code:<8} {one.name}  {one.phone_masked}  {one.tier}".rstrip())
+
+
+def add_customer(
+    code: Annotated[str, typer.Argument(help="What the shop calls the customer, such as C0001.")],
+    name: Annotated[str, typer.Argument(help="The customer's name.")],
+    phone: Annotated[str, typer.Option(help="The number by which tills find the customer.")] = "",
+    price_list: Annotated[str, typer.Option(help="The price list that the customer pays by.")] = "",
+    address: Annotated[str, typer.Option(help="Where the van finds the customer.")] = "",
+    hub: HubOption = HERE,
+) -> None:
+    """Define a customer, or anew the one with the same phone number; everything personal is sealed."""
+    from hub.customers import people_by_hash, record_customer
+    from schema.identity import ORG
+    from schema.rows import CustomerRow
+
+    row = CustomerRow(code=code, name=name, phone=phone, tier=price_list, address=address)
+    with opened(hub) as at, at.store.transaction(ORG) as replica:
+        person = record_customer(replica, at.own_log, row, people_by_hash(replica))
+    typer.echo(person)
+
+
+def customer_price_list(
+    who: Annotated[str, typer.Argument(help="A phone number, a customer's code, or the id.")],
+    price_list: Annotated[str, typer.Argument(help="The list's name; empty for everyone's prices.")],
+    hub: HubOption = HERE,
+) -> None:
+    """Have a customer pay by a price list; tills follow with their next sync."""
+    from hub.customers import find_person, set_price_list
+    from schema.identity import ORG
+
+    with opened(hub) as at, at.store.transaction(ORG) as replica:
+        set_price_list(replica, at.own_log, find_person(replica, who), price_list)
+    typer.echo(f"{who} pays by {price_list or 'the common prices'}")
+
+
+def customer_credit(
+    who: Annotated[str, typer.Argument(help="A phone number, a customer's code, or the id.")],
+    limit: Annotated[str, typer.Option(help="What the customer may owe, such as 5000.00.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Let the chain's limit apply again.")] = False,
+    give: Annotated[
+        list[str] | None, typer.Option(help="NODE=AMOUNT: give a till (V1) or van (V) the right to lend so much.")
+    ] = None,
+    hub: HubOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Set a customer's own limit of credit, give parts of it to tills and vans, and show how it stands."""
+    from hub.credit import read_credit, record_limit, record_share
+    from hub.customers import find_person
+    from schema.amounts import format_money
+    from schema.identity import ORG
+
+    with opened(hub) as at, at.store.transaction(ORG) as replica:
+        person = find_person(replica, who)
+        if limit or follow:
+            record_limit(replica, at.own_log, person, None if follow else _money(limit))
+        for text in give or ():
+            node, equals, amount = text.partition("=")
+            if not equals:
+                raise RefusalError("share_malformed", f"{text!r}: write NODE=AMOUNT, such as V1=800.00")
+            record_share(replica, at.own_log, person, node, _money(amount))
+        standing = read_credit(replica, person)
+    if as_json:
+        write_json({**standing._asdict(), "room_minor": standing.room_minor,
+                    "shares": [one._asdict() for one in standing.shares]})  # fmt: skip
+        return
+    if standing.limit_minor is None:
+        typer.echo(f"{person} owes {format_money(standing.owed_minor)}; the chain's limit applies")
+        return
+    told = [f"limit {format_money(standing.limit_minor)}", f"owed {format_money(standing.owed_minor)}"]
+    typer.echo(f"{person} {', '.join(told)}, still to give {format_money(standing.room_minor)}")
+    for one in standing.shares:
+        state = "  written off: its node has left" if one.is_written_off else ""
+        typer.echo(f"  {one.location}  {one.name}  may lend {format_money(one.left_minor)}{state}")
+
+
+def _money(text: str) -> int:
+    from schema.amounts import parse_money
+
+    try:
+        return parse_money(text)
+    except ValueError as error:
+        raise RefusalError("money_malformed", str(error), text=text) from None
+
+
+def route(
+    location: Annotated[str, typer.Argument(metavar="VAN", help="The van's location.")],
+    customers: Annotated[list[str] | None, typer.Argument(help="Its customers in order: CODE, or CODE=NOTE.")] = None,
+    warehouse: Annotated[str | None, typer.Option(help="The warehouse that it loads from.")] = None,
+    hub: HubOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Define a van's round, or show it when no customers are named."""
+    from hub.routes import read_route, record_route
+    from schema.identity import ORG
+
+    with opened(hub) as at:
+        if customers or warehouse is not None:
+            with at.store.transaction(ORG) as replica:
+                kept = [(one.person, one.note) for one in read_route(replica, location).rules.stops]
+                wanted = [(who, note) for who, _, note in (text.partition("=") for text in customers or ())]
+                record_route(replica, at.own_log, location, wanted or kept, warehouse)
+        with at.store.snapshot() as replica:
+            found = read_route(replica, location)
+    if as_json:
+        write_json(found)
+        return
+    typer.echo(f"{found.location} {found.name}, loads from {found.rules.warehouse or 'the only warehouse'}")
+    for place, stop in enumerate(found.rules.stops, 1):
+        typer.echo(f"{place:>3} {stop.person}  {stop.note}".rstrip())

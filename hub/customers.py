@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hub.operators import person_key, seal_for
 from hub.own_log import OwnLog, read_state, write_state
 from schema.database import Connection
@@ -20,6 +22,7 @@ from sync.replica import Replica
 
 MEMBERS_VERSION: Final = "members_version"
 """Which state of the members' keys the hub is at: statements of them are told anew when it moves."""
+TIER_MAX: Final = 32
 _PHONE_KEY: Final = "phone_key"
 
 
@@ -45,6 +48,33 @@ def known_customers(replica: Replica) -> dict[str, str]:
 def people_by_code(replica: Replica) -> dict[str, str]:
     """Return the person of each customer code that is known and not forgotten."""
     return {profile.code: person for person, profile in _profiles(replica)}
+
+
+def list_customers(replica: Replica) -> list[CustomerKnown]:
+    """Return every customer who was not forgotten, by code."""
+    defined = replica.organisation.newest_each(replica.connection, CustomerDefined)
+    return sorted(
+        (
+            CustomerKnown(person, profile.code, profile.name, defined[person].phone_masked, defined[person].price_list)
+            for person, profile in _profiles(replica)
+        ),
+        key=lambda one: (one.code, one.person),
+    )
+
+
+def set_price_list(replica: Replica, own_log: OwnLog, person: str, price_list: str) -> None:
+    """Have a customer pay the prices of a list (a tier of the price lists; empty: everyone's), within `org`'s lock.
+
+    Raises RefusalError `person_unknown` or `price_list_invalid`.
+    """
+    price_list = price_list.strip()
+    if len(price_list) > TIER_MAX:
+        raise RefusalError("price_list_invalid", f"the name of a price list has at most {TIER_MAX} characters")
+    defined = replica.organisation.newest(replica.connection, CustomerDefined, person)
+    if defined is None or replica.organisation.newest(replica.connection, PersonForgotten, person) is not None:
+        raise RefusalError("person_unknown", f"there is no customer {person}")
+    if defined.price_list != price_list:
+        own_log.append(replica, ORG, msgspec.structs.replace(defined, price_list=price_list))
 
 
 class CustomerKnown(NamedTuple):

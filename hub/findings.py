@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,7 @@ from schema.identity import EntryId, Scope, scope_location
 from schema.kinds.balances import balance_moves
 from schema.kinds.organisation import SettingDefined
 from schema.kinds.trading import Refund, Sale
+from schema.kinds.vans import CreditLimited
 from schema.rows import BalanceKind
 from schema.rules.promotions import REASON
 from schema.settings import NAME_OF, LoyaltyRules, read_setting
@@ -302,6 +303,9 @@ def _newest(changes: Sequence[_Change], stake: int) -> list[Evidence]:
 def _judge_credit(replica: Replica, subject: str, about: str, total: int) -> Finding | None:
     defined = replica.organisation.newest(replica.connection, SettingDefined, f"{NAME_OF[LoyaltyRules]}/")
     limit = read_setting(LoyaltyRules, defined.value if defined else None).credit_limit_minor
+    limited = replica.organisation.newest(replica.connection, CreditLimited, about)
+    if limited is not None and limited.limit_minor is not None:
+        limit = limited.limit_minor
     if total <= limit:
         return None
     balance = BalanceKind.CUSTOMER_CREDIT.value
@@ -418,19 +422,36 @@ def _found(
     return Finding(subject, kind, balance, about, amount, locations, told)
 
 
+_LISTED: Final = "SELECT finding, kind, subject, amount, state, raised_ms, content FROM finding"
+
+
 def list_findings(connection: Connection, *, kind: str | None = None, location: str | None = None) -> list[Finding]:
     """Return what was found, most at stake first; of one kind, or touching one location, where named."""
-    rows = connection.execute(
-        "SELECT finding, kind, subject, amount, state, raised_ms, content FROM finding ORDER BY finding"
-    ).fetchall()
-    found = []
-    for identity, of, subject, amount, state, raised_ms, content in rows:
-        balance, locations, evidence = msgspec.msgpack.decode(
-            bytes(content), type=tuple[str, tuple[str, ...], tuple[Evidence, ...]]
-        )
-        if (kind is None or of == kind) and (location is None or location in locations):
-            one = Finding(
-                identity, FindingKind(of), balance, subject, int(amount), locations, evidence, state, raised_ms
-            )
-            found.append(one)
+    every = (_finding(row) for row in connection.execute(f"{_LISTED} ORDER BY finding").fetchall())
+    found = [one for one in every if kind in {None, one.kind.value} and (location is None or location in one.locations)]
     return sorted(found, key=lambda one: (-one.amount, one.finding))
+
+
+def findings_after(
+    connection: Connection, after: tuple[int, str] | None, limit: int, *, kind: str = ""
+) -> list[Finding]:
+    """Return the next findings by amount, the largest first; `after` is amount and id of the last one that was read."""
+    clauses, parameters = ["1 = 1"], list[object]()
+    if kind:
+        clauses.append("kind = ?")
+        parameters.append(kind)
+    if after is not None:
+        clauses.append("(amount, finding) < (?, ?)")
+        parameters += after
+    rows = connection.execute(
+        f"{_LISTED} WHERE {' AND '.join(clauses)} ORDER BY amount DESC, finding DESC LIMIT ?", (*parameters, limit)
+    ).fetchall()
+    return [_finding(row) for row in rows]
+
+
+def _finding(row: Sequence[Any]) -> Finding:
+    identity, of, subject, amount, state, raised_ms, content = row
+    balance, locations, evidence = msgspec.msgpack.decode(
+        bytes(content), type=tuple[str, tuple[str, ...], tuple[Evidence, ...]]
+    )
+    return Finding(identity, FindingKind(of), balance, subject, int(amount), locations, evidence, state, raised_ms)

@@ -17,7 +17,7 @@ from hub.contacts import Contact, Contacts
 from hub.own_log import OwnLog
 from hub.pruning import Pruning
 from hub.standing import Standing, read_standing
-from hub.statements import Statements
+from hub.statements import Look, Statements, Told
 from hub.store import HubStore
 from schema.codec import encode
 from schema.errors import RefusalError
@@ -130,9 +130,10 @@ class Ingest:
             request = decode_request(body)
             may_read = _readable(request, standing)
             measurement = measured(request, received_ms, len(body))
-            is_told = not request.topics or not self._statements.is_due(replica, standing.location, received_ms)
+            look = self._statements.look(replica, standing.location) if request.topics else None
+            is_told = look is None or not self._statements.is_due(look, received_ms)
             if not request.batches and measurement is None and is_told:
-                answer = self._reply(replica, request, standing, may_read, ())
+                answer = self._reply(replica, request, look, may_read, ())
                 return self._answered(request, answer, 0, None, received_ms, len(body))
             is_news = measurement is not None and self._clock_fixes.is_news(replica, request, measurement)
             offers = self._offers(replica, request.batches, standing)
@@ -145,7 +146,8 @@ class Ingest:
         if request.topics:
             self._statements.renew(standing.location, self._own_log.now_ms())
         with self._store.snapshot() as replica:
-            answer = self._reply(replica, request, standing, may_read, refusals)
+            look = self._statements.look(replica, standing.location) if request.topics else None
+            answer = self._reply(replica, request, look, may_read, refusals)
         return self._answered(request, answer, stored, measurement, received_ms, len(body))
 
     def take(self, batches: Sequence[Batch], standing: Standing, noted_ms: int) -> tuple[int, list[Refusal]]:
@@ -189,7 +191,7 @@ class Ingest:
         self,
         replica: Replica,
         request: Request,
-        standing: Standing,
+        look: Look | None,
         may_read: Mapping[str, bool],
         refusals: Sequence[Refusal],
     ) -> _Answer:
@@ -207,7 +209,7 @@ class Ingest:
         )
         room = min(request.bytes_max, REPLY_BYTES_MAX) - sum(len(e) for b in response.batches for e in b.entries)
         now_ms = self._own_log.now_ms()
-        told = self._statements.answer(replica, standing.location, request.topics, room, now_ms)
+        told = Told() if look is None else self._statements.answer(replica, look, request.topics, room, now_ms)
         whole = msgspec.structs.replace(response, **told._asdict(), busy_ms=self._busy_ms())
         return _Answer(whole, _stated_vectors(request, held))
 

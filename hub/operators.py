@@ -19,7 +19,8 @@ from hub.store import HubStore
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, is_code
-from schema.kinds.organisation import LocationDefined, OperatorDefined
+from schema.kinds.organisation import LocationDefined, OperatorDefined, SettingDefined
+from schema.settings import NAME_OF, RouteRules, read_setting
 from sync.elsewhere import OperatorSecret, OperatorSecrets
 from sync.people import NONCE_BYTES, seal
 from sync.replica import Replica
@@ -139,7 +140,19 @@ def operator_secrets(replica: Replica, location: LocationId, phone_key: bytes) -
         for operator, verifier, key in rows
         if operator in defined and defined[operator].is_active and location in defined[operator].locations
     )
-    return OperatorSecrets(location, 0, secrets_here, phone_key)
+    return OperatorSecrets(location, 0, secrets_here, phone_key, _route_keys(replica, location))
+
+
+def _route_keys(replica: Replica, location: LocationId) -> tuple[tuple[str, bytes], ...]:
+    """Return the keys of the customers on a location's route; one who was forgotten has none."""
+    connection = replica.connection
+    defined = replica.organisation.newest(connection, SettingDefined, f"{NAME_OF[RouteRules]}/{location}")
+    if defined is None or not defined.value:
+        return ()
+    people = sorted(stop.person for stop in read_setting(RouteRules, defined.value).stops)
+    found = [(one, connection.execute("SELECT key FROM person_key WHERE person = ?", (one,)).fetchone())
+             for one in people]  # fmt: skip
+    return tuple((person, bytes(row[0])) for person, row in found if row is not None)
 
 
 def remove_operator(store: HubStore, own_log: OwnLog, number: str) -> str:

@@ -173,6 +173,47 @@ def drawers(connection: Connection, question: Question) -> Report:
     return Report(columns, table[:ROWS_MAX], len(table) > ROWS_MAX)
 
 
+def settlements(connection: Connection, question: Question) -> Report:
+    """Vans' settlements: what each sold and collected, what is missing at selling prices, and its cash."""
+    scopes = _scopes(connection, question)
+    rows = connection.execute(
+        "SELECT business_date, scope_no, settlement, operator, sales, sold_minor, collected_minor, missing_minor,"
+        f" cash_expected_minor, cash_counted_minor FROM van_settlement WHERE scope_no IN ({_marks(scopes)})"
+        " AND business_date BETWEEN ? AND ? ORDER BY business_date DESC, scope_no, at_ms DESC, seq"
+        f" LIMIT {ROWS_MAX + 1}",
+        (*scopes, question.first, question.last),
+    ).fetchall()
+    table = [
+        (str(r[0]), scopes[int(r[1])], str(r[2]), str(r[3]), int(r[4]), int(r[5]), int(r[6]), int(r[7]), int(r[8]),
+         int(r[9]), int(r[9]) - int(r[8]))
+        for r in rows
+    ]  # fmt: skip
+    columns = [Column("day"), Column("location"), Column("settlement"), Column("operator"), Column("sales", "count"),
+               Column("net", "money"), Column("collected", "money"), Column("missing", "money"),
+               Column("expected", "money"), Column("counted", "money"), Column("variance", "money")]  # fmt: skip
+    return Report(columns, table[:ROWS_MAX], len(table) > ROWS_MAX)
+
+
+def missing(connection: Connection, question: Question) -> Report:
+    """What vans' settlements found missing (or too much), by product, at selling prices."""
+    scopes = _scopes(connection, question)
+    rows = connection.execute(
+        "SELECT v.business_date, v.scope_no, v.settlement, d.product, coalesce(i.name, d.product),"
+        " d.difference_milli, d.value_minor FROM van_difference d JOIN van_settlement v ON v.scope_no = d.scope_no"
+        " AND v.stream_no = d.stream_no AND v.seq = d.seq"
+        " LEFT JOIN (SELECT product, min(name) AS name FROM product_index GROUP BY product) i ON i.product = d.product"
+        f" WHERE v.scope_no IN ({_marks(scopes)}) AND v.business_date BETWEEN ? AND ?"
+        f" ORDER BY d.value_minor DESC, v.business_date DESC, d.product LIMIT {ROWS_MAX + 1}",
+        (*scopes, question.first, question.last),
+    ).fetchall()
+    table = [
+        (str(r[0]), scopes[int(r[1])], str(r[2]), str(r[3]), str(r[4]), int(r[5]), int(r[6])) for r in rows
+    ]  # fmt: skip
+    columns = [Column("day"), Column("location"), Column("settlement"), Column("product"), Column("name"),
+               Column("quantity", "quantity"), Column("value", "money")]  # fmt: skip
+    return Report(columns, table[:ROWS_MAX], len(table) > ROWS_MAX)
+
+
 def _ms(date: str) -> int:
     return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days * DAY_MS
 
@@ -224,5 +265,6 @@ def stock(connection: Connection, question: Question) -> Report:
 
 REPORTS: Final[Mapping[str, Callable[[Connection, Question], Report]]] = {
     "sales": sales, "tenders": tenders, "drawers": drawers, "shrinkage": shrinkage, "stock": stock,
+    "settlements": settlements, "missing": missing,
 }  # fmt: skip
 SALES_BY: Final = ("day", "hour", "location", "operator", "category", "product")

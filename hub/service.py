@@ -1,4 +1,4 @@
-"""The hub put together: directory, store, enrolment, ingest and reports, and the server that runs them."""
+"""The hub put together: directory, store, enrolment, ingest, desk and API, and the server that runs them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ import uvicorn
 
 from hub.accounts import Accounts
 from hub.activity import ActivityFold
+from hub.api.answers import forget_answers
+from hub.api.serving import Api
 from hub.balances import BalanceFold
 from hub.contacts import Contacts
 from hub.desk_tables import fill_desk_tables
@@ -43,11 +45,9 @@ from hub.pages.desk import Desk
 from hub.product_index import index_products
 from hub.pruning import Pruning, held_by_backup
 from hub.replays import Replays
-from hub.reports import Reports, StockReader
 from hub.sales import SalesFold
 from hub.snapshots import Snapshots
 from hub.statements import Statements
-from hub.stock_reader import TableStockReader
 from hub.store import HubStore, SqlStore, forget_nonces, open_store
 from hub.summaries import REFRESH_SECONDS, refresh_summaries
 from hub.sync_endpoint import Workers, create_app
@@ -55,6 +55,7 @@ from hub.sync_route import SyncRoute
 from hub.takings import TakingsFold
 from hub.till_reads import DraftFold, TenderFold
 from hub.tokens import Tokens, TokenScope, create_token
+from hub.van_settlements import SettlementFold
 from schema import PROJECT
 from schema.errors import RefusalError, TransientError
 from schema.identity import ORG
@@ -86,7 +87,16 @@ def default_folds(organisation: Organisation) -> Sequence[Fold]:
 
 
 def _till_folds() -> tuple[Fold, ...]:
-    return (SalesFold(), TakingsFold(), BalanceFold(), FindingsFold(), DraftFold(), TenderFold(), BuyingFold())
+    return (
+        SalesFold(),
+        TakingsFold(),
+        BalanceFold(),
+        FindingsFold(),
+        DraftFold(),
+        TenderFold(),
+        SettlementFold(),
+        BuyingFold(),
+    )
 
 
 def wall_clock_ms() -> int:
@@ -117,7 +127,6 @@ class Hub:
         record: OuterRecord,
         *,
         now_ms: Callable[[], int],
-        stock: StockReader | None = None,
         after_ingest: AfterIngest | None = None,
         threads: int = 6,
         waiting_max: int = 64,
@@ -147,10 +156,10 @@ class Hub:
         )
         self.snapshots = Snapshots(identity.directory / SNAPSHOTS_FOLDER, store, identity.signer, self.release)
         self.tokens = Tokens(store, now_ms)
-        self.reports = Reports(store, self.tokens, stock or TableStockReader())
         self.accounts = Accounts(store, now_ms)
         self.replays = Replays(store, now_ms)
         self.desk = Desk(self)
+        self.api = Api(self)
         self._told = after_ingest
 
     def _after_ingest(self, entries: Sequence[Entry]) -> None:
@@ -227,12 +236,18 @@ class Hub:
 
     def forget_nonces(self) -> None:
         """Forget requests that are too old to come again."""
-        self.store.attempt(None, lambda replica: forget_nonces(replica.connection, self.now_ms()))
+
+        def work(replica: Replica) -> None:
+            forget_nonces(replica.connection, self.now_ms())
+            forget_answers(replica.connection, self.now_ms())
+
+        self.store.attempt(None, work)
 
     def close(self) -> None:
         """Finish what runs and close the store."""
         self.replays.close()
         self.desk.workers.close()
+        self.api.workers.close()
         self.workers.close()
         with contextlib.suppress(TransientError):
             self.contacts.flush()
@@ -246,7 +261,6 @@ def open_hub(
     database: str | None = None,
     folds: Folds = default_folds,
     now_ms: Callable[[], int] = wall_clock_ms,
-    stock: StockReader | None = None,
     after_ingest: AfterIngest | None = None,
     threads: int = 6,
     waiting_max: int = 64,
@@ -266,7 +280,6 @@ def open_hub(
             store,
             record,
             now_ms=now_ms,
-            stock=stock,
             after_ingest=after_ingest,
             threads=threads,
             waiting_max=waiting_max,

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from hub.accounts import Account
 from hub.case import Case, Choice
 from hub.evidence import observation_entry
 from hub.own_log import OwnLog
 from hub.pruning import Pruning
 from schema.errors import RefusalError
 from schema.identity import EntryId, LocationId, NodeId, Scope, Stream, location_scope
-from schema.kinds.base import Payload, StockMove, Vector
+from schema.kinds.base import Payload, Rank, StockMove, Vector
 from schema.kinds.counting import (
     CountAccepted,
     CountRecorded,
@@ -38,12 +37,14 @@ QUANTITY_MILLI_MAX: Final = 10**12
 class Settling:
     """A person's decisions within one transaction."""
 
-    def __init__(self, replica: Replica, own_log: OwnLog, pruning: Pruning, account: Account, note: str = "") -> None:
+    def __init__(
+        self, replica: Replica, own_log: OwnLog, pruning: Pruning, operator: str, rank: Rank, note: str = ""
+    ) -> None:
         self._replica = replica
         self._own_log = own_log
         self._pruning = pruning
-        self._operator = account.operator
-        self._role = account.rank.value
+        self._operator = operator
+        self._role = rank.value
         self._note = note
 
     def _append(self, scope: Scope, payload: Payload) -> Entry:

@@ -102,6 +102,14 @@ class _Bases(NamedTuple):
                 return 0
 
 
+class Look(NamedTuple):
+    """What a location's tills ought to know, and what is told of it: of one state of the store."""
+
+    location: LocationId
+    bases: _Bases
+    known: Mapping[_Family, _Known]
+
+
 class Statements:
     """Keeps and hands out statements; one object serves many threads."""
 
@@ -109,45 +117,31 @@ class Statements:
         self._store = store
         self._signer = signer
 
-    def is_due(self, replica: Replica, location: LocationId, now_ms: int) -> bool:
+    def look(self, replica: Replica, location: LocationId) -> Look:
+        """Return what `is_due` and `answer` are judged by, within the snapshot that `replica` reads."""
+        return Look(location, _read_bases(replica), _read_known(replica.connection, location))
+
+    def is_due(self, look: Look, now_ms: int) -> bool:
         """Tell whether `renew` has something to do."""
-        return bool(self._due(replica, location, now_ms))
+        return bool(_due(look, now_ms))
 
     def renew(self, location: LocationId, now_ms: int) -> None:
         """Tell anew what a location's tills ought to know and what is due; a busy store leaves it as it was."""
         with self._store.snapshot() as replica:
-            due = self._due(replica, location, now_ms)
-        if not due:
+            is_due = self.is_due(self.look(replica, location), now_ms)
+        if not is_due:
             return
         # What is told and the cut at which it stands must be of one state.
         with contextlib.suppress(TransientError), self._store.transaction(None, is_steady=True) as replica:
             write_state(replica.connection, _RENEWING, str(now_ms))  # several processes: one after the other
-            bases = _read_bases(replica)
-            for family in self._due(replica, location, now_ms):
-                _renew(replica, family, bases, now_ms)
+            look = self.look(replica, location)
+            for family in _due(look, now_ms):
+                _renew(replica, family, look.bases, now_ms)
 
-    def _due(self, replica: Replica, location: str, now_ms: int) -> list[_Family]:
-        bases = _read_bases(replica)
-        known = _read_known(replica.connection, location)
-        return [
-            family
-            for family in _families(bases, location)
-            if family not in known
-            or (
-                _is_changed(bases, family, known[family])
-                and abs(now_ms - known[family].as_of_ms) >= bases.interval_ms(family.family)
-            )
-        ]
-
-    def answer(
-        self, replica: Replica, location: LocationId, topics: Sequence[tuple[str, bytes]], room: int, now_ms: int
-    ) -> Told:
+    def answer(self, replica: Replica, look: Look, topics: Sequence[tuple[str, bytes]], room: int, now_ms: int) -> Told:
         """Return what a till of a location lacks, given what it says that it holds; at most about `room` bytes."""
-        if not topics:
-            return Told()
-        bases = _read_bases(replica)
-        known = _read_known(replica.connection, location)
-        families = [family for family in _families(bases, location) if family in known]
+        _, bases, known = look
+        families = [family for family in _families(bases, look.location) if family in known]
         digests = {family.family: known[family].digest for family in families}
         ages_ms = _ages(bases, known, families, now_ms)
         asked = dict(topics)
@@ -190,6 +184,20 @@ class Statements:
                 continue
             told = bytes(content) if content is not None else _secret_content(replica, family, topic, as_of_ms)
             yield Statement(topic, told, self._signer.sign(statement_message(topic, told)), as_of_ms)
+
+
+def _due(look: Look, now_ms: int) -> list[_Family]:
+    """Return the families that are to be told anew."""
+    _, bases, known = look
+    return [
+        family
+        for family in _families(bases, look.location)
+        if family not in known
+        or (
+            _is_changed(bases, family, known[family])
+            and abs(now_ms - known[family].as_of_ms) >= bases.interval_ms(family.family)
+        )
+    ]
 
 
 def _families(bases: _Bases, location: str) -> list[_Family]:

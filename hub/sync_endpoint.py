@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
-from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from hub.api.serving import API_PREFIX, problem_response
 from hub.ingest import Credentials
 from hub.pages.desk import wants_page
-from hub.reports import PAGE_MAX, ConflictsPage, FindingsPage, SalesPage, StockPage
 from hub.snapshots import parse_range
 from hub.sync_route import BODY_BYTES_MAX, read_bounded, status_of
 from hub.workers import RETRY_SECONDS, Workers
 from schema.codec import encode
 from schema.errors import EdgetillError, RefusalError
+from sync.sealing import CARRIED_BYTES_MAX
 from sync.transport import (
+    BROUGHT_PATH,
     CONTENT_TYPE,
     ENROL_PATH,
     NODE_HEADER,
@@ -48,12 +46,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers", "create_app", "read_body"]
 
-_WIRE_PATHS: Final = frozenset({ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
+_WIRE_PATHS: Final = frozenset({ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH, BROUGHT_PATH})
 _CHUNK_BYTES: Final = 256 * 1024
+_CODES: Final[Mapping[int, str]] = {404: "path_unknown", 405: "method_unknown"}
 
 AnyRequest = Request[Any, Any, Any]
-OptionalText = Annotated[str | None, QueryParameter()]
-PageLimit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 _log = logging.getLogger("edgetill.hub")
 
 
@@ -85,9 +82,17 @@ def _on_ours(request: AnyRequest, error: EdgetillError) -> Response[bytes]:
 
 
 def _on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    codes = {HTTPStatus.NOT_FOUND: "path_unknown", HTTPStatus.METHOD_NOT_ALLOWED: "method_unknown"}
-    code = codes.get(HTTPStatus(error.status_code), "request_malformed")
+    code = _CODES.get(error.status_code, "request_malformed")
     return _problem(request, error.status_code, code, error.detail or code)
+
+
+def _api_problem(error: HTTPException) -> Response[bytes]:
+    code = _CODES.get(error.status_code, "request_malformed")
+    answer = problem_response(RefusalError(code, error.detail or code), status=error.status_code)
+    for name, value in (error.headers or {}).items():
+        if name.lower() == "allow":
+            answer.headers[name] = value
+    return answer
 
 
 def _on_bug(request: AnyRequest, error: Exception) -> Response[bytes]:
@@ -109,6 +114,18 @@ def create_app(hub: Hub) -> Litestar:
         peer = request.client.host if request.client else ""
         response = await workers.run(lambda: hub.enrolment.redeem(wish, peer))
         return Response(encode(response), media_type=CONTENT_TYPE)
+
+    @post(BROUGHT_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
+    async def brought(request: AnyRequest) -> Response[bytes]:
+        body, credentials = await read_body(request, CARRIED_BYTES_MAX), _credentials(request)
+
+        def work() -> bytes:
+            from hub.brought import take_brought
+
+            bearer = hub.ingest.authenticate(credentials, BROUGHT_PATH, body)
+            return encode(take_brought(hub, body, bearer.node))
+
+        return Response(await workers.run(work), media_type=CONTENT_TYPE)
 
     @get(ORGANISATION_PATH, include_in_schema=False)
     async def organisation() -> Response[bytes]:
@@ -133,84 +150,15 @@ def create_app(hub: Hub) -> Litestar:
         chunks = _read_chunks(found.path, first, last)
         return Stream(chunks, status_code=status, media_type=CONTENT_TYPE, headers=headers)
 
-    @get("/v1/sales", security=[{"token": []}])
-    async def sales(
-        request: AnyRequest,
-        location: OptionalText = None,
-        business_date: OptionalText = None,
-        cursor: OptionalText = None,
-        limit: PageLimit = 100,
-    ) -> SalesPage:
-        """List completed sales and refunds."""
-
-        def work() -> SalesPage:
-            hub.reports.authorise(request.headers.get("authorization"))
-            return hub.reports.sales(location=location, business_date=business_date, cursor=cursor, limit=limit)
-
-        return await workers.run(work)
-
-    @get("/v1/stock", security=[{"token": []}])
-    async def stock(
-        request: AnyRequest,
-        location: OptionalText = None,
-        product: OptionalText = None,
-        cursor: OptionalText = None,
-        limit: PageLimit = 100,
-    ) -> StockPage:
-        """List stock on hand."""
-
-        def work() -> StockPage:
-            hub.reports.authorise(request.headers.get("authorization"))
-            return hub.reports.stock(location=location, product=product, cursor=cursor, limit=limit)
-
-        return await workers.run(work)
-
-    @get("/v1/conflicts", security=[{"token": []}])
-    async def conflicts(
-        request: AnyRequest,
-        location: OptionalText = None,
-        status: OptionalText = None,
-        cursor: OptionalText = None,
-        limit: PageLimit = 100,
-    ) -> ConflictsPage:
-        """List what the rules found and what waits for a person."""
-
-        def work() -> ConflictsPage:
-            hub.reports.authorise(request.headers.get("authorization"))
-            return hub.reports.conflicts(location=location, status=status, cursor=cursor, limit=limit)
-
-        return await workers.run(work)
-
-    @get("/v1/findings", security=[{"token": []}])
-    async def findings(
-        request: AnyRequest,
-        kind: OptionalText = None,
-        location: OptionalText = None,
-        cursor: OptionalText = None,
-        limit: PageLimit = 100,
-    ) -> FindingsPage:
-        """List double spending, coupons used twice and refunds beyond what was sold, with their evidence."""
-
-        def work() -> FindingsPage:
-            hub.reports.authorise(request.headers.get("authorization"))
-            return hub.reports.findings(kind=kind, location=location, cursor=cursor, limit=limit)
-
-        return await workers.run(work)
-
     def on_framework(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-        is_page = wants_page(request) and not request.url.path.startswith("/v1/")
-        return hub.desk.error_page(request, error.status_code) if is_page else _on_framework(request, error)
+        path = request.url.path
+        if path.startswith(API_PREFIX) and path not in _WIRE_PATHS:
+            return _api_problem(error)
+        return hub.desk.error_page(request, error.status_code) if wants_page(request) else _on_framework(request, error)
 
     return Litestar(
-        [enrol, organisation, snapshot, sales, stock, conflicts, findings, *hub.desk.handlers()],
-        openapi_config=OpenAPIConfig(
-            title="edgetill hub",
-            version="1",
-            path="/v1/openapi",
-            # Only the document itself: the library's own viewers load their scripts from elsewhere.
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
-        ),
+        [enrol, brought, organisation, snapshot, *hub.api.handlers(), *hub.desk.handlers()],
+        openapi_config=None,
         exception_handlers={EdgetillError: _on_ours, HTTPException: on_framework, Exception: _on_bug},
         lifespan=[hub.lifespan],
         logging_config=None,

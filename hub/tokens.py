@@ -13,6 +13,7 @@ import msgspec
 from hub.store import HubStore
 from schema.database import Connection
 from schema.errors import RefusalError
+from sync.replica import Replica
 
 NAME_CHARACTERS_MAX: Final = 60
 
@@ -38,15 +39,6 @@ class TokenStanding(msgspec.Struct, frozen=True):
     expires_ms: int | None = None
     created_ms: int = 0
 
-    def may(self, scope: TokenScope, location: str | None = None) -> bool:
-        """Tell whether the token is for this, at a location where one is named."""
-        return scope in self.scopes and (location is None or not self.locations or location in self.locations)
-
-    def check(self, scope: TokenScope, location: str | None = None) -> None:
-        """Raise RefusalError `token_forbidden` where the token is not for this."""
-        if not self.may(scope, location):
-            raise RefusalError("token_forbidden", "this token is not for that")
-
 
 class Tokens:
     """Knows the tokens; one object serves many threads."""
@@ -60,11 +52,15 @@ class Tokens:
 
         Raises RefusalError `token_missing`, `token_unknown` or `token_expired`.
         """
+        with self._store.snapshot() as replica:
+            return self.known(replica, header)
+
+    def known(self, replica: Replica, header: str | None) -> TokenStanding:
+        """Return the same within the caller's transaction."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise RefusalError("token_missing", "this needs a token: Authorization: Bearer …")
-        with self._store.snapshot() as replica:
-            row = replica.connection.execute(f"{_SELECT} WHERE token_hash = ?", (token_hash(token),)).fetchone()
+        row = replica.connection.execute(f"{_SELECT} WHERE token_hash = ?", (token_hash(token),)).fetchone()
         if row is None:
             raise RefusalError("token_unknown", "this token is not known here")
         standing = _standing(row)

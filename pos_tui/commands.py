@@ -17,6 +17,9 @@ def till(
     demo: Annotated[
         bool, typer.Option("--demo", help="Found a sample shop with its own hub in the directory, and open its till.")
     ] = False,
+    location: Annotated[
+        str, typer.Option("--location", help="With --demo: where the till stands; V is the van, with a load waiting.")
+    ] = "",
     web: Annotated[bool, typer.Option("--web", help="Serve the same till to a browser on this machine.")] = False,
     port: Annotated[int, typer.Option("--port", help="Where --web listens on the loopback.")] = 8400,
     language: Annotated[str, typer.Option("--language", help="zh or en; F11 switches at any time.")] = "",
@@ -28,7 +31,8 @@ def till(
     """Open the cashier's terminal on a node; it needs no network."""
     from pos_tui.launch import LaunchOptions, launch
 
-    launch(LaunchOptions(directory, demo=demo, web=web, port=port, language=language, theme=theme, syncs=not no_sync))
+    launch(LaunchOptions(directory, demo=demo, web=web, port=port, language=language, theme=theme, syncs=not no_sync,
+                         location=location))  # fmt: skip
 
 
 def commands(app: typer.Typer) -> None:

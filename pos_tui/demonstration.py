@@ -10,18 +10,28 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from edge.devices_config import DEVICES_FILE
+from edge.simulated_counter import MARK
 from schema import sample
 from schema.errors import RefusalError
 from schema.identity import LocationId
 
 SHOP: Final = LocationId("A")
-TILL: Final = "A1"
+WAREHOUSE: Final = LocationId("W")
+LOAD: Final = ("48*11001", "24*11002", "24*11004", "12*12001")
+"""What the warehouse sends to a van of the demonstration."""
+ROUND: Final = ("M0002=后门卸货", "M0003", "M0005=收空瓶")
+"""The customers on its round; the first has a limit of credit of their own."""
+LIMIT: Final = "800.00"
 DEMO_FILE: Final = "demo.json"
+COUNTER_TRIES: Final = 150
+COUNTER_TRY_S: Final = 0.1
 _PROGRAM: Final = (
     "import ctypes, os, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
     " from schema.command_line import main; os.getppid() == 1 or main()"
@@ -35,18 +45,24 @@ class Demonstration(NamedTuple):
     people: tuple[str, ...]
 
 
-def people() -> tuple[str, ...]:
-    """Name who works at the sample shop, each with number and PIN."""
-    found = [one for one in sample.operators() if one.location == SHOP]
+def people(location: str = SHOP) -> tuple[str, ...]:
+    """Name who works at a place of the sample chain, each with number and PIN."""
+    found = [one for one in sample.operators() if one.location == location]
     return tuple(f"{one.code}  {one.pin}  {one.name}" for one in found)
 
 
 @contextmanager
-def demonstration(directory: Path, tell: Callable[[str], None]) -> Iterator[Demonstration]:
-    """Found or start the sample shop in a directory; its hub and devices run for the time of the block."""
+def demonstration(directory: Path, tell: Callable[[str], None], location: str = SHOP) -> Iterator[Demonstration]:
+    """Found or start the sample chain in a directory; its hub and devices run for the time of the block.
+
+    `location` is where the till stands: a shop, or the van, for which the warehouse has a load waiting.
+    """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    hub, till = directory / "hub", directory / "till"
+    hub, till = directory / "hub", directory / ("till" if location == SHOP else f"till-{location}")
+    place = next((one for one in sample.locations() if one.code == location), None)
+    if place is None:
+        raise RefusalError("location_unknown", f"the sample chain has no location {location!r}")
     with ExitStack() as stack:
         if not (directory / DEMO_FILE).exists():
             tell("founding the sample shop: its hub, 328 products, members, promotions …")
@@ -55,11 +71,32 @@ def demonstration(directory: Path, tell: Callable[[str], None]) -> Iterator[Demo
         address = stack.enter_context(_serving(hub, int(ports["hub"])))
         if not (till / "node.toml").exists():
             tell("the till joins …")
-            words = ["hub", "invite", "--hub", str(hub), "--location", SHOP, "--name", "文三店一号收银", "--till", TILL]
-            issued = json.loads(_run([*words, "--json"]))
-            _run(["join", address, issued["invitation"], "--node", str(till), "--json"])
+            name = "文三店一号收银" if location == SHOP else place.name
+            _join(hub, address, location, name, till)
+            if place.kind == "van":
+                tell("the warehouse loads the van …")
+                _prepare_van(hub, address, location, directory / "warehouse", till)
         stack.enter_context(_counter(directory / "devices", till, int(ports["printer"])))
-        yield Demonstration(till, people())
+        yield Demonstration(till, people(location))
+
+
+def _join(hub: Path, address: str, location: str, name: str, till: Path) -> None:
+    words = ["hub", "invite", "--hub", str(hub), "--location", location, "--name", name, "--till", f"{location}1"]
+    issued = json.loads(_run([*words, "--json"]))
+    _run(["join", address, issued["invitation"], "--node", str(till), "--json"])
+
+
+def _prepare_van(hub: Path, address: str, van: str, warehouse: Path, till: Path) -> None:
+    """Give the van its round and a customer's credit, and have the warehouse send it a load."""
+    _run(["hub", "route", van, *ROUND, "--warehouse", WAREHOUSE, "--hub", str(hub)])
+    first = ROUND[0].partition("=")[0]
+    given = [f"{van}1={LIMIT}"]
+    _run(["hub", "customer", "credit", first, "--limit", LIMIT, "--give", *given, "--hub", str(hub)])
+    if not (warehouse / "node.toml").exists():
+        _join(hub, address, WAREHOUSE, "仓库一号机", warehouse)
+    _run(["transfer", "dispatch", van, *LOAD, "--node", str(warehouse)])
+    _run(["sync", "--node", str(warehouse)])
+    _run(["sync", "--node", str(till)])
 
 
 def _found(directory: Path, hub: Path) -> None:
@@ -124,5 +161,12 @@ def _counter(folder: Path, till: Path, port: int) -> Iterator[None]:
     """Run the simulated printer, scanner, scale and display; what is printed lies in the folder as pictures."""
     folder.mkdir(exist_ok=True)
     words = ["devices", "simulate", "--directory", str(folder), "--node", str(till), "--port", str(port)]
-    with _child(words, folder.parent / "devices.log"):
+    known = till / DEVICES_FILE
+    if known.exists() and known.read_text("utf-8", "replace").startswith(MARK):
+        known.unlink()  # What a counter left that was killed names ports that are gone.
+    with _child(words, folder.parent / "devices.log") as process:
+        for _ in range(COUNTER_TRIES):  # A till that starts sooner has no printer, and no drawer for the first sale.
+            if known.exists() or process.poll() is not None:
+                break
+            time.sleep(COUNTER_TRY_S)
         yield

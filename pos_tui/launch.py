@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -36,6 +38,7 @@ class LaunchOptions(NamedTuple):
     language: str = ""
     theme: str = ""
     syncs: bool = True
+    location: str = ""
 
 
 def has_hanzi(environment: Mapping[str, str]) -> bool:
@@ -48,6 +51,15 @@ def has_hanzi(environment: Mapping[str, str]) -> bool:
     return locale.upper() not in {"C", "POSIX"}
 
 
+def is_terminal_gone() -> bool:
+    """Tell whether the terminal that this program was started in has been closed."""
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno())  # type: ignore[union-attr]
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)  # of no terminal at all, as in a browser, it says another thing
+    return False
+
+
 def launch(options: LaunchOptions) -> None:
     """Open the till; raises RefusalError with what is in the way."""
     if not options.web and not sys.stdin.isatty() and "TEXTUAL_DRIVER" not in os.environ:
@@ -56,9 +68,9 @@ def launch(options: LaunchOptions) -> None:
         raise RefusalError("language_unknown", f"{options.language!r} is no language of the till: zh or en")
     with ExitStack() as stack:
         if options.demo:
-            from pos_tui.demonstration import demonstration
+            from pos_tui.demonstration import SHOP, demonstration
 
-            demo = stack.enter_context(demonstration(options.directory, _tell))
+            demo = stack.enter_context(demonstration(options.directory, _tell, options.location or SHOP))
             options = options._replace(directory=demo.till, demo=False)
             os.environ[DEMO_VARIABLE] = "1"
         if options.web:
@@ -107,7 +119,7 @@ def _run(options: LaunchOptions) -> None:
         if os.environ.get(DEMO_VARIABLE):
             from pos_tui.demonstration import people as people_of_demo
 
-            people = people_of_demo()
+            people = people_of_demo(node.config.location)
         app = TillApp(
             till,
             theme=options.theme or preferences.theme,

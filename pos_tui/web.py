@@ -30,6 +30,7 @@ def command_line(options: LaunchOptions) -> str:
     for name, value in (("--language", options.language), ("--theme", options.theme)):
         words += [name, value] if value else []
     words += ["--demo"] if options.demo else []
+    words += ["--location", options.location] if options.location else []
     words += [] if options.syncs else ["--no-sync"]
     return shlex.join(words)
 

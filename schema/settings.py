@@ -18,6 +18,7 @@ from schema.rules.receipt import ReceiptTemplate
 from schema.rules.rounding import Rounding
 
 UNLIMITED: Final = 1_000_000_000_000
+STOPS_MAX: Final = 200
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,10 +159,48 @@ class ShopCard(Setting, frozen=True, kw_only=True):
     invoice_url: str = ""
 
 
+class CountRules(Setting, frozen=True, kw_only=True):
+    """How stock is counted: blind or not, and which variances a second person counts again (all quantities milli)."""
+
+    is_blind: bool = True
+    """Whoever counts does not see what the book holds before it is recorded."""
+    tolerance_milli: int = 1_000
+    tolerance_ppm: int = 10_000
+    """A variance up to either is let be: a piece, or a hundredth."""
+    weighed_tolerance_milli: int = 50
+    weighed_tolerance_ppm: int = 10_000
+    """The same of weighed goods, in grams."""
+    recount_value_minor: int = 5_000
+    """Variances worth no more than this are not counted again."""
+    cycle_products: int = 30
+    """How many goods a day's cycle count has."""
+    record_after_seconds: int = 120
+    """A line that nobody has touched for so long is recorded, so that the other tills see it."""
+
+
 class ReceiptForm(Setting, frozen=True, kw_only=True):
     """The shop's receipt."""
 
     template: ReceiptTemplate = ReceiptTemplate()
+
+
+class RouteStop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A customer on a van's route, by the person's random id; `note` tells the driver what to know there."""
+
+    person: str
+    note: str = ""
+
+
+class RouteRules(Setting, frozen=True, kw_only=True):
+    """A van's day: its customers in the order of its stops, and the warehouse that it loads from."""
+
+    stops: tuple[RouteStop, ...] = ()
+    warehouse: str = ""
+
+    def __post_init__(self) -> None:
+        people = [stop.person for stop in self.stops]
+        if len(people) > STOPS_MAX or len(set(people)) != len(people):
+            raise ValueError(f"a route has at most {STOPS_MAX} stops, and each customer once")
 
 
 SETTINGS: Final[Mapping[str, type[Setting]]] = {
@@ -173,6 +212,8 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "stock": StockRules,
     "shop": ShopCard,
     "receipt": ReceiptForm,
+    "count": CountRules,
+    "route": RouteRules,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
 SettingT = TypeVar("SettingT", bound=Setting)

@@ -41,12 +41,16 @@ class OperatorSecret(Message, frozen=True):
 
 
 class OperatorSecrets(Message, frozen=True):
-    """Every active operator of one location, and the key under which members' phone numbers are hashed."""
+    """Every active operator of one location, and the key under which members' phone numbers are hashed.
+
+    `customers` are (person, key) of those on the location's route: a driver knows them by name.
+    """
 
     location: Code
     as_of_ms: Millis
     operators: tuple[OperatorSecret, ...]
     phone_key: bytes = b""
+    customers: tuple[tuple[Code, bytes], ...] = ()
 
 
 class MemberKeys(Message, frozen=True):
@@ -212,6 +216,18 @@ class HeldStatements:
                 told = msgspec.msgpack.decode(bytes(content), type=MemberKeys)
                 left = MemberKeys(told.as_of_ms, tuple(one for one in told.keys if one[0] != person))
                 self._connection.execute("UPDATE elsewhere SET statement = ? WHERE topic = ?", (encode(left), topic))
+        self._forget_on_route(people)
+
+    def _forget_on_route(self, people: Collection[str]) -> None:
+        row = self._connection.execute("SELECT statement FROM elsewhere WHERE topic = ?", (OPERATORS_TOPIC,)).fetchone()
+        if row is None:
+            return
+        told = msgspec.msgpack.decode(bytes(row[0]), type=OperatorSecrets)
+        kept = tuple(one for one in told.customers if one[0] not in people)
+        if kept != told.customers:
+            left = msgspec.structs.replace(told, customers=kept)
+            self._connection.execute("UPDATE elsewhere SET statement = ? WHERE topic = ?",
+                                     (encode(left), OPERATORS_TOPIC))  # fmt: skip
 
     def _drop_old_split(self, topic: Topic) -> None:
         here = self._connection.execute(

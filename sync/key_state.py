@@ -131,7 +131,30 @@ class KeyState(msgspec.Struct, array_like=True):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
+_CANONICAL = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER = msgspec.msgpack.Decoder(KeyState)
+
+
+def canonical_state(content: bytes) -> bytes:
+    """Return a stored state in the one order in which two replicas of one set must agree on it, to the byte.
+
+    What cannot be read as a state is returned as it is.
+    """
+    try:
+        state = KeyState.from_bytes(content)
+    except (msgspec.MsgspecError, ValueError):
+        return content
+    for base in (*state.bases, *([state.held] if state.held is not None else [])):
+        base.doubts.sort(key=lambda doubt: _ref(doubt.movement))
+        for refs in (base.late, base.backdated, base.contradicted):
+            refs.sort()
+        base.suspects.sort()
+    state.bases.sort(key=lambda base: base.observation.id)
+    state.zone_findings.sort(key=repr)
+    state.incomplete.sort()
+    state.contested.sort(key=repr)
+    state.reported.sort(key=lambda one: (one.code, one.key, one.subject))
+    return _CANONICAL.encode(state)
 
 
 class Figure(msgspec.Struct):

@@ -21,6 +21,7 @@ from schema.kinds.organisation import (
     PolicySet,
     SettingDefined,
 )
+from schema.kinds.vans import CreditLimited
 from sync.authority import Authority, derive_authority, public_key_of
 from sync.effective import Effective
 
@@ -34,6 +35,7 @@ _SUBJECT: Final[dict[type[Payload], str]] = {
     OperatorDefined: "operator",
     CustomerDefined: "person",
     PersonForgotten: "person",
+    CreditLimited: "person",
 }
 
 FactT = TypeVar("FactT", bound=Payload)
@@ -59,6 +61,7 @@ class Organisation:
         self._authority: dict[Stream, Authority] = {}
         self._keys: dict[NodeId, bytes | None] = {}
         self._about: dict[tuple[type[Payload], str], list[Any]] = {}
+        self._each: dict[type[Payload], dict[str, Any]] = {}
 
     def forget(self) -> None:
         """Drop what was derived: after a rollback the same version may come to mean something else."""
@@ -70,6 +73,7 @@ class Organisation:
         self._authority.clear()
         self._keys.clear()
         self._about.clear()
+        self._each.clear()
 
     @property
     def version(self) -> int:
@@ -147,8 +151,12 @@ class Organisation:
 
     def newest_each(self, connection: Connection, fact: type[FactT]) -> dict[str, FactT]:
         """Return for every subject of a kind the fact that holds."""
-        attribute = _SUBJECT[fact]
-        return {getattr(f, attribute) if attribute else "": f for f in self.all(connection, fact)}
+        known = self._each.get(fact)
+        if known is None:
+            attribute = _SUBJECT[fact]
+            known = {getattr(f, attribute) if attribute else "": f for f in self.all(connection, fact)}
+            self._each[fact] = known
+        return dict(known)
 
     def authority(self, connection: Connection, stream: Stream) -> Authority:
         """Return what a stream may write."""

@@ -19,6 +19,7 @@ from schema.errors import RefusalError
 from schema.identity import ORG
 from sync.documents import DocumentState
 from sync.entry import chain
+from sync.key_state import canonical_state
 from sync.log_tables import ZERO_DIGEST, LogTables, StreamRow
 from sync.organisation import Organisation
 from sync.replica import Replica
@@ -71,6 +72,11 @@ def _document_row(row: Sequence[Any]) -> tuple[Any, ...]:
     return document, len(hashes), b"".join(hashes)
 
 
+def _stock_row(row: Sequence[Any]) -> tuple[Any, ...]:
+    *shown, state = row
+    return (*shown, None if state is None else canonical_state(bytes(state)))
+
+
 def _plain(table: str, columns: str, *, is_scoped: bool = True) -> TableView:
     where = " WHERE {scopes}" if is_scoped else ""
     return TableView(table, f"SELECT {columns} FROM {table}{where} ORDER BY {columns}", is_scoped)
@@ -87,8 +93,9 @@ CORE_VIEWS: Final = (
     _plain("document_conflict", "conflict, document, record, field, content", is_scoped=False),
     TableView(
         "stock",
-        "SELECT scope_no, product, value, lo, hi FROM stock WHERE is_present = 1 AND {scopes}"
+        "SELECT scope_no, product, value, lo, hi, state FROM stock WHERE is_present = 1 AND {scopes}"
         " ORDER BY scope_no, product",
+        read=_stock_row,
     ),
     TableView(
         "movement",

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from hub.accounts import Right, operator_name
 from hub.case import Case, Choice
+from hub.deciding import QUANTITY_ACTS, Wish, decide, lock_of
 from hub.evidence import CaseReader, read_case
 from hub.findings import list_findings
 from hub.inbox import ORDERS, STATES, InboxFilter, InboxRow, count_inbox, find_conflict, following, list_inbox
@@ -16,7 +17,7 @@ from hub.pages.visits import Answer, Change, Routes, Visit
 from hub.settling import LOSS_REASONS, Settling, asked_recounts
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.identity import ORG, LocationId, location_scope
+from schema.identity import LocationId, location_scope
 from schema.kinds.organisation import OperatorDefined, PolicySet
 from schema.rules.conflict_words import CODES
 from schema.texts import Texts
@@ -103,8 +104,16 @@ def inbox(visit: Visit) -> Answer:
         codes=sorted(CODES),
         stakes=STAKES_MINOR,
         states=STATES,
-        sentence=lambda row: sentence(visit.t, row),
+        brief=lambda row: _brief(visit.t, row),
     )
+
+
+def _brief(t: Texts, row: InboxRow) -> str:
+    """Say what happened, without the product's name before it: a list names it above."""
+    words = sentence(t, row)
+    for mark in (": ", "："):
+        words = words.removeprefix(f"{row.product_name or row.product}{mark}")
+    return words[:1].upper() + words[1:]
 
 
 @routes.post("/inbox", Right.SETTLE)
@@ -146,7 +155,7 @@ def _settle_alike(settling: Settling, replica: Replica, location: str, conflict:
 
 
 def _settling(visit: Visit, change: Change, note: str = "") -> Settling:
-    return Settling(change.replica, change.own_log, visit.hub.pruning, visit.account, note)
+    return Settling(change.replica, change.own_log, visit.hub.pruning, visit.account.operator, visit.account.rank, note)
 
 
 @routes.get("/inbox/{location:str}/{conflict:str}", Right.READ)
@@ -193,12 +202,10 @@ def settle(visit: Visit) -> Answer:
     form, location, conflict = visit.form, visit.params["location"], visit.params["conflict"]
     act = form.text("act")
     note = form.required("note", characters_max=500, is_required=False)
-    quantity = form.quantity("quantity") if act in {"told_count", "paper", "rest"} else 0
+    quantity = form.quantity("quantity") if act in QUANTITY_ACTS else 0
     if form.is_valid:
-        # A transfer's papers stand at both locations: the organisation's lock holds both.
-        scope = ORG if act in {"paper", "rest"} else location_scope(LocationId(location))
         try:
-            with visit.change(scope, f"conflict.{act}"[:96], f"{location}/{conflict}", note) as change:
+            with visit.change(lock_of(act, location), f"conflict.{act}"[:96], f"{location}/{conflict}", note) as change:
                 case = read_case(change.replica, location, conflict)
                 form.check_version(case.version)
                 _act(visit, change, case, act, quantity, note)
@@ -215,41 +222,11 @@ def settle(visit: Visit) -> Answer:
 
 
 def _act(visit: Visit, change: Change, case: Case, act: str, quantity: int, note: str) -> None:
-    form, location, product = visit.form, case.row.location, case.row.product
-    settling = _settling(visit, change, note)
-    if act == "rule":
-        settling.accept_rule(location, case)
-    elif act == "recount" and product:
-        settling.ask_recount(location, product, form.text("zone"))
-    elif act == "told_count" and product:
-        settling.record_count(location, product, quantity)
-    elif act == "paper":
-        _correct_paper(visit, settling, case, quantity)
-    elif act == "rest":
-        settling.receive_rest(location, case.row.conflict.subject, product, quantity)
-    else:
-        chosen = (form.text("act"), form.text("target"), form.text("observation"))
-        choice = next((one for one in case.choices if (one.act, one.target, one.observation) == chosen), None)
-        if choice is None:
-            raise RefusalError("choice_unknown", "this cannot be decided here")
-        settling.choose(location, product, choice)
-
-
-def _correct_paper(visit: Visit, settling: Settling, case: Case, quantity: int) -> None:
-    paper = next((one for one in case.papers if one.id == visit.form.text("target")), None)
-    if paper is None:
-        raise RefusalError("paper_unknown", "this is no paper of the transfer")
-    # The paper itself stands where it was written; here may be only the other side's notice of it.
-    visit.check_sees(paper.location)
-    settling.correct_paper(paper.location, _own_name(case, paper.id, settling), quantity)
-    lost = visit.form.text("lost_reason")
-    if lost and paper.act == "dispatched" and paper.quantity > quantity:
-        settling.write_off(paper.location, case.row.product, paper.quantity - quantity, lost, case.row.conflict.subject)
-
-
-def _own_name(case: Case, paper: str, settling: Settling) -> str:
-    found = next(one for one in case.papers if one.id == paper)
-    return settling.original_of(case.row.location, paper) if found.is_notice else paper
+    form = visit.form
+    wish = Wish(
+        act, form.text("target"), form.text("observation"), quantity, form.text("zone"), form.text("lost_reason")
+    )
+    decide(_settling(visit, change, note), case, wish, visit.check_sees)
 
 
 def sentence(t: Texts, row: InboxRow) -> str:

@@ -36,11 +36,12 @@ class AccountScreen(AllowingScreen[None]):
         act("back", "escape", "-"),
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, card: MemberCard | None = None, first: str = "") -> None:
         super().__init__()
         self.listing = Listing(id="card", has_cursor=False)
-        self._card: MemberCard | None = None
-        self._person_name = ""
+        self._card = card
+        self._person_name = "" if card is None else card.name
+        self._first = first
 
     def compose(self) -> ComposeResult:
         """Put the page together."""
@@ -61,6 +62,9 @@ class AccountScreen(AllowingScreen[None]):
             self._take(member_card(self.till.node, member.person, member.name))
         rows = [] if self._card is None else member_rows(self._card, self.till_app.texts)
         self.listing.show((Column("", 20), Column("")), rows, empty=(self.t("account.nobody"),))
+        if self._first:
+            first, self._first = self._first, ""
+            self.converse(self._pay(first))
 
     def _take(self, card: MemberCard) -> None:
         self._card, self._person_name = card, card.name

@@ -29,6 +29,8 @@ def member_rows(card: MemberCard, t: Texts) -> list[Row]:
         Row((t("member.bonus"), money(card.bonus_minor))),
         Row((t("member.credit"), f"{money(card.credit_minor)} / {money(card.credit_limit_minor)}")),
     ]
+    if card.has_own_limit:
+        rows.append(Row((t("member.credit_left"), money(card.credit_left_minor)), "accent"))
     tone = "muted" if card.is_fresh else "warn"
     rows.append(Row((t("member.age"), age(t, card.age_ms)), tone))
     return rows

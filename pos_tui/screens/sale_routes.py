@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge import basket as baskets
 from edge.parking import park
+from edge.van_route import location_type
 from pos_tui.keys import shown_key
 from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.screens.money import money
@@ -129,7 +130,7 @@ class SaleRoutes(SaleActs):
         self.converse(self._stock())
 
     async def _stock(self) -> None:
-        name = await self.ask(stock_menu(self.till_app.texts))
+        name = await self.ask(stock_menu(self.till_app.texts, location_type(self.till.node)))
         if name is not None:
             said = await self.ask(work_named(name).make())
             self.came_back()

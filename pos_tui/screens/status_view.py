@@ -38,7 +38,7 @@ def marks(status: TillStatus, devices: PeripheralStatus, clock: str, t: Texts, *
     for device in devices:
         if device.condition is Condition.UNSET:
             continue
-        mark = _MARKS.get(device.condition, "…") + t(f"device.{device.role.value}")
+        mark = _MARKS.get(device.condition, "…") + t(f"status.device_{device.role.value}")
         span = Span(mark, _TONES.get(device.condition, "bar-muted"))
         (calm if device.condition in {Condition.READY, Condition.STARTING} else troubles).append(span)
     if status.paper.unknown or status.paper.failed:

@@ -21,6 +21,8 @@ class StockWork(NamedTuple):
     name: str
     module: str
     screen: str
+    only_at: str = ""
+    """The kind of location that offers it alone; empty: every one does."""
 
     def make(self) -> TillScreen[Any]:
         """Make the screen; a text that it answers says what was done."""
@@ -34,12 +36,16 @@ WORKS: Final[tuple[StockWork, ...]] = (
     StockWork("adjust", "pos_tui.screens.adjust", "AdjustScreen"),
     StockWork("lists", "pos_tui.screens.stock_lists", "StockListsScreen"),
     StockWork("reservations", "pos_tui.screens.reservations", "ReservationsScreen"),
-)
+    StockWork("van", "pos_tui.screens.van", "VanScreen", only_at="van"),
+)  # fmt: skip
 
 
-def stock_menu(texts: Texts) -> ChooseScreen:
-    """Return the screen that offers the stock work by number; its answer is a work's name."""
-    return ChooseScreen(texts("stock_menu.title"), [Choice(one.name, texts(f"stock_menu.{one.name}")) for one in WORKS])
+def stock_menu(texts: Texts, at: str = "") -> ChooseScreen:
+    """Return the screen that offers the stock work of a kind of location by number; its answer is a work's name."""
+    offered = [one for one in WORKS if one.only_at in {"", at}]
+    return ChooseScreen(
+        texts("stock_menu.title"), [Choice(one.name, texts(f"stock_menu.{one.name}")) for one in offered]
+    )
 
 
 def work_named(name: str) -> StockWork:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pos_tui.widgets.painting import Line, LineWidget, Span, joined, width_of
+
+WEIGHTY: Final = 3
+"""So many of the states at the right come before the cashier's name; it comes before the others."""
 
 
 class StatusLine(LineWidget):
@@ -22,7 +26,11 @@ class StatusLine(LineWidget):
 
     def lines(self, width: int, _height: int, /) -> list[Line]:
         """State the line."""
-        room = width - 2 - sum(width_of(span.text) for span in self._left[:1])
+        least = sum(width_of(span.text) for span in self._left[:1])
+        whole = sum(width_of(span.text) for span in self._left)
+        weighty = sum(width_of(span.text) + 2 for span in self._right[:WEIGHTY])
+        is_whole = whole + weighty <= width - 2
+        room = width - 2 - (whole if is_whole else least)
         shown: list[Span] = []
         for span in self._right:
             size = width_of(span.text) + 2
@@ -33,9 +41,10 @@ class StatusLine(LineWidget):
         left: list[Span] = [Span(" ", "bar")]
         for n, span in enumerate(self._left):
             size = width_of(span.text)
-            if n and size > room:
-                break
-            room -= size if n else 0
+            if n and not is_whole:
+                if size > room:
+                    break
+                room -= size
             left.append(span)
         return [joined(left, width, [*shown[:-1], Span(" ", "bar")], "bar")]
 

@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,8 @@ from schema.rules.tax import TaxClass
 from sync.conflicts import Conflict
 from sync.replica import Moment, Replica
 from sync.stock_facts import ConflictCode, Status
+from tests.bench.figure import Figure
+from tests.bench.hub_load import database_on, databases
 from tests.hub.desk import at_the_desk, make_account
 
 LOCATIONS: Final = 300
@@ -48,12 +50,12 @@ DAY_MS: Final = 86_400_000
 
 
 @contextmanager
-def founded(locations: int) -> Iterator[Hub]:
-    """Found a chain of so many shops in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="edgetill-desk-") as folder:
-        directory = Path(folder) / "hub"
+def founded(locations: int, kind: str = "sqlite") -> Iterator[Hub]:
+    """Found a chain of so many shops in a temporary folder, on `sqlite` or `postgresql`."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetill-desk-"))) / "hub"
         places = [LocationDefined(f"L{number:03d}", f"店 {number:03d}", "shop") for number in range(locations)]
-        init_hub(directory, name="Bench", locations=places)
+        init_hub(directory, name="Bench", locations=places, database=stack.enter_context(database_on(kind)))
         hub = open_hub(directory)
         try:
             yield hub
@@ -110,14 +112,14 @@ def _fill_log(hub: Hub, entries: int) -> None:
                 stream_no = number // LOCATIONS + 1
                 replica.connection.execute(
                     "INSERT INTO stream (scope_no, stream_no, node, incarnation, head_seq, head_digest, base_digest)"
-                    " VALUES (?, ?, ?, 1, ?, zeroblob(32), zeroblob(32))",
-                    (scope_no, stream_no, nodes[number], each),
+                    " VALUES (?, ?, ?, 1, ?, ?, ?)",
+                    (scope_no, stream_no, nodes[number], each, bytes(32), bytes(32)),
                 )
                 replica.connection.execute(
                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
                     " INSERT INTO entry (scope_no, stream_no, seq, digest, body)"
-                    " SELECT ?, ?, i, zeroblob(32), zeroblob(300) FROM n",
-                    (each, scope_no, stream_no),
+                    " SELECT ?, ?, i, ?, ? FROM n",
+                    (each, scope_no, stream_no, bytes(32), bytes(300)),
                 )
 
 
@@ -197,9 +199,9 @@ def page_times(hub: Hub, paths: Sequence[str], times: int = 60) -> dict[str, lis
 PAGES: Final = ("/", "/inbox", "/inbox?location=L007", "/inbox?category=food&stake=10000", "/inbox?search=P00012")
 
 
-def large_chain_pages(entries: int = ENTRIES) -> dict[str, float]:
+def large_chain_pages(entries: int = ENTRIES, kind: str = "sqlite") -> dict[str, float]:
     """Return the p95 of overview and inbox over a large chain, in ms, by page."""
-    with founded(LOCATIONS) as hub:
+    with founded(LOCATIONS, kind) as hub:
         fill_chain(hub, entries=entries)
         return {path: p95(values) for path, values in page_times(hub, PAGES).items()}
 
@@ -243,9 +245,9 @@ class Till:
         self.append(replica, CountRecorded(product, "clerk", "o1", (look,)), at_ms + 31_000)
 
 
-def why_times(movements: int = MOVEMENTS, times: int = 60) -> tuple[float, float]:
+def why_times(movements: int = MOVEMENTS, times: int = 60, kind: str = "sqlite") -> tuple[float, float]:
     """Return p95 of explaining a product with so many movements, in ms, and what the very first asking took."""
-    with founded(1) as hub:
+    with founded(1, kind) as hub:
         (product,) = add_products(hub, 1)
         tills = [Till(hub, "L000", number) for number in range(3)]
         now_ms = hub.now_ms()
@@ -264,10 +266,12 @@ def why_times(movements: int = MOVEMENTS, times: int = 60) -> tuple[float, float
         return p95(next(iter(values.values()))), first
 
 
-def replay_seconds(products: int = PRODUCTS, locations: int = REPLAY_LOCATIONS) -> tuple[float, int, int]:
+def replay_seconds(
+    products: int = PRODUCTS, locations: int = REPLAY_LOCATIONS, kind: str = "sqlite"
+) -> tuple[float, int, int]:
     """Return how long a rule replay took, in seconds, how many figures it judged, and how many it derived afresh."""
     luck = random.Random(3)
-    with founded(locations) as hub:
+    with founded(locations, kind) as hub:
         codes = add_products(hub, products)
         now_ms = hub.now_ms()
         for place in range(locations):
@@ -295,3 +299,39 @@ def replay_seconds(products: int = PRODUCTS, locations: int = REPLAY_LOCATIONS) 
             outcome = replay_policy(replica, policy, places, now_ms, lambda done, total: None)
             spent = time.perf_counter() - began
         return spent, outcome.products, outcome.derived
+
+
+# As figures, on every database that is here: the slowest counts.
+
+
+def hub_page_ms_p95(_: object) -> Figure:
+    """Overview and inbox, whole and filtered, of 1,000 nodes, 5 million entries and 10,000 conflicts."""
+    found = {kind: large_chain_pages(kind=kind) for kind in databases()}
+    value = max(max(pages.values()) for pages in found.values())
+    note = "; ".join(
+        f"{kind} overview {pages['/']:.0f}, inbox {pages['/inbox']:.0f}, slowest filter"
+        f" {max(pages[path] for path in PAGES[2:]):.0f}"
+        for kind, pages in found.items()
+    )
+    return Figure("hub_page_ms_p95", round(value), "ms (p95)", "<= 150", value <= 150, note)
+
+
+def why_ms_p95(_: object) -> Figure:
+    """The page that explains the stock of a product with 100,000 movements."""
+    found = {kind: why_times(kind=kind) for kind in databases()}
+    value = max(p95_ms for p95_ms, _ in found.values())
+    note = ", ".join(f"{kind} {p95_ms:.0f} (first {first:.0f})" for kind, (p95_ms, first) in found.items())
+    return Figure("why_ms_p95", round(value, 1), "ms (p95)", "<= 50", value <= 50, note)
+
+
+def rule_replay_s(_: object) -> Figure:
+    """Another policy for one category of 500 products at 20 locations, tried on 30 days."""
+    found = {kind: replay_seconds(kind=kind) for kind in databases()}
+    value = max(seconds for seconds, _, _ in found.values())
+    note = ", ".join(f"{kind} {seconds:.1f} s for {judged} figures" for kind, (seconds, judged, _) in found.items())
+    return Figure("rule_replay_s", round(value, 1), "s", "<= 10", value <= 10, note)
+
+
+FIGURES: Final[dict[str, Callable[[object], Figure]]] = {
+    measure.__name__: measure for measure in (hub_page_ms_p95, why_ms_p95, rule_replay_s)
+}

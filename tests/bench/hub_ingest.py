@@ -25,7 +25,7 @@ from hub.service import init_hub, open_hub
 from sync.messages import encode_request
 from sync.signing import SigningKey, seal_message
 from sync.transport import SYNC_PATH, sign_request
-from tests.hub.fleet import FleetNode, join, now_ms, sale
+from tests.hub.fleet import FleetNode, join, now_ms, receipts_at, sale
 
 
 def _process_seconds(pid: int) -> float:
@@ -91,8 +91,7 @@ def main() -> None:
             for body in bodies:
                 node.post(client, body)
             elapsed, cpu = time.perf_counter() - started, _process_seconds(process.pid) - cpu
-            listed = hub.reports.sales(location="A", business_date=None, cursor=None, limit=1)
-            assert listed.sales
+            assert receipts_at(hub, "A")
         process.terminate()
         process.wait()
         hub.close()

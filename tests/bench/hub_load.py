@@ -134,24 +134,38 @@ def _take(node: FleetNode, batches: Sequence[Batch]) -> None:
     node.connection.execute("COMMIT")
 
 
+def databases() -> tuple[str, ...]:
+    """Return the databases that are here: `sqlite`, and `postgresql` where it is installed."""
+    is_here = server_url() is not None or postgresql_programs() is not None
+    return ("sqlite", "postgresql") if is_here else ("sqlite",)
+
+
+@contextmanager
+def database_on(kind: str) -> Iterator[str]:
+    """Give a fresh database of a kind; a PostgreSQL server of our own syncs its disk, as SQLite does."""
+    with ExitStack() as stack:
+        if kind == "sqlite":
+            yield "hub.db"
+            return
+        named, programs = server_url(), postgresql_programs()
+        if named is None:
+            assert programs is not None, "PostgreSQL is installed here"
+            named = stack.enter_context(own_server(programs, is_durable=True))
+        yield stack.enter_context(fresh_postgresql(named))
+
+
 @contextmanager
 def hub_on(kind: str, locations: int) -> Iterator[HubProcess | None]:
     """Give a hub of the sample chain and so many locations more on `sqlite` or `postgresql`, not yet serving.
 
-    None where no PostgreSQL is installed. A server of our own syncs its disk, as SQLite does.
+    None where no PostgreSQL is installed.
     """
+    if kind not in databases():
+        yield None
+        return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgetill-bench-")))
-        database = "hub.db"
-        if kind == "postgresql":
-            named, programs = server_url(), postgresql_programs()
-            if named is None and programs is None:
-                yield None
-                return
-            if named is None:
-                assert programs is not None
-                named = stack.enter_context(own_server(programs, is_durable=True))
-            database = stack.enter_context(fresh_postgresql(named))
+        database = stack.enter_context(database_on(kind))
         places = [parse_location(f"{code}:{code}:shop") for code in ("A", "B", "W", "V")]
         places += [parse_location(f"S{number}:Shop {number}:shop") for number in range(locations)]
         init_hub(folder / "hub", name="Bench", locations=places, database=database)

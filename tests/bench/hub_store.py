@@ -15,12 +15,12 @@ from typing import Final
 import httpx
 import msgspec
 
-from sync.elsewhere import OPERATORS_TOPIC
+from sync.elsewhere import ALL_FAMILIES, digest_of
 from sync.messages import encode_request
 from tests.bench.crowd import CrowdTill, RawLine, Replies
 from tests.bench.figure import Figure
 from tests.bench.hub_load import HubProcess, hub_on, own_batches, sale_lines, trade
-from tests.hub.fleet import FleetNode, now_ms
+from tests.hub.fleet import FleetNode
 
 SALES: Final = 30_000
 TILLS: Final = (("A", "A8"), ("B", "B8"), ("S0", "S8"), ("S1", "S9"))
@@ -184,8 +184,7 @@ def _noop_rate(hub: HubProcess) -> tuple[float, float]:
         replies = Replies()
         known = CrowdTill.of(till)
         asyncio.run(known.sync(RawLine(hub.address), replies))
-        # An agent also asks whether anything is new of its operators.
-        request = msgspec.structs.replace(known.request(), topics=((OPERATORS_TOPIC, now_ms()),))
+        request = msgspec.structs.replace(known.request(), topics=((ALL_FAMILIES, digest_of({})),))
         jobs.append((till.signer.private.private_bytes_raw().hex(), till.hub, encode_request(request).hex()))
     file = hub.directory / "jobs.json"
     file.write_text(json.dumps(jobs), "utf-8")

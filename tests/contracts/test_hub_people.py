@@ -98,7 +98,7 @@ def answer(store: HubStore, location: str, *topics: tuple[str, bytes], room: int
     statements = Statements(store, SIGNER)
     statements.renew(LocationId(location), NOW)
     with store.snapshot() as replica:
-        told = statements.answer(replica, LocationId(location), topics, room, NOW)
+        told = statements.answer(replica, statements.look(replica, LocationId(location)), topics, room, NOW)
     assert all(
         is_signed(SIGNER.public, one.signature, statement_message(one.topic, one.content)) for one in told.statements
     )
@@ -109,10 +109,9 @@ def families(store: HubStore, location: str) -> dict[str, bytes]:
     statements = Statements(store, SIGNER)
     statements.renew(LocationId(location), NOW)
     with store.snapshot() as replica:
-        told = statements.answer(replica, LocationId(location), ((ALL_FAMILIES, b""),), 0, NOW)
-        same = statements.answer(
-            replica, LocationId(location), ((ALL_FAMILIES, digest_of(dict(told.families))),), 0, NOW
-        )
+        look = statements.look(replica, LocationId(location))
+        told = statements.answer(replica, look, ((ALL_FAMILIES, b""),), 0, NOW)
+        same = statements.answer(replica, look, ((ALL_FAMILIES, digest_of(dict(told.families))),), 0, NOW)
     assert not same.families
     return dict(told.families)
 

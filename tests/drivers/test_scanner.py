@@ -128,6 +128,14 @@ def test_a_second_enter_right_behind_a_scan_is_an_echo_and_a_later_one_a_person(
     assert detector.key("enter", 10.5).kind is Wedge.TYPED
 
 
+def test_an_enter_behind_a_key_that_did_something_is_a_persons_however_soon_after_a_scan() -> None:
+    detector = WedgeDetector()
+    burst(detector, EAN, [0.0] * 13, at_s=10.0)
+    detector.key("+", 10.02)
+    detector.restart()
+    assert detector.key("enter", 10.05).kind is Wedge.TYPED
+
+
 def test_full_width_digits_of_an_input_method_are_the_digits() -> None:
     assert burst(WedgeDetector(), "６９０１０２８０７５７６３", [0.01] * 13)[-1].scan == Scan(EAN)
     assert narrowed("３＊　Ａ可") == "3* A可"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from edge.count_imports import import_counts
 from edge.counting import (
     RecordedCount,
     begin_look,
@@ -14,7 +15,6 @@ from edge.counting import (
     count_sessions,
     count_variances,
     drop_look,
-    import_counts,
     open_looks,
     open_session,
     record_count,

@@ -39,6 +39,7 @@ from schema.kinds.tills import (
     TenderSettled,
 )
 from schema.kinds.trading import DayClosed, Tender
+from schema.kinds.vans import VanSettled
 from sync.branches import recover, set_aside
 from sync.refold import CORE_VIEWS
 from sync.replica import Moment
@@ -221,6 +222,7 @@ def _of_a_till(node: Node) -> list[Payload]:
         DayClosed(date, "o1", "A1-1-000001", "A1-1-000901", 800, 0),
         GoodsReceived("", "", "o1", (StockMove(WATER, 1000, "L1", "2026-04-01"),)),
         OrderDrafted("R-1", "order", "", "o1", (OrderLine(WATER, 1000),)),
+        VanSettled("S-1", "", date, "o1", (), (), (), 0, 0, 0, 0),
     ]  # fmt: skip
 
 
@@ -258,6 +260,7 @@ DAMAGES = {
     "counted_goods": "DELETE FROM counted_goods",
     "buying_fact": "DELETE FROM buying_fact",
     "buying": "UPDATE buying SET state = 'closed'",
+    "van_settlement": "DELETE FROM van_settlement",
     "record": "DELETE FROM record WHERE record = 'P0001'",
     "document": "DELETE FROM document WHERE document = 'products/fruit'",
     "organisation_fact": "DELETE FROM organisation_fact WHERE kind = 'location.defined'",
@@ -357,3 +360,24 @@ def test_damaged_entries_come_back_from_a_bundle_and_the_chain_proves_them(shops
     node.connection.execute(f"UPDATE entry SET body = zeroblob(9) WHERE seq = 9 AND {own}")
     assert put_back_entries(node, theirs) == 0, "what nobody else has cannot come back"
     assert not examine(node, mend=True).is_healthy
+
+
+def test_what_is_remembered_of_a_count_is_compared_too_for_tomorrows_figures_rest_on_it(traded: Node) -> None:
+    number, product, state = traded.connection.execute(
+        "SELECT scope_no, product, state FROM stock WHERE state IS NOT NULL"
+    ).fetchone()
+    rotten = bytearray(state)
+    rotten[-3] ^= 1
+    traded.connection.execute(
+        "UPDATE stock SET state = ? WHERE scope_no = ? AND product = ?", (bytes(rotten), number, product)
+    )
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["projection_differs"]
+    assert examine(traded, mend=True).is_mended
+    assert examine(traded).is_healthy
+
+
+def test_a_schema_that_rotted_is_a_finding_and_no_traceback(traded: Node) -> None:
+    traded.connection.execute("ALTER TABLE transfer RENAME COLUMN transit TO trbnsit")
+    found = examine(traded)
+    assert [finding.code for finding in found.findings] == ["file_damaged"]

@@ -74,6 +74,7 @@ from schema.kinds.trading import (
     ShiftOpened,
     Tender,
 )
+from schema.kinds.vans import CreditLimited, SettledLine, SettledMeans, VanSettled
 
 _KEY = bytes(range(32))
 _VECTOR = (("abcdefghijkl.1", 12), ("mnopqrstuvwx.2", 7))
@@ -169,4 +170,12 @@ SAMPLES: Mapping[str, Payload] = {
         (DeliveryLine("11001", 24000, 22000, 1000, "missing", "broken"),),
         False, "少一瓶",
     ),
+    "van.settled": VanSettled(
+        "S-V1-1-88", "loc/V:abcdefghijkl.1:40", "2026-03-02", "o1012", _VECTOR,
+        (SettledLine("11001", 24000, 48000, 1000, 0, 0, 30000, 6000, 1000, 1000, 34000, 200),
+         SettledLine("11002", 0, 12000, 0, 0, -1000, 0, 0, 0, 0, None)),
+        (SettledMeans("cash", 60000, 15000, 200), SettledMeans("account", 32000, 0, 0)), 12, 1, 74800, 74700, 1500,
+        900, "o1", "少一瓶",
+    ),
+    "credit.limited": CreditLimited("p1", 100_000, "o1"),
 }  # fmt: skip

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import sqlcipher3.dbapi2 as sqlite_driver
 
+from hub.service import Hub
 from schema.codec import encode
 from schema.database import migrate, read_migrations
 from schema.identity import ORG, NodeId, Scope, Stream
@@ -35,6 +36,17 @@ from sync.transport import (
 from sync.verification import verify_batch
 
 RELEASE = "test"
+
+
+def receipts_at(hub: Hub, location: str) -> list[str]:
+    """Return the receipt numbers of the sales and refunds that a hub holds of a location, by stream."""
+    with hub.store.snapshot() as replica:
+        rows = replica.connection.execute(
+            "SELECT t.receipt_number FROM sale t JOIN scope s ON s.scope_no = t.scope_no WHERE s.scope = ?"
+            " ORDER BY t.stream_no, t.seq",
+            (f"loc/{location}",),
+        ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def now_ms() -> int:

@@ -336,7 +336,7 @@ def test_what_tills_push_is_judged_at_once_and_read_with_a_token(
     ]  # fmt: skip
     assert {evidence["location"] for evidence in page["findings"][0]["evidence"]} == {"A", "B"}
     one = client.get("/v1/findings", params={"limit": 1}, headers=headers).json()
-    assert one["next"] == "1"
+    assert one["next"]
     rest = client.get("/v1/findings", params={"limit": 1, "cursor": one["next"]}, headers=headers).json()
     assert [found["subject"] for found in rest["findings"]] == ["p2"]
     assert client.get("/v1/findings", params={"kind": "coupon_reused"}, headers=headers).json()["findings"] == []

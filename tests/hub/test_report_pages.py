@@ -10,13 +10,14 @@ import httpx
 import openpyxl
 import pytest
 
-from hub.report_tables import Question, sales, shrinkage, stock, tenders
+from hub.report_tables import Question, missing, sales, settlements, shrinkage, stock, tenders
 from hub.service import Hub
 from hub.takings import TakingsFold
 from schema.identity import ORG, LocationId, location_scope
 from schema.kinds.base import Payload, StockMove
 from schema.kinds.stock import GoodsReceived, StockAdjusted
 from schema.kinds.trading import LineDiscount, Refund, RefundLine, Sale, SaleLine, ShiftClosed, Tender
+from schema.kinds.vans import SettledLine, SettledMeans, VanSettled
 from sync.replica import effective_entries
 from tests.hub.desk import DeskClient, at_the_desk, make_account, text_of
 
@@ -127,7 +128,7 @@ def test_a_page_leads_from_a_day_to_its_hours_and_a_file_says_the_same(hub: Hub,
     assert "9.80" in table
     book = openpyxl.load_workbook(io.BytesIO(desk.get(f"/reports/sales/file?{ALL}&as=xlsx").content))
     assert book.worksheets[0].cell(2, 4).value == 13.6
-    for name in ("tenders", "drawers", "shrinkage", "stock"):
+    for name in ("tenders", "drawers", "shrinkage", "stock", "settlements", "missing"):
         assert desk.get(f"/reports/{name}?{ALL}").status_code == 200
     assert desk.get("/reports/nothing").status_code >= 400
 
@@ -142,3 +143,15 @@ def test_a_shop_manager_sees_the_takings_of_the_own_shop_alone(hub: Hub, client:
         assert "3.80" not in words
         assert "3.80" not in text_of(manager.get(f"/reports/sales?{ALL}&location=A"))
         assert "3.80" not in manager.get(f"/reports/sales/file?{ALL}&location=A").text
+
+
+def test_a_vans_settlement_is_listed_with_what_is_missing_and_its_cash(hub: Hub, desk: DeskClient) -> None:
+    lines = (SettledLine(WATER, 24_000, 0, 0, 0, 0, 20_000, 0, 0, 0, 3_000, 200),
+             SettledLine("11002", 6_000, 0, 0, 0, 0, 0, 0, 0, 0, None))  # fmt: skip
+    means = (SettledMeans("account", 1_000, 0, 0), SettledMeans("cash", 3_000, 500, 200))
+    told(hub, "A", VanSettled("S-V1-1-9", "", DATE, "o1", (), lines, means, 12, 1, 3_300, 3_250))
+    with hub.store.snapshot() as replica:
+        rows = settlements(replica.connection, asked(hub)).rows
+        assert [row[2:] for row in rows] == [("S-V1-1-9", "o1", 12, 3_800, 500, 200, 3_300, 3_250, -50)]
+        assert [row[3:] for row in missing(replica.connection, asked(hub)).rows] == [(WATER, WATER, 1_000, 200)]
+    assert "S-V1-1-9" in text_of(desk.get(f"/reports/settlements?{ALL}"))

@@ -42,7 +42,7 @@ from sync.transport import (
 from sync.verification import verify_batch
 from tests import processes
 from tests.hub.conftest import Enrol
-from tests.hub.fleet import FleetNode, checked, join, sale
+from tests.hub.fleet import FleetNode, checked, join, receipts_at, sale
 
 HANG_S = 60
 
@@ -133,8 +133,7 @@ def test_a_hub_killed_in_the_middle_of_ingest_has_everything_it_acknowledged(fou
             assert row is not None
             assert replica.log.verify_chain(row) >= acknowledged
         assert node.sync(client).is_complete
-        listed = hub.reports.sales(location="A", business_date=None, cursor=None, limit=1000)
-        assert len(listed.sales) == min(1000, node.replica.log.heads(node.scope)[node.stream().writer].seq)
+        assert len(receipts_at(hub, "A")) == node.replica.log.heads(node.scope)[node.stream().writer].seq
         hub.close()
 
 
@@ -248,8 +247,6 @@ def test_reports_are_paged_for_holders_of_a_token(hub: Hub, client: httpx.Client
     assert client.get("/v1/sales", headers={"Authorization": "Bearer x"}).json()["code"] == "token_unknown"
     assert client.get("/v1/sales", params={"limit": "0"}, headers=headers).status_code == 400
     assert client.get("/v1/sales", params={"cursor": "../x"}, headers=headers).json()["code"] == "cursor_invalid"
-    described = client.get("/v1/openapi/openapi.json").json()
-    assert set(described["paths"]) == {"/v1/sales", "/v1/stock", "/v1/conflicts", "/v1/findings"}
 
 
 def test_the_first_token_of_an_organisation_works(

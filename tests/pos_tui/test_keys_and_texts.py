@@ -25,6 +25,7 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.stock_lists import LISTS
 from pos_tui.screens.stock_menu import WORKS
 from pos_tui.screens.stock_view import REASONS
+from pos_tui.screens.van import WAYS as VAN_WAYS
 from schema.rules.promotion_terms import Language
 from schema.rules.slips import ReportKind
 from schema.settings import TillRules
@@ -34,7 +35,9 @@ from tests.pos_tui.conftest import AtTill
 
 ROOT = Path(pos_tui.__file__).parent
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "status.device_": tuple(role.value for role in DeviceRole if role is not DeviceRole.DRAWER),
     "stock_menu.": tuple(one.name for one in WORKS),
+    "van.": VAN_WAYS,
     "means.": (*TillRules().means, "gift_card", "exchange"),
     "limit.": tuple(one.value for one in Limited),
     "discount.": ("line_amount", "line_share", "basket_amount", "basket_share", "none"),

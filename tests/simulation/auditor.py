@@ -33,6 +33,8 @@ from sync.effective import Effective, as_effective
 from sync.entry import Entry
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
+from sync.key_state import canonical_state
+from sync.rights import RightsFigure
 from sync.stock_facts import AmbiguousPick, ConflictCode, Disagreement, Policy, Rules
 from sync.stock_facts_of import stock_facts_of
 from tests.simulation.world import Committed, Machine, World, release_view
@@ -47,7 +49,10 @@ class Picture(msgspec.Struct):
     figures: dict[str, tuple[int, int, int]]
     conflicts: list[Conflict]
     transfers: dict[tuple[str, str], int]
+    rights: dict[str, RightsFigure]
     digest: int
+    states: dict[str, bytes]
+    """What is remembered of products between facts: what is shown tomorrow rests on it."""
 
 
 class Auditor:
@@ -233,7 +238,11 @@ class Auditor:
             if document.startswith("products/"):
                 for product in documents[document]:
                     by_product[product] = policies.get(document.removeprefix("products/"), Policy(step=1000))
-        return Rules(Policy(step=1000), by_product, lags)
+        homes: dict[str, set[str]] = defaultdict(set)
+        for e in effective.get(ORG, []):
+            if isinstance(e.payload, AuthorityGranted):
+                homes[e.payload.location].add(e.payload.node)
+        return Rules(Policy(step=1000), by_product, lags, homes)
 
     def _check_scope(self, machine: Machine, scope: str, entries: list[Effective], rules: Rules) -> None:
         facts = [fact for e in entries for fact in stock_facts_of(e)]
@@ -255,6 +264,9 @@ class Auditor:
             self._fail(machine, f"{scope} shows transfers {shown.transfers}, not {transfers}")
         if shown.digest != digest:
             self._fail(machine, f"{scope} has another fold digest than its figures")
+        rights = {key.product: figure for key, figure in fold.rights.items()}
+        if shown.rights != rights:
+            self._fail(machine, f"{scope} shows rights {shown.rights}, not {rights}")
         self._check_sums(machine, scope, entries, shown)
         self.codes.update(c.code for c in shown.conflicts)
 
@@ -293,8 +305,21 @@ class Auditor:
                 "SELECT transfer, product, transit FROM transfer WHERE scope_no = ?", (number,)
             ).fetchall()
         }
+        rights = {
+            product: msgspec.msgpack.decode(bytes(state), type=RightsFigure)
+            for product, state in disk.execute(
+                "SELECT product, state FROM right_figure WHERE scope_no = ?", (number,)
+            ).fetchall()
+        }
         conflicts.sort(key=lambda one: (one.code, one.key, one.subject))
-        return Picture(figures, conflicts, transfers, int.from_bytes(bytes(digest), "big"))
+        states = {
+            product: canonical_state(bytes(state))
+            for product, state in disk.execute(
+                "SELECT product, state FROM stock WHERE scope_no = ? AND is_present = 1 AND state IS NOT NULL",
+                (number,),
+            ).fetchall()
+        }
+        return Picture(figures, conflicts, transfers, rights, int.from_bytes(bytes(digest), "big"), states)
 
     # All replicas.
 

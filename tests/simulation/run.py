@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 def simulate(seed: int, steps: int = 600) -> Run:
     """Run one seed; raises AssertionError with the seed and the command that replays it."""
-    world = World(seed)
+    world = World(seed, steps)
     auditor = Auditor(world)
     try:
         shape = random.Random(seed)
@@ -47,6 +47,6 @@ def simulate(seed: int, steps: int = 600) -> Run:
         raise
     except Exception as error:
         raise AssertionError(
-            f"seed {seed}: {type(error).__name__}: {error}\nreplay: make simulate SEED={seed} RUNS=1"
+            f"seed {seed}: {type(error).__name__}: {error}\nreplay: make simulate SEED={seed} RUNS=1 STEPS={steps}"
         ) from error
     return Run(seed, steps, len(world.machines), world.counts, auditor.codes)

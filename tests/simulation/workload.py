@@ -27,6 +27,7 @@ from schema.kinds.organisation import (
     PolicySet,
     ScopeGrant,
 )
+from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
 from schema.kinds.stock import (
     GoodsReceived,
     StockAdjusted,
@@ -47,6 +48,7 @@ PRODUCTS = [product for products in CATEGORIES.values() for product in products]
 WEIGHTS = [8, 5, 3, 3, 2, 2, 1, 1]
 ZONES = ("Z1", "Z2")
 DAY_CODE = "2026-09-21"
+VAN = "V"
 
 
 class Shipment(NamedTuple):
@@ -70,7 +72,10 @@ class Workload:
         self.sessions: dict[str, list[str]] = {}
         self.session_no = 0
         self.transfer_no = 0
-        world.locations[:] = ["W", *(f"S{n + 1}" for n in range(shops)), "V"]
+        self.promise_no = 0
+        self.promises: list[tuple[str, str, str]] = []
+        """Scope, name and product of what was promised."""
+        world.locations[:] = ["W", *(f"S{n + 1}" for n in range(shops)), VAN]
         self._found(tills)
         rng = self.rng
         self.actions: list[tuple[int, Callable[[Machine], None]]] = [
@@ -79,6 +84,7 @@ class Workload:
             (4, self.zone_line), (4, self.count_transit), (6, self.accept), (4, self.void), (4, self.classify),
             (4, self.price),
             (2, self.taste), (1, self.shift), (4, self.hear_and_count),
+            (3, self.give_right), (3, self.promise), (2, self.end_promise),
         ]  # fmt: skip
         self.actions = [(weight * rng.choice([0, 1, 1, 2]) or 1, action) for weight, action in self.actions]
 
@@ -130,7 +136,7 @@ class Workload:
         machine = Machine(world, name, signer, location)
         machine.wall_error_ms = rng.choice([0, 0, 20, -700, 3 * SECOND, -HOUR, 20 * MINUTE])
         machine.release = rng.choice([NEW, NEW, OLD])
-        machine.uses_bundles = location == "V"
+        machine.uses_bundles = location == VAN
         if rng.random() < 0.7:  # somebody set the clock at installation, and said how well
             claimed = ClockMeasurement(0, rng.choice([50, 2_000, abs(machine.wall_error_ms) + 50]))
             machine.transact(lambda: (machine.anchor(claimed),))
@@ -147,7 +153,11 @@ class Workload:
     def _grant(self, signer: SigningKey, location: str, name: str, rank: str) -> None:
         hub, rng = self.world.hub, self.rng
         permissions = ["trade", "stock", "count", "resolve", *(["catalogue.write"] if rng.random() < 0.8 else [])]
-        scopes = (ScopeGrant(f"loc/{location}", tuple(permissions), rank), ScopeGrant("loc/*", ("notice",), "clerk"))
+        scopes: tuple[ScopeGrant, ...] = (
+            ScopeGrant(f"loc/{location}", tuple(permissions), rank), ScopeGrant("loc/*", ("notice",), "clerk")
+        )  # fmt: skip
+        if location == VAN:  # it promises its customers goods that are still in the warehouse
+            scopes += (ScopeGrant("loc/W", ("notice", "trade"), "clerk"),)
         granted = AuthorityGranted(signer.node, signer.public, name, location, name, scopes)
         hub.transact(lambda: (hub.append(ORG, granted),))
 
@@ -164,6 +174,8 @@ class Workload:
                 self.administer(machine)
             else:
                 action = rng.choices([a for _, a in self.actions], [w for w, _ in self.actions])[0]
+                if machine.location == VAN and rng.random() < 0.4:
+                    action = rng.choice([self.load, self.stop_at_shop, self.stop_at_shop, self.unload])
                 action(machine)
         elif draw < 0.95:
             self.talk()
@@ -196,7 +208,7 @@ class Workload:
         match rng.choice(
             ["kills", "loss", "damage", "partition", "partition", "mend", "reboot", "clock", "clock", "battery",
              "backup", "backup", "restore", "clone", "hub backup", "hub backup", "hub restore", "restore",
-             "upgrade", "enrol", "revoke", "promote"]
+             "hub away", "upgrade", "enrol", "revoke", "promote"]
         ):  # fmt: skip
             case "kills":
                 world.kill_chance = rng.choice([0, 0.1, 0.4])
@@ -236,6 +248,9 @@ class Workload:
                 mine = [image for machine, image in self.backups if machine.is_hub]
                 if mine:
                     self.replace_disk(world.hub, rng.choice(mine), is_known=True)
+            case "hub away":  # only the neighbours are left, and the van
+                world.hub.can_hear = world.hub.can_speak = False
+                world.count("hub away")
             case "upgrade":
                 old = [m for m in world.alive if m.release == OLD]
                 if old:
@@ -344,9 +359,9 @@ class Workload:
 
     # Transfers.
 
-    def dispatch(self, machine: Machine) -> None:
+    def dispatch(self, machine: Machine, to: str = "") -> None:
         rng = self.rng
-        destination = rng.choice([x for x in self.world.locations if x != machine.location])
+        destination = to or rng.choice([x for x in self.world.locations if x != machine.location])
         self.transfer_no += 1
         products = sorted(set(rng.choices(PRODUCTS, WEIGHTS, k=rng.randint(1, 2))))
         lines = tuple((p, 1000 * rng.randint(2, 9)) for p in products)
@@ -379,6 +394,80 @@ class Workload:
 
         if self.do(machine, act) and rng.random() < 0.7:
             self.shipments.remove(shipment)
+
+    # The van.
+
+    def load(self, van: Machine) -> None:
+        """Load in the warehouse: it dispatches, and the van takes in what its paper says, to the last piece or not."""
+        warehouse = next((m for m in self.world.nodes if m.location == "W"), None)
+        if warehouse is None:
+            return
+        self.dispatch(warehouse, VAN)
+        if self.rng.random() < 0.8:
+            self.arrive(van)
+        self.world.count("van loaded")
+
+    def unload(self, van: Machine) -> None:
+        """Bring what is left home, hand the hub what others gave along, and sync as a van does: by a file."""
+        self.dispatch(van, "W")
+        warehouse = next((m for m in self.world.nodes if m.location == "W"), None)
+        if warehouse is not None and self.rng.random() < 0.8:
+            self.arrive(warehouse)
+        self.world.deliver_bundles(van)
+        self.world.exchange_bundles(van)
+        self.world.count("van unloaded")
+
+    def stop_at_shop(self, van: Machine) -> None:
+        """Call at a shop: leave goods, take its bundle along, hand it the hub's answer, and hear it over its LAN."""
+        world, rng = self.world, self.rng
+        shops = [m for m in world.nodes if m.location not in {VAN, "W"} and not m.uses_bundles]
+        if not shops:
+            return
+        shop = rng.choice(shops)
+        world.hand_mail(van, shop)
+        if rng.random() < 0.6:
+            self.dispatch(van, shop.location)
+            if rng.random() < 0.7:
+                self.arrive(shop)
+        if rng.random() < 0.7 and len(van.aboard) < 4:
+            world.load_bundle(van, shop)
+        if rng.random() < 0.5 and van.transact(lambda: True):
+            world.conversations.append(Conversation(van, shop))
+        self.sell(van)
+
+    # Rights on shared stock.
+
+    def give_right(self, machine: Machine) -> None:
+        """Give the hub, the van or a neighbour the right to promise goods of this place."""
+        rng = self.rng
+        holders = [self.world.hub, *(m for m in self.world.nodes if m.location in {VAN, machine.location})]
+        holder = rng.choice(holders).stream(machine.home).writer
+        granted = RightGranted(rng.choices(PRODUCTS, WEIGHTS)[0], 1000 * rng.randint(1, 6), holder, "o1")
+        self.do(machine, lambda: machine.append(machine.home, granted))
+
+    def promise(self, machine: Machine) -> None:
+        """Put goods aside, of this place or (the van, the hub) of another; now and then more than was given."""
+        rng = self.rng
+        scope = machine.home
+        if machine.location == VAN and rng.random() < 0.6:
+            scope = location_scope(LocationId("W"))
+        self.promise_no += 1
+        name = f"R{self.promise_no}"
+        product = rng.choices(PRODUCTS, WEIGHTS)[0]
+        made = PromiseMade(name, product, 1000 * rng.randint(1, 4), 0, "o1")
+        if self.do(machine, lambda: machine.append(scope, made)):
+            self.promises.append((scope, name, product))
+
+    def end_promise(self, machine: Machine) -> None:
+        """Fulfil, cancel or let expire a promise, one's own or (somebody else came for it) another's."""
+        mine = [one for one in self.promises if one[0] == machine.home]
+        if mine:
+            scope, name, product = self.rng.choice(mine)
+            outcome = self.rng.choice(["fulfilled", "cancelled", "expired"])
+            ended = PromiseEnded(name, product, outcome, "o1")
+            self.do(machine, lambda: machine.append(location_scope(LocationId(machine.location)), ended))
+            if self.rng.random() < 0.7:
+                self.promises.remove((scope, name, product))
 
     def _with_notice(
         self,
@@ -615,6 +704,6 @@ class Workload:
             location = self.rng.choice(self.world.locations)
             hub.location = location
             try:
-                self.rng.choice([self.accept, self.void, self.classify])(hub)
+                self.rng.choice([self.accept, self.void, self.classify, self.promise, self.end_promise])(hub)
             finally:
                 hub.location = ""

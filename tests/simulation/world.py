@@ -166,6 +166,10 @@ class Machine:
         self.knows_copy = True
         self.round_trip_ms: int | None = None
         self.hub_vectors: dict[str, VersionVector] = {}
+        self.aboard: list[tuple[Machine, bytes]] = []
+        """Bundles of others on their way to the hub; only a van has any."""
+        self.mail: list[tuple[Machine, bytes]] = []
+        """The hub's answers on their way back."""
         self.looks: list[Any] = []
         self.disk = Disk(image)
         if image is None:
@@ -433,6 +437,8 @@ class Conversation:
         subscriptions = client.subscriptions
         if not server.is_hub:
             subscriptions = [s for s in subscriptions if not s.own_only]
+        if not server.is_hub and server.location != client.location:  # a van on a shop's LAN
+            subscriptions = [s for s in subscriptions if s.scope == ORG]
         rng = client.world.rng
         bytes_max = rng.choice([None, 2_000, 300, 20_000])
         self.session = ClientSession(client.signer, client.release, subscriptions, bytes_max=bytes_max)
@@ -496,6 +502,11 @@ class Conversation:
             client.finish(self.server, result, self.theirs)
             if result.is_complete:
                 world.count("session")
+                if not self.server.is_hub:
+                    is_visit = self.server.location != client.location
+                    world.count("lan visit" if is_visit else "lan session")
+                    if not self.server.world.hub.can_hear:
+                        world.count("lan session without a hub")
 
     def run(self) -> SessionResult:
         """Carry the session to its end on a quiet line."""
@@ -512,8 +523,9 @@ class Conversation:
 class World:
     """Everything that one seed makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, steps: int = 600) -> None:
         self.seed = seed
+        self.steps = steps
         self.rng = random.Random(seed)
         self.now = 1_790_000_000_000
         self.kill_chance = 0.0
@@ -532,7 +544,9 @@ class World:
 
     def fail(self, message: str) -> None:
         """Say what is wrong, with the command that replays it."""
-        raise AssertionError(f"seed {self.seed}: {message}\nreplay: make simulate SEED={self.seed} RUNS=1")
+        raise AssertionError(
+            f"seed {self.seed}: {message}\nreplay: make simulate SEED={self.seed} RUNS=1 STEPS={self.steps}"
+        )
 
     def count(self, what: str, by: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + by
@@ -651,6 +665,36 @@ class World:
         for scope, vector in node.hub_vectors.items():
             result.ahead += own_ahead(node.replica, scope, vector, node.signer.node)
         node.finish(self.hub, result, node.hub_vectors)
+
+    def load_bundle(self, van: Machine, node: Machine) -> None:
+        """Let a van take a node's bundle aboard: all that it holds, for nobody there knows what the hub has."""
+        van.aboard.append((node, self._bundle(node, self.hub, {})))
+        self.count("bundle aboard")
+
+    def deliver_bundles(self, van: Machine) -> None:
+        """Give the hub what a van carries of others, and take the answers along; a file may come twice, or never."""
+        rng = self.rng
+        waiting, van.aboard = van.aboard, []
+        rng.shuffle(waiting)
+        for author, data in waiting:
+            if rng.random() < self.loss_chance:
+                self.count("carried bundle lost")
+                continue
+            for _ in range(2 if rng.random() < 0.2 else 1):
+                header = self._read(self.hub, data, is_calm=False)
+            if header is None or author.is_dead:
+                continue
+            stated: dict[str, VersionVector] = {v.scope: v.vector for v in header.vectors}
+            van.mail.append((author, self._bundle(self.hub, author, stated, asker=author)))
+            self.count("carried bundle delivered")
+
+    def hand_mail(self, van: Machine, node: Machine) -> None:
+        """Give a node what a van brought it of the hub, however old."""
+        mine = [data for owner, data in van.mail if owner is node]
+        van.mail = [(owner, data) for owner, data in van.mail if owner is not node]
+        for data in mine:
+            if self._read(node, data, is_calm=False) is not None:
+                self.count("carried answer read")
 
     def _bundle(
         self,

@@ -1,0 +1,139 @@
+"""Owns the van's day at a glance: load, round, stock, unload, settle, each by its number with how far it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual.containers import Vertical
+
+from edge.shifts import current_shift
+from edge.van_load import aboard, loads
+from edge.van_route import home_of, stops
+from edge.van_settlement import last_settlement, standing
+from pos_tui.keys import act
+from pos_tui.screens.base import TillScreen
+from pos_tui.screens.money import money
+from pos_tui.widgets.key_bar import KeyBar
+from pos_tui.widgets.listing import Column, Listing, Row
+from pos_tui.widgets.status_line import MessageLine, StatusLine
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from edge.van_settlement import Standing
+
+WAYS: Final = ("load", "stops", "unload", "settle", "paper")
+
+
+class VanScreen(TillScreen[None]):
+    """Shows the day and leads to its parts; choosing a stop leads back to the sale with that customer."""
+
+    NAME = "van"
+    ACTS = (act("do", "enter", "+"), act("back", "escape", "-", "0"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listing = Listing(id="ways", is_numbered=True)
+
+    def compose(self) -> ComposeResult:
+        """Put the page together."""
+        assert self.listing is not None
+        yield StatusLine(id="status")
+        with Vertical(id="page"):
+            yield self.listing
+        yield MessageLine(id="message")
+        yield KeyBar(id="keys")
+
+    def show(self) -> None:
+        """State how far the day is."""
+        assert self.listing is not None
+        self.show_status()
+        self.query_one("#page", Vertical).border_title = self.t("van.title", van=self.till.node.config.location)
+        now = standing(self.till.node)
+        rows = [Row((self.t(f"van.{way}"), self._far(way, now))) for way in WAYS]
+        rows.append(Row(note=" "))
+        for text, style in self._figures(now):
+            rows += self.listing.notes(text, style)
+        self.listing.show((Column("", 20), Column("")), rows)
+
+    def _far(self, way: str, now: Standing) -> str:
+        node = self.till.node
+        match way:
+            case "load":
+                waiting = loads(node)
+                return self.t("van.load_waits", count=len(waiting)) if waiting else self.t("van.load_none")
+            case "stops":
+                round_of = stops(node)
+                done = sum(stop.is_done for stop in round_of)
+                return self.t("van.stops_done", done=done, count=len(round_of))
+            case "unload":
+                kinds = len(aboard(node))
+                return self.t("van.aboard", count=kinds, home=home_of(node) or "?")
+            case "settle":
+                return self.t("van.uncounted", count=len(now.uncounted))
+            case _:
+                known = last_settlement(node)
+                return self.t("van.never_settled") if known is None else known[1].settlement
+
+    def _figures(self, now: Standing) -> list[tuple[str, str]]:
+        found = now.settlement
+        sold = sum(one.sales_minor for one in found.means)
+        lent = sum(one.sales_minor for one in found.means if one.means == "account")
+        collected = sum(one.collected_minor for one in found.means)
+        lines = [
+            (self.t("van.sold", sales=found.sales, amount=money(sold), lent=money(lent)), ""),
+            (self.t("van.collected", amount=money(collected)), ""),
+        ]
+        if found.deposits_minor or found.empties_minor:
+            told = self.t("van.deposits", taken=money(found.deposits_minor), given=money(found.empties_minor))
+            lines.append((told, ""))
+        if current_shift(self.till.node) is None:
+            lines.append((self.t("van.no_shift"), "warn"))
+        return lines
+
+    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
+        """A digit does what stands at that number."""
+        assert self.listing is not None
+        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
+            if int(key) <= len(WAYS):
+                self.listing.select(int(key) - 1)
+                self.act_do()
+            return
+        super().take_key(key, character, is_burst=is_burst)
+
+    def entered(self, _text: str) -> None:
+        """Do the selected one."""
+        self.act_do()
+
+    def act_do(self) -> None:
+        """Do the selected one."""
+        assert self.listing is not None
+        self.converse(self._do(WAYS[max(0, self.listing.selected)]))
+
+    async def _do(self, way: str) -> None:
+        match way:
+            case "load":
+                from pos_tui.screens.van_load import VanLoadScreen
+
+                await self.ask(VanLoadScreen())
+            case "stops":
+                from pos_tui.screens.van_stops import VanStopsScreen
+
+                chosen = await self.ask(VanStopsScreen())
+                if chosen is not None:
+                    self.till.set_member(chosen)
+                    self.dismiss(None)
+                    return
+            case "unload":
+                from pos_tui.screens.van_load import VanUnloadScreen
+
+                await self.ask(VanUnloadScreen())
+            case "settle":
+                from pos_tui.screens.van_settle import VanSettleScreen
+
+                await self.ask(VanSettleScreen())
+            case _:
+                from pos_tui.screens.van_settle import SettlementPaperScreen
+
+                await self.ask(SettlementPaperScreen())
+        self.show()
