@@ -6,6 +6,7 @@ import typer
 
 from edge import (
     cache_commands,
+    commands_buying,
     commands_care,
     commands_demo,
     commands_devices,
@@ -26,6 +27,7 @@ def commands(app: typer.Typer) -> None:
         commands_shift,
         commands_devices,
         commands_stock,
+        commands_buying,
         commands_reserving,
         commands_care,
         cache_commands,
