@@ -55,9 +55,7 @@ class _Vfs(ctypes.Structure):
 
 
 # A name is handed on as the pointer that it is: SQLite keeps it for as long as the file is open.
-_Open: Any = ctypes.CFUNCTYPE(
-    ctypes.c_int, _P, _P, ctypes.POINTER(_File), ctypes.c_int, ctypes.POINTER(ctypes.c_int)
-)
+_Open: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.POINTER(_File), ctypes.c_int, ctypes.POINTER(ctypes.c_int))
 _Delete: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int)
 _Write: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
 _Truncate: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int64)
