@@ -364,4 +364,4 @@ FIGURES: dict[str, Callable[[Bench], Figure]] = {
         *TILL_FIGURES,
     )
 }
-FIGURES |= hub_store.FIGURES | desk.FIGURES | lan_copy.FIGURES
+FIGURES.update({**hub_store.FIGURES, **desk.FIGURES, **lan_copy.FIGURES})
