@@ -220,7 +220,7 @@ def test_a_van_brings_the_hub_what_a_shop_without_a_line_sold_and_cannot_read_it
     van, file = enrol("V1", "V"), tmp_path / "a1.sealed"
     assert seal_for_hub(shop, file) == 21
     content = file.read_bytes()
-    plain = shop.replica.log.entry_at(shop.replica.log.streams("loc/A")[0], 1)  # type: ignore[arg-type]
+    plain = shop.replica.log.entry_at(shop.replica.log.streams("loc/A")[0], 1)
     assert plain is not None
     assert plain.encoded not in content
     assert "老王送来的货".encode() not in content
@@ -232,7 +232,7 @@ def test_a_van_brings_the_hub_what_a_shop_without_a_line_sold_and_cannot_read_it
     (done,) = carried(van)
     assert (done.outcome, done.size) == ("taken:21", 0)
     with hub.store.snapshot() as replica:
-        assert replica.log.heads("loc/A") == shop.replica.log.heads("loc/A")  # type: ignore[arg-type]
+        assert replica.log.heads("loc/A") == shop.replica.log.heads("loc/A")
     (brought,) = list_brought(hub)
     assert (brought.writer, brought.bearer, brought.entries) == (shop.config.node, van.config.node, 21)
     assert sync(shop).entries_sent == 0  # the hub has it all
