@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.pages import (
     accounts,
     acts,
+    customers,
     findings,
     first_run,
     imports,
@@ -25,7 +26,7 @@ from hub.pages.visits import Route
 
 MODULES = (
     first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
-    promotions, imports, settings, staff, reports,
+    promotions, imports, settings, staff, customers, reports,
 )  # fmt: skip
 
 
