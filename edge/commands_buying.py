@@ -8,6 +8,7 @@ import typer
 
 from edge.command_options import (
     HERE,
+    GOODS_HELP,
     GoodsArgument,
     JsonOption,
     NodeOption,
