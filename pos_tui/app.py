@@ -25,9 +25,11 @@ from edge.device_events import (
     fault_sentence,
 )
 from edge.signing_in import sign_out
+from edge.survival import survival
 from edge.till_status import till_status
 from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
+from pos_tui.launch import is_terminal_gone
 from pos_tui.messages import DeviceTold
 from pos_tui.preferences import Preferences, write_preferences
 from pos_tui.screens.base import TillScreen
@@ -275,9 +277,14 @@ class TillApp(App[None]):
         if till.operator is not None:
             left.append(Span(f" · {till.operator.name}", "bar"))
         status = till_status(till.node)
-        return left, marks(status, self.device_status(), clock, self.texts, is_training=till.is_training)
+        kept = survival(till.node)
+        return left, marks(status, kept, self.device_status(), clock, self.texts, is_training=till.is_training)
 
     def _each_second(self) -> None:
+        # Where a shell had its hang-ups ignored nothing else tells, and reading a closed terminal never waits.
+        if self._is_program and is_terminal_gone():
+            self.exit()
+            return
         self.refresh_status()
         minutes = self.till.rules.lock_after_minutes
         if minutes and monotonic() - self._touched_s > minutes * 60:

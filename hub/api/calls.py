@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hub.own_log import OwnLog
     from hub.service import Hub
 
+TAGS_PATTERN: Final = r"^[!-~][ -~]*$"
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 _encode: Final = msgspec.json.Encoder().encode

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hub.api.answers import KEY_CHARACTERS_MAX
-from hub.api.calls import Route
+from hub.api.calls import TAGS_PATTERN, Route
 from hub.api.problems import PROBLEM_TYPE, ApiProblem
 
 _REFERENCE: Final = "#/components/schemas/{name}"
@@ -99,7 +99,7 @@ def _headers(one: Route) -> list[dict[str, Any]]:
     match = _header(
         "If-Match",
         "the ETag of what the change is made from; `*` for whatever it is",
-        {"type": "string", "minLength": 1, "pattern": "^[!-~]+$"},
+        {"type": "string", "pattern": TAGS_PATTERN},
         is_required=one.write.needs_match,
     )
     about = "a text of your own that names this very write: send it again with the same key after a lost answer"

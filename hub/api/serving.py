@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -18,7 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from hub.api.answers import KEY_CHARACTERS_MAX, StoredAnswer, claim, fingerprint, keep
 from hub.api.callers import Caller, caller_of
-from hub.api.calls import Call, Route, Write, encode_answer, etag_of, location_named, subject_of, tags_of
+from hub.api.calls import TAGS_PATTERN, Call, Route, Write, encode_answer, etag_of, location_named, subject_of, tags_of
 from hub.api.description import describe
 from hub.api.every import every_route
 from hub.api.problems import PROBLEM_TYPE, problem_of, problem_status
@@ -35,6 +35,7 @@ API_PREFIX: Final = "/v1/"
 BODY_BYTES_MAX: Final = 256 * 1024
 DESCRIPTION_PATHS: Final = ("/v1/openapi.json", "/v1/openapi/openapi.json", "/v1/openapi")
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
+_TAGS: Final = re.compile(TAGS_PATTERN)
 _HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 _log = logging.getLogger("edgetill.hub")
 AnyRequest = Request[Any, Any, Any]
@@ -74,7 +75,10 @@ class Api:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Return a handler for every route, and one for the description."""
-        return [self._description(), *(self._handler(one) for one in self.routes)]
+        by_path: dict[str, list[Route]] = {}
+        for one in self.routes:
+            by_path.setdefault(one.path, []).append(one)
+        return [self._description(), *(self._handler(path, routes) for path, routes in by_path.items())]
 
     def _description(self) -> HTTPRouteHandler:
         content = msgspec.json.encode(describe(self.routes))
@@ -85,18 +89,20 @@ class Api:
 
         return description
 
-    def _handler(self, one: Route) -> HTTPRouteHandler:
+    def _handler(self, path: str, routes: Sequence[Route]) -> HTTPRouteHandler:
+        # One handler for all methods of a path: so OPTIONS and what is not served name them all.
+        by_method: dict[str, Route] = {one.method: one for one in routes}
+
         @route(
-            one.path,
-            http_method=HttpMethod(one.method),
-            status_code=one.status,
+            path,
+            http_method=[HttpMethod(one.method) for one in routes],
             include_in_schema=False,
             request_max_body_size=None,
-            name=f"api {one.method} {one.path}",
+            name=f"api {path}",
         )
         async def handle(request: AnyRequest) -> Response[bytes]:
             try:
-                asked = await _asked(request, one)
+                asked = await _asked(request, by_method[str(request.method)])
                 answered = await self.workers.run(lambda: self._answer(asked))
             except EdgetillError as error:
                 return problem_response(error)
@@ -180,6 +186,9 @@ async def _asked(request: AnyRequest, one: Route) -> Asked:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if one.body is not None and kind != "application/json":
             raise RefusalError("media_type_unknown", "the body is JSON: Content-Type: application/json")
+    match = headers.get("if-match")
+    if match is not None and not _TAGS.fullmatch(match):
+        raise RefusalError("parameter_invalid", "If-Match names no ETag")
     query = request.scope["query_string"].decode("latin-1")
     return Asked(
         one,
@@ -189,7 +198,7 @@ async def _asked(request: AnyRequest, one: Route) -> Asked:
         {name: str(value) for name, value in request.path_params.items()},
         body,
         headers.get("idempotency-key", ""),
-        headers.get("if-match", ""),
+        match or "",
         headers.get("if-none-match", ""),
     )
 

@@ -104,8 +104,16 @@ def inbox(visit: Visit) -> Answer:
         codes=sorted(CODES),
         stakes=STAKES_MINOR,
         states=STATES,
-        sentence=lambda row: sentence(visit.t, row),
+        brief=lambda row: _brief(visit.t, row),
     )
+
+
+def _brief(t: Texts, row: InboxRow) -> str:
+    """Say what happened, without the product's name before it: a list names it above."""
+    words = sentence(t, row)
+    for mark in (": ", "："):
+        words = words.removeprefix(f"{row.product_name or row.product}{mark}")
+    return words[:1].upper() + words[1:]
 
 
 @routes.post("/inbox", Right.SETTLE)

@@ -169,7 +169,7 @@ def _knowledge(one: ObservationTold, places: dict[str, int], span: _Span, t: Tex
 def _movements(shown: Sequence[MovementTold], places: dict[str, int], span: _Span, t: Texts) -> list[str]:
     parts: list[str] = []
     last_label: dict[str, float] = {}
-    for one in shown:
+    for one in _at_once(shown):
         x, y = span.x(one.at_ms), places[one.writer]
         kind = one.side.lower()
         if one.bound_ms is None:
@@ -190,6 +190,17 @@ def _movements(shown: Sequence[MovementTold], places: dict[str, int], span: _Spa
             parts.append(_words(x, y + 20, quantity, "middle"))
             last_label[one.writer] = x
     return parts
+
+
+def _at_once(shown: Sequence[MovementTold]) -> list[MovementTold]:
+    """Return the movements with those of one entry and one side as one: they share a dot, which tells their sum."""
+    found: dict[tuple[str, str], MovementTold] = {}
+    for one in shown:
+        same = found.get((one.entry, one.side))
+        found[one.entry, one.side] = one if same is None else same._replace(
+            quantity=same.quantity + one.quantity, is_about=same.is_about or one.is_about
+        )  # fmt: skip
+    return list(found.values())
 
 
 def reason_words(t: Texts, reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
@@ -34,29 +35,32 @@ PRODUCTS: Final = (
 )
 
 
+def _products() -> list[ProductRow]:
+    return [
+        ProductRow(
+            code=code,  # type: ignore[arg-type]
+            name=name,
+            spec=spec,
+            category="drinks" if code < "11003" else "food",
+            tax_class=TaxClass("13"),
+            unit=BaseUnit.PIECE,
+            unit_name="件",
+            price_minor=price,  # type: ignore[arg-type]
+        )
+        for code, name, spec, price in PRODUCTS
+    ]
+
+
 class Chain:
     """Two tills at A, one at B, one at the warehouse W; times are minutes before `at_ms`."""
 
-    def __init__(self, hub: Hub, client: httpx.Client, at_ms: int | None = None) -> None:
+    def __init__(
+        self, hub: Hub, client: httpx.Client, at_ms: int | None = None, products: Sequence[ProductRow] = ()
+    ) -> None:
         self.hub = hub
         self.client = client
         self.at_ms = at_ms or now_ms()
-        append_rows(
-            hub,
-            [
-                ProductRow(
-                    code=code,  # type: ignore[arg-type]
-                    name=name,
-                    spec=spec,
-                    category="drinks" if code < "11003" else "food",
-                    tax_class=TaxClass("13"),
-                    unit=BaseUnit.PIECE,
-                    unit_name="件",
-                    price_minor=price,  # type: ignore[arg-type]
-                )
-                for code, name, spec, price in PRODUCTS
-            ],
-        )
+        append_rows(hub, products or _products())
         self.a1, self.a2 = self.enrol("A", "A1"), self.enrol("A", "A2")
         self.b1, self.w1 = self.enrol("B", "B1"), self.enrol("W", "W1", Profile.WAREHOUSE)
 

@@ -1,4 +1,4 @@
-"""`make screenshots`: drives the till through a sale, its money, a refund and the drawer's day, and keeps the pictures.
+"""`make screenshots`: drives the till through a sale, its money, a refund and a shift, opens the desk, keeps pictures.
 
 The till is the product's own screen on a real node, at the keys of the cashier that the screen's tests use too; clock,
 keys and random names are fixed, so that the pictures change when the screen does and not otherwise. `rsvg-convert`
@@ -29,6 +29,7 @@ from pos_tui.app import TillApp
 from pos_tui.till import Till
 from schema.rules.promotion_terms import Language
 from tests.pos_tui.cashier import Cashier
+from tests.screens.desk import take_desk
 from tests.screens.drawing import svg_of
 from tests.screens.sample_shop import PEOPLE, StillClock, sample_till
 
@@ -141,8 +142,14 @@ def main() -> int:
     """Take all pictures."""
     parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, default=PICTURES)
-    out: Path = parser.parse_args().out
+    parser.add_argument("--desk", action="store_true", help="the desk's pictures alone")
+    options = parser.parse_args()
+    out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
+    desk = take_desk(out)
+    if options.desk:
+        print(*desk, sep="\n")
+        return 0
     fix_random_names()
     for language in Language:
         album = Album(out, language)
@@ -150,6 +157,7 @@ def main() -> int:
             asyncio.run(work(Path(folder), language, album))
         for path in album.taken:
             print(path)
+    print(*desk, sep="\n")
     return 0
 
 
