@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 """How often other tills' lines are looked for, and quiet lines of this one recorded."""
 WIDE_FROM = 100
+CODE_DIGITS_MIN = 4
+"""A number of so many digits may be the code of goods."""
 QUANTITY_DIGITS_MAX = 6
 """A longer number is a code."""
 
@@ -238,14 +240,31 @@ class CountSessionScreen(ReadingScreen[str]):
         if not text:
             return
         with self.saying():
-            if not was_finding and self._is_quantity(text):
-                self._state(keyed_quantity(text))
-            else:
+            if was_finding or not self._is_quantity(text):
                 self.take_code(text, is_scan=False)
+            elif len(text) < CODE_DIGITS_MIN or product_of(self.till.node, text) is None:
+                self._state(keyed_quantity(text))
+            elif not self._products:
+                self.take_code(text, is_scan=False)
+            else:
+                self.converse(self._quantity_or_code(text))
 
     @staticmethod
     def _is_quantity(text: str) -> bool:
         return text.replace(".", "", 1).isdigit() and text.isascii() and len(text) <= QUANTITY_DIGITS_MAX
+
+    async def _quantity_or_code(self, text: str) -> None:
+        """Ask which of two things a number is: so many of the line in hand, or the code of other goods."""
+        in_hand = self._called(self._product_in_hand())[0]
+        choices = [
+            Choice("code", self.till.product_name(text), self.t("search.code")),
+            Choice("quantity", self.t("stock_count.so_many", name=in_hand, number=text)),
+        ]
+        what = await self.ask(ChooseScreen(self.t("stock_count.which_number", number=text), choices))
+        if what == "quantity":
+            self._state(keyed_quantity(text))
+        elif what == "code":
+            self.call_later(self._pick, text, None)
 
     def _state(self, quantity_milli: int) -> None:
         """Take a number as the whole of the line in hand."""

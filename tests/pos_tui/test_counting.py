@@ -7,10 +7,23 @@ from edge.count_results import recounts_due
 from edge.counting import count_sessions, open_looks, open_session, record_looks
 from edge.node import Node
 from edge.stock import QuantityRequest, dispatch_transfer, open_stock
+from schema.catalogue import PriceStep, Product
+from schema.identity import ProductId
 from schema.kinds.counting import CountClosed, CountRecorded
 from schema.rules.promotion_terms import Language
 from schema.settings import CountRules
-from tests.edge.goods import CHEESE, COLA, COLA_BARCODE, MILK, MILK_BARCODE, PORK, TEA, settle, teach_goods
+from tests.edge.goods import (
+    CHEESE,
+    COLA,
+    COLA_BARCODE,
+    MILK,
+    MILK_BARCODE,
+    PORK,
+    TEA,
+    settle,
+    teach_goods,
+    teach_products,
+)
 from tests.edge.people import CASHIER, SUPERVISOR, employ
 from tests.edge.shops import Shops, anchor_clock, carry, exchange, figures, sell_pieces
 from tests.edge.test_asked_counts import ask
@@ -127,6 +140,22 @@ async def test_goods_are_found_by_name_and_unknown_codes_lose_nothing(
         await cashier.press("enter")
         await cashier.until(cashier.t("stock_count.counts", name="6900000000014", total="1"))
         assert [look.product for look in open_looks(node)] == ["6900000000014", COLA]
+
+
+async def test_a_number_that_is_a_code_as_well_is_asked_about(at_till: AtTill, node: Node, language: Language) -> None:
+    sugar = Product(code=ProductId("11006"), category="dairy", name="白砂糖")
+    teach_products(node, [sugar], {"11006": {"pc": (PriceStep(0, None, 500),)}})
+    async with at_till(language) as cashier:
+        await unplanned(cashier)
+        await cashier.enter("11006")
+        await cashier.until(cashier.t("stock_count.counts", name="白砂糖", total="1件"))
+        await cashier.scan(COLA_BARCODE)
+        await cashier.enter("11006")
+        await cashier.until(cashier.t("stock_count.which_number", number="11006"))
+        await cashier.choose(1)
+        await cashier.until(cashier.t("stock_count.counts", name="白砂糖", total="2件"))
+        await cashier.enter("1200")
+        await cashier.until(cashier.t("stock_count.counts", name="白砂糖", total="1200件"))
 
 
 async def test_products_of_the_plan_without_a_line_are_listed_and_become_zero_when_confirmed(
