@@ -14,6 +14,7 @@ from hub.catalogue import (
     view_product,
 )
 from hub.pages.forms import Form
+from hub.pages.met_edits import tell_edits
 from hub.pages.visits import Answer, Routes, Visit
 from hub.product_index import categories, find_products
 from schema.amounts import format_quantity, parse_quantity
@@ -272,9 +273,7 @@ def withdraw_price(visit: Visit) -> Answer:
 @routes.get("/catalogue-conflicts", Right.READ)
 def conflicts(visit: Visit) -> Answer:
     """Show edits of one field that did not know of each other, side by side."""
-    with visit.read() as replica:
-        found = document_conflicts(replica.connection)
-    return visit.render("catalogue_conflicts.html", rows=found[:200], count=len(found))
+    return _conflicts_page(visit)
 
 
 @routes.post("/catalogue-conflicts", Right.CATALOGUE)
@@ -288,9 +287,14 @@ def settle_conflict(visit: Visit) -> Answer:
         return visit.redirect("/catalogue-conflicts", done="done.conflict_settled")
     except RefusalError as error:
         form.refuse(error)
-        with visit.read() as replica:
-            found = document_conflicts(replica.connection)
-        return visit.render("catalogue_conflicts.html", status=409, rows=found[:200], count=len(found))
+        return _conflicts_page(visit, 409)
+
+
+def _conflicts_page(visit: Visit, status: int = 200) -> Answer:
+    with visit.read() as replica:
+        found = document_conflicts(replica.connection)
+        rows = tell_edits(visit, replica, found[:200])
+    return visit.render("catalogue_conflicts.html", status=status, rows=rows, count=len(found))
 
 
 def _bytes(text: str) -> bytes:
