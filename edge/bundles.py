@@ -19,6 +19,13 @@ PART_BYTES = 512 * 1024
 
 def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
     """Write the node's own entries (all entries here with `everything`) to a file; returns how many."""
+    content, count = bundle_content(node, everything=everything)
+    write_private(file, content)
+    return count
+
+
+def bundle_content(node: Node, *, everything: bool = False) -> tuple[bytes, int]:
+    """Return a bundle of the node's own entries (all entries here with `everything`), and how many they are."""
     me = node.config.node_id
     count = 0
 
@@ -41,8 +48,7 @@ def export_bundle(node: Node, file: Path, *, everything: bool = False) -> int:
         )
         header = BundleHeader(1, RELEASE, me, "", node.clock_source().wall_ms, vectors)
         content = b"".join(write_bundle(header, parts(), node.signer))
-    write_private(file, content)
-    return count
+    return content, count
 
 
 def import_bundle(node: Node, file: Path) -> tuple[int, list[Refusal]]:

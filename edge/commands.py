@@ -7,6 +7,7 @@ import typer
 from edge import (
     cache_commands,
     commands_care,
+    commands_counting,
     commands_demo,
     commands_devices,
     commands_reserving,
@@ -26,6 +27,7 @@ def commands(app: typer.Typer) -> None:
         commands_shift,
         commands_devices,
         commands_stock,
+        commands_counting,
         commands_reserving,
         commands_care,
         cache_commands,

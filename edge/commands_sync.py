@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(sync)
     bundles = typer.Typer(help="Carry entries on a USB stick: the same bytes as over the line.", no_args_is_help=True)
     bundles.command("export")(bundle_export)
+    bundles.command("seal")(bundle_seal)
     bundles.command("import")(bundle_import)
     app.add_typer(bundles, name="bundle")
     prices = typer.Typer(help="Prices of this location.", no_args_is_help=True)
@@ -168,6 +169,8 @@ def _tell(report: SyncReport, *, as_json: bool) -> None:
         typer.echo(f"  refused {refusal.stream} from {refusal.seq}: {refusal.message} [{refusal.code}]")
     for scope in report.mismatched_folds:
         typer.echo(f"  {scope}: the hub shows other figures for the same entries; run `edgetill doctor`")
+    if report.handed_over:
+        typer.echo(f"  {report.handed_over} bundles of others were handed over")
     if report.recovered:
         typer.echo(f"  {report.recovered} entries of another branch were recorded again under a new series")
 
@@ -185,6 +188,20 @@ def bundle_export(
     with Node(node, clock=clock_from_environment()) as opened:
         entries = export_bundle(opened, file, everything=everything)
     typer.echo(f"{entries} entries in {file}")
+
+
+def bundle_seal(
+    file: Annotated[Path, typer.Argument(help="Where to write the sealed bundle.")],
+    node: NodeOption = HERE,
+) -> None:
+    """Write what this node recorded into a file that only the hub can read: a van takes it along."""
+    from edge.carrying import seal_for_hub
+    from edge.clock_source import clock_from_environment
+    from edge.node import Node
+
+    with Node(node, clock=clock_from_environment()) as opened:
+        entries = seal_for_hub(opened, file)
+    typer.echo(f"{entries} entries in {file}, sealed to the hub")
 
 
 def bundle_import(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
     van.command("collect")(collect)
     van.command("unload")(unload)
     van.command("settle")(settle)
+    van.command("carry")(carry)
     app.add_typer(van, name="van")
 
 
@@ -218,3 +220,25 @@ def settle(
             return
         for line in receipt_document(opened, settlement_entry(opened, done.settlement)).preview():
             typer.echo(line)
+
+
+def carry(
+    file: Annotated[
+        Path | None, typer.Argument(help="A sealed bundle to take along; lists what is aboard without.")
+    ] = None,
+    node: NodeOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take another node's sealed bundle along: the next sync hands it to the hub; nobody here can read it."""
+    from edge.carrying import carried, take_along
+
+    with open_node(node) as opened:
+        found = [take_along(opened, file)] if file is not None else carried(opened)
+        if as_json:
+            write_json(found)
+            return
+        for one in found:
+            state = f"{one.outcome} {shown_time(opened, one.handed_ms)}" if one.handed_ms else "waits"
+            typer.echo(f"{one.bundle[:12]}  {one.location}  {one.entries} entries  {state}")
+        if not found:
+            typer.echo("no bundle of others is aboard")

@@ -217,18 +217,18 @@ class Node:
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """Run a use case as one durable transaction; sequence, head, receipt number and clock are read inside it."""
-        with self.store.transaction() as connection:
-            try:
+        try:
+            with self.store.transaction() as connection:
                 state = self._state()
                 clock = observe(state.clock, self.clock_source())
                 if clock.epoch != state.clock.epoch or clock.wall_ms - state.clock.wall_ms >= HEARTBEAT_MS:
                     self.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
                 writing = Writing(self, connection, state, clock)
                 yield writing
-            except BaseException:
-                self.replica.log.forget()
-                self.known.forget()
-                raise
+        except BaseException:  # also of the commit itself: what it would have recorded is not there
+            self.replica.forget()
+            self.known.forget()
+            raise
         if writing.mark is not None:
             raise_mark(self.directory, writing.mark)
 

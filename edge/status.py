@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from edge.line_state import line_state
 from edge.node import RELEASE, Node
 from edge.survival import Survival, survival
 from schema.identity import ORG
@@ -80,15 +81,28 @@ class NodeStatus(msgspec.Struct, frozen=True):
     survival: Survival
 
 
-def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
-    """Tell whether the node has traded alone for longer than its lease; a node without one never has.
+VAN: Final = "van"
+VAN_LEASE_DAYS: Final = 30
+"""The cache's own 30 days: never shorter, unless an administrator says so."""
+REVOKED: Final = "node_revoked"
+"""How a hub answers a node that was taken out of the fleet."""
 
-    The node's own setting goes before its location's.
+
+def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
+    """Tell whether the node has traded alone for longer than its lease, or was told that it left the fleet.
+
+    The node's own setting goes before its location's. A shop without either has no lease; a van, which may be stolen
+    with all that is in it, has one of as many days as it keeps its cache.
     """
     days = node.config.lease_days
     if days is None:
         location = node.organisation.newest(node.connection, LocationDefined, node.config.location)
         days = location.lease_days if location is not None else None
+        if days is None and location is not None and location.type == VAN:
+            days = VAN_LEASE_DAYS
+    line = line_state(node)
+    if line is not None and line.fault == REVOKED:
+        return True
     return days is not None and now_ms - last_exchange_ms > days * DAY_MS
 
 

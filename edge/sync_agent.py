@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, Protocol
 
 import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
+from edge.carrying import Bearer, hand_over
 from edge.hub_report import hub_report
 from edge.line_state import note_line
 from edge.node import RELEASE, Node
@@ -29,7 +31,7 @@ from sync.messages import (
     encode_request,
 )
 from sync.session import ClientSession, SessionResult, Subscription
-from sync.transport import SYNC_PATH
+from sync.transport import BROUGHT_PATH, SYNC_PATH
 from sync.version_vector import Head, VersionVector
 
 REMINDED_BYTES: Final = 1024 * 1024
@@ -69,6 +71,8 @@ class SyncReport(msgspec.Struct):
     mismatched_folds: list[str] = []
     recovered: int = 0
     offset_ms: int = 0
+    handed_over: int = 0
+    """Bundles of others that were aboard and that the hub has now."""
 
 
 Progress = Callable[[int, int], None]
@@ -94,6 +98,9 @@ def sync_once(
         note_line(node, error.code)
         raise
     note_line(node, "" if report.is_complete else "exchange_incomplete")
+    if report.is_complete and isinstance(line, Bearer):
+        with suppress(TransientError):  # what waits goes with the next exchange
+            report.handed_over = hand_over(node, line.hand_over)
     return report
 
 
@@ -290,6 +297,10 @@ class HttpLine:
     def exchange(self, body: bytes) -> bytes:
         """Post one frame to the hub's sync endpoint."""
         return self._hub.post_signed(self._node.signer, self._node.config.hub, SYNC_PATH, body)
+
+    def hand_over(self, body: bytes) -> bytes:
+        """Post a sealed bundle of another node."""
+        return self._hub.post_signed(self._node.signer, self._node.config.hub, BROUGHT_PATH, body)
 
     def close(self) -> None:
         """Close the connection."""

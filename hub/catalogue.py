@@ -28,6 +28,7 @@ from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, Stream, is_code
+from schema.kinds.organisation import AuthorityGranted
 from schema.rules.barcodes import CodeKind, read_code
 from schema.rules.rounding import PricePer
 from schema.rules.tax import TaxClass
@@ -100,6 +101,17 @@ def view_product(connection: Connection, code: str) -> ProductView:
         raise RefusalError("product_unknown", f"{code} is not in the catalogue", product=code)
     conflicts = tuple(each for each in document_conflicts(connection) if each.record == code)
     return ProductView(product, extras, tuple(prices), conflicts, version_of(fields))
+
+
+def writers_of(replica: Replica, conflicts: Iterable[DocumentConflict]) -> dict[str, str]:
+    """Return who stands behind the candidates of conflicts, by writer: a node's name, or the hub's."""
+    granted = replica.organisation.newest_each(replica.connection, AuthorityGranted)
+    writers = {one.stamp.writer for conflict in conflicts for one in conflict.candidates}
+    names = {}
+    for writer in writers:
+        node = writer.rpartition(".")[0]
+        names[writer] = granted[node].name if node in granted else "hub"
+    return names
 
 
 def current_prices(
@@ -178,6 +190,7 @@ class CatalogueDesk:
 
     def _put(self, product: Product, extras: Mapping[str, Scalar]) -> list[Entry]:
         check_product(product, extras)
+        self._check_parts(product)
         owners = owners_of(self._connection, (code for code, _ in product.barcodes))
         for barcode, products in owners.items():
             other = next((each for each in products if each != product.code), None)
@@ -195,6 +208,16 @@ class CatalogueDesk:
                 {(product.code, name): value for name, value in extras.items()},
             )  # fmt: skip
         return entries
+
+    def _check_parts(self, product: Product) -> None:
+        """Refuse a kit of what is not there, of itself, or of another kit: a till takes parts from the shelf once."""
+        for part in product.parts:
+            try:
+                known = view_product(self._connection, part.product).product
+            except RefusalError:
+                known = None
+            if known is None or known.parts or part.product == product.code:
+                raise RefusalError("kit_part", f"{part.product} cannot be a part of a kit", product=part.product)
 
     def _document_of(self, product: str) -> str:
         row = self._connection.execute(

@@ -26,7 +26,9 @@ from hub.sync_route import BODY_BYTES_MAX, read_bounded, status_of
 from hub.workers import RETRY_SECONDS, Workers
 from schema.codec import encode
 from schema.errors import EdgetillError, RefusalError
+from sync.sealing import CARRIED_BYTES_MAX
 from sync.transport import (
+    BROUGHT_PATH,
     CONTENT_TYPE,
     ENROL_PATH,
     NODE_HEADER,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers", "create_app", "read_body"]
 
-_WIRE_PATHS: Final = frozenset({ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH})
+_WIRE_PATHS: Final = frozenset({ENROL_PATH, ORGANISATION_PATH, SNAPSHOT_PATH, BROUGHT_PATH})
 _CHUNK_BYTES: Final = 256 * 1024
 _CODES: Final[Mapping[int, str]] = {404: "path_unknown", 405: "method_unknown"}
 
@@ -113,6 +115,18 @@ def create_app(hub: Hub) -> Litestar:
         response = await workers.run(lambda: hub.enrolment.redeem(wish, peer))
         return Response(encode(response), media_type=CONTENT_TYPE)
 
+    @post(BROUGHT_PATH, status_code=HTTPStatus.OK, request_max_body_size=None, include_in_schema=False)
+    async def brought(request: AnyRequest) -> Response[bytes]:
+        body, credentials = await read_body(request, CARRIED_BYTES_MAX), _credentials(request)
+
+        def work() -> bytes:
+            from hub.brought import take_brought
+
+            bearer = hub.ingest.authenticate(credentials, BROUGHT_PATH, body)
+            return encode(take_brought(hub, body, bearer.node))
+
+        return Response(await workers.run(work), media_type=CONTENT_TYPE)
+
     @get(ORGANISATION_PATH, include_in_schema=False)
     async def organisation() -> Response[bytes]:
         card: OrganisationCard = await workers.run(hub.card)
@@ -143,7 +157,7 @@ def create_app(hub: Hub) -> Litestar:
         return hub.desk.error_page(request, error.status_code) if wants_page(request) else _on_framework(request, error)
 
     return Litestar(
-        [enrol, organisation, snapshot, *hub.api.handlers(), *hub.desk.handlers()],
+        [enrol, brought, organisation, snapshot, *hub.api.handlers(), *hub.desk.handlers()],
         openapi_config=None,
         exception_handlers={EdgetillError: _on_ours, HTTPException: on_framework, Exception: _on_bug},
         lifespan=[hub.lifespan],

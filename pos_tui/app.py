@@ -28,6 +28,7 @@ from edge.signing_in import sign_out
 from edge.till_status import till_status
 from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
+from pos_tui.launch import is_terminal_gone
 from pos_tui.messages import DeviceTold
 from pos_tui.preferences import Preferences, write_preferences
 from pos_tui.screens.base import TillScreen
@@ -278,6 +279,10 @@ class TillApp(App[None]):
         return left, marks(status, self.device_status(), clock, self.texts, is_training=till.is_training)
 
     def _each_second(self) -> None:
+        # Where a shell had its hang-ups ignored nothing else tells, and reading a closed terminal never waits.
+        if self._is_program and is_terminal_gone():
+            self.exit()
+            return
         self.refresh_status()
         minutes = self.till.rules.lock_after_minutes
         if minutes and monotonic() - self._touched_s > minutes * 60:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -47,6 +49,15 @@ def has_hanzi(environment: Mapping[str, str]) -> bool:
         return False
     locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
     return locale.upper() not in {"C", "POSIX"}
+
+
+def is_terminal_gone() -> bool:
+    """Tell whether the terminal that this program was started in has been closed."""
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno())  # type: ignore[union-attr]
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)  # of no terminal at all, as in a browser, it says another thing
+    return False
 
 
 def launch(options: LaunchOptions) -> None:

@@ -87,7 +87,7 @@ class CatalogueEdit:
         self._new_categories: dict[str, str] = {}
 
     def put_product(self, product: Product) -> None:
-        """Define a product, or change it; units and barcodes that it no longer has are taken away."""
+        """Define a product, or change it; units, barcodes and parts that it no longer has are taken away."""
         old = self._places.category(product.code)
         if old is not None and old != product.category:
             raise RefusalError("category_fixed", f"{product.code} is in category {old}: a product keeps its category")
@@ -95,7 +95,11 @@ class CatalogueEdit:
         document = self._places.place(products_document(product.category), product.code)
         fields = product.fields()
         known = read_records(self._replica.connection, document, [product.code]).get(product.code, {})
-        gone = {name: None for name in known if name.startswith(("unit:", "barcode:")) and name not in fields}
+        gone = {
+            name: None
+            for name in known
+            if (name.startswith(("unit:", "barcode:")) or name == "parts") and name not in fields
+        }
         for name, value in {**gone, **fields}.items():
             self._edits.setdefault(document, {})[product.code, name] = value
 

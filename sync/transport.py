@@ -22,6 +22,7 @@ SYNC_PATH: Final = "/v1/sync"
 ENROL_PATH: Final = "/v1/enrol"
 SNAPSHOT_PATH: Final = "/v1/snapshot"
 ORGANISATION_PATH: Final = "/v1/organisation"
+BROUGHT_PATH: Final = "/v1/brought"
 NODE_HEADER: Final = "x-edgetill-node"
 NONCE_HEADER: Final = "x-edgetill-nonce"
 SIGNATURE_HEADER: Final = "x-edgetill-signature"
@@ -122,3 +123,11 @@ class Problem(Message, frozen=True):
 def enrol_proof(code: str, public_key: bytes) -> bytes:
     """Return what a joining node signs."""
     return b"edgetill-enrol-1\0" + encode((code, public_key))
+
+
+class BroughtAnswer(Message, frozen=True):
+    """What became of a sealed bundle that a node brought: how many of its entries were new; `is_new` the first time."""
+
+    bundle: Code
+    entries: Count
+    is_new: bool

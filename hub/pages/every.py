@@ -5,27 +5,33 @@ from __future__ import annotations
 from hub.pages import (
     accounts,
     acts,
+    catalogue_conflicts,
     findings,
     first_run,
     imports,
     inbox,
     locations,
+    minimums,
     nodes,
     overview,
+    plu,
     policies,
     products,
     promotions,
+    purchases,
     reports,
     settings,
     signing_in,
     staff,
     stock,
+    suppliers,
 )
 from hub.pages.visits import Route
 
 MODULES = (
     first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
-    promotions, imports, settings, staff, reports,
+    promotions, imports, settings, staff, reports, purchases, suppliers, minimums, plu,
+    catalogue_conflicts,
 )  # fmt: skip
 
 

@@ -38,6 +38,16 @@ NAVIGATION: Final = (
             NavigationLink("/products", "menu.products", Right.READ),
             NavigationLink("/promotions", "menu.promotions", Right.READ),
             NavigationLink("/imports", "menu.imports", Right.CATALOGUE),
+            NavigationLink("/product-drafts", "menu.product_drafts", Right.CATALOGUE),
+            NavigationLink("/plu", "menu.plu", Right.READ),
+        ),
+    ),
+    NavigationGroup(
+        "menu.buying",
+        (
+            NavigationLink("/orders", "menu.orders", Right.READ),
+            NavigationLink("/suppliers", "menu.suppliers", Right.READ),
+            NavigationLink("/minimums", "menu.minimums", Right.READ),
         ),
     ),
     NavigationGroup(

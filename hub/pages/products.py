@@ -13,12 +13,12 @@ from hub.catalogue import (
     price_lists,
     view_product,
 )
+from hub.pages.catalogue_conflicts import shown_conflicts
 from hub.pages.forms import Form
-from hub.pages.met_edits import tell_edits
 from hub.pages.visits import Answer, Routes, Visit
 from hub.product_index import categories, find_products
 from schema.amounts import format_quantity, parse_quantity
-from schema.catalogue import DEFAULT_LIST, PriceStep, Product, Scalar, UnitFactor
+from schema.catalogue import DEFAULT_LIST, KitPart, PriceStep, Product, Scalar, UnitFactor
 from schema.errors import RefusalError
 from schema.identity import ORG, ProductId
 from schema.rules.rounding import PricePer
@@ -30,8 +30,8 @@ _FIELD_OF = {
     "product_code": "code", "product_exists": "code", "category_invalid": "category", "product_name": "name",
     "tax_class_unknown": "tax", "units_invalid": "units", "factor_invalid": "units", "fiscal_code": "fiscal",
     "minimum_invalid": "minimum", "barcode_taken": "barcodes", "barcode_invalid": "barcodes",
-    "barcode_twice": "barcodes", "unit_unknown": "barcodes", "price_invalid": "price", "price_past": "from",
-    "price_window": "until", "price_per": "per", "price_list_invalid": "list",
+    "barcode_twice": "barcodes", "kit_part": "parts", "unit_unknown": "barcodes", "price_invalid": "price",
+    "price_past": "from", "price_window": "until", "price_per": "per", "price_list_invalid": "list",
 }  # fmt: skip
 """Beside which field a refusal stands."""
 _PERS = (("1000", "piece"), ("500", "jin"), ("100", "hectogram"))
@@ -72,11 +72,13 @@ def _product_page(visit: Visit, form: Form, status: int) -> Answer:
     with visit.read() as replica:
         view = view_product(replica.connection, visit.params["code"])
         lists = price_lists(replica.connection)
+        clashes = shown_conflicts(visit, replica, view.conflicts)
     form.fill({"unit": view.product.unit, "list": DEFAULT_LIST, "per": "1000"})
     units = [(view.product.unit, view.product.unit_name), *((u.unit, u.unit) for u in view.product.units)]
     return visit.render(
         "product.html", status=status, view=view, form=form, lists=[(name, name) for name in lists], units=units,
         pers=[(milli, visit.t(f"per.{name}")) for milli, name in _PERS], timeline=_timeline(view, visit.now_ms),
+        clashes=clashes,
     )  # fmt: skip
 
 
@@ -129,6 +131,7 @@ def _filled(view: ProductView) -> Mapping[str, str]:
         "weighed": "1" if known.is_weighed else "", "article": known.article, "active": "1" if known.is_active else "",
         "units": "\n".join(f"{u.unit} {format_quantity(u.factor_milli)}" for u in known.units),
         "barcodes": "\n".join(code if unit == known.unit else f"{code} {unit}" for code, unit in known.barcodes),
+        "parts": "\n".join(f"{p.product} {format_quantity(p.quantity_milli)}" for p in known.parts),
         **extras,
     }  # fmt: skip
 
@@ -196,14 +199,15 @@ def save_product(visit: Visit) -> Answer:
 def _read(form: Form, code: str, category: str) -> tuple[Product, dict[str, Scalar]]:
     """Read the product that a form describes, and the fields that only the desk keeps."""
     unit = form.code("unit")
-    units = tuple(UnitFactor(name, factor) for name, factor in _unit_rows(form))
+    parts = tuple(KitPart(part, many) for part, many in _quantity_rows(form, "parts", "product.parts_malformed"))
+    units = tuple(UnitFactor(name, factor) for name, factor in _quantity_rows(form, "units", "product.units_malformed"))
     barcodes = tuple((words[0], words[1] if len(words) > 1 else unit) for words in _rows(form, "barcodes", 2))
     known = Product(
         code=ProductId(code), category=category, name=form.required("name"), unit=unit,
         unit_name=form.required("unit_name", characters_max=20), spec=form.required("spec", is_required=False),
         tax_class=form.one_of("tax", set(TaxClass)), is_weighed=form.flag("weighed"),
         article=form.required("article", is_required=False, characters_max=20), is_active=form.flag("active"),
-        units=units, barcodes=barcodes,
+        units=units, barcodes=barcodes, parts=parts,
     )  # fmt: skip
     extras: dict[str, Scalar] = {}
     for name, length in (("fiscal", 19), ("supplier", 100), ("brand", 100), ("origin", 100)):
@@ -213,13 +217,18 @@ def _read(form: Form, code: str, category: str) -> tuple[Product, dict[str, Scal
     return known, extras
 
 
-def _unit_rows(form: Form) -> list[tuple[str, int]]:
+def _quantity_rows(form: Form, name: str, wrong: str) -> list[tuple[str, int]]:
+    """Read lines of a name and a quantity; those that cannot be read are noted with the text `wrong`."""
     found: list[tuple[str, int]] = []
-    for words in _rows(form, "units", 2):
+    for words in _rows(form, name, 2):
         try:
-            found.append((words[0], int(parse_quantity(words[1]))))
+            quantity = int(parse_quantity(words[1]))
         except (ValueError, IndexError):
-            form.wrong("units", "product.units_malformed", line=" ".join(words))
+            quantity = 0
+        if quantity > 0:
+            found.append((words[0], quantity))
+        else:
+            form.wrong(name, wrong, line=" ".join(words)[:60])
     return found
 
 
@@ -268,37 +277,3 @@ def withdraw_price(visit: Visit) -> Answer:
     except RefusalError as error:
         form.refuse(error)
         return _product_page(visit, form, 409)
-
-
-@routes.get("/catalogue-conflicts", Right.READ)
-def conflicts(visit: Visit) -> Answer:
-    """Show edits of one field that did not know of each other, side by side."""
-    return _conflicts_page(visit)
-
-
-@routes.post("/catalogue-conflicts", Right.CATALOGUE)
-def settle_conflict(visit: Visit) -> Answer:
-    """Settle a conflict by one of its values."""
-    form = visit.form
-    conflict, chosen = form.text("conflict"), form.text("change")
-    try:
-        with visit.change(ORG, "catalogue.settle", conflict) as change:
-            CatalogueDesk(change.replica, change.own_log).settle(conflict, _bytes(chosen))
-        return visit.redirect("/catalogue-conflicts", done="done.conflict_settled")
-    except RefusalError as error:
-        form.refuse(error)
-        return _conflicts_page(visit, 409)
-
-
-def _conflicts_page(visit: Visit, status: int = 200) -> Answer:
-    with visit.read() as replica:
-        found = document_conflicts(replica.connection)
-        rows = tell_edits(visit, replica, found[:200])
-    return visit.render("catalogue_conflicts.html", status=status, rows=rows, count=len(found))
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""

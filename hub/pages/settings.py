@@ -27,15 +27,16 @@ from schema.settings import (
     RoleLimits,
     Setting,
     ShopCard,
+    StockRules,
     TillRules,
     write_setting,
 )
 
 routes = Routes()
 PLAIN: Final[dict[str, type[Setting]]] = {"shop": ShopCard, "cash": CashRules, "loyalty": LoyaltyRules,
-                                          "till": TillRules}  # fmt: skip
+                                          "till": TillRules, "stock": StockRules}  # fmt: skip
 """Settings whose page has one field for each of theirs."""
-_PAGES: Final = ("shop", "receipt", "limits", "cash", "loyalty", "till")
+_PAGES: Final = ("shop", "receipt", "limits", "cash", "loyalty", "till", "stock")
 _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, StaffRole.SUPERVISOR,
                  StaffRole.SHOP_MANAGER)  # fmt: skip
 

@@ -307,6 +307,7 @@ class GoodsScreen(AllowingScreen[str]):
                                        hint=self.t("lot.lot_hint"), initial=line.lot, takes_scan=True))  # fmt: skip
         if lot is not None:
             line.lot = lot[:40]
+        self.say("")
         self.show_sheet()
 
     def act_note(self) -> None:

@@ -10,7 +10,7 @@ from edge.drafting import GoodsDraft, draft_goods, goods_drafts
 from edge.goods_sheet import GoodsSheet, wanted_sheet
 from edge.places import other_places
 from edge.stock import TransferOnRoad, transfers_on_road
-from edge.stock_lists import ListedGoods, StockList, stock_list
+from edge.stock_lists import ListedGoods, StockList, list_sizes, stock_list
 from edge.suppliers import suppliers
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
@@ -46,7 +46,7 @@ class StockListsScreen(TillScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.listing = Listing(id="list")
-        self._which = LISTS[0]
+        self._which = ""
         self._goods: list[ListedGoods] = []
         self._drafts: list[GoodsDraft] = []
         self._road: list[TransferOnRoad] = []
@@ -73,6 +73,9 @@ class StockListsScreen(TillScreen[None]):
         """State the list."""
         assert self.listing is not None
         self.show_status()
+        if not self._which:  # begin with what needs somebody
+            sizes = list_sizes(self.till.node)
+            self._which = next((which.value for which, size in sizes.items() if size), LISTS[0])
         place = LISTS.index(self._which) + 1
         title = self.t("lists.page", title=self.t(f"lists.{self._which}"), place=place, count=len(LISTS))
         self.query_one("#page", Vertical).border_title = title

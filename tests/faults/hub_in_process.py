@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +18,7 @@ from hub.service import Hub, open_hub
 from schema.identity import ORG
 from sync.transport import NODE_HEADER, NONCE_HEADER, SIGNATURE_HEADER, SYNC_PATH, sign_request
 from tests.edge.households import Household, configure
-from tests.faults.places import copy_node, fold_log_in, open_node
+from tests.faults.places import copy_node, fold_log_in, kept_folder, open_node
 from tests.faults.workday import stock_of
 
 TILLS: Final = ("A1", "A2")
@@ -91,14 +90,9 @@ class Home(msgspec.Struct, frozen=True):
 
 
 @cache
-def _kept() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="edgetill-faults-")
-
-
-@cache
 def enrolled() -> Home:
     """Found an organisation and let its tills join, once in a process; copy it."""
-    folder = Path(_kept().name) / "home"
+    folder = kept_folder() / "home"
     household = Household(folder)
     tills = household.tills(*TILLS)
     for till in tills:

@@ -29,9 +29,14 @@ def _kept() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="edgetill-faults-")
 
 
+def kept_folder() -> Path:
+    """Return a folder that is gone when this process ends, for what is made once in it."""
+    return Path(_kept().name)
+
+
 @cache
 def _shops() -> Path:
-    folder = Path(_kept().name) / "shops"
+    folder = kept_folder() / "shops"
     shops = Shops(folder)
     for name in ("A1", "A2"):
         shops.make_node(name, is_durable=True)

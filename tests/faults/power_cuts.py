@@ -71,7 +71,7 @@ class Marked(NamedTuple):
 class Acknowledged(NamedTuple):
     """So many deeds have been told to somebody by now."""
 
-    count: int
+    deeds: int
 
 
 Step = Write | Synced | Made | Deleted | Marked | Acknowledged
@@ -179,7 +179,7 @@ class Disk:
             case Marked():
                 self.marks.append(step.content)
             case Acknowledged():
-                self.told = step.count
+                self.told = step.deeds
 
     def image(self, rng: random.Random) -> dict[str, bytes]:
         """Build what a cut of the power might leave."""
@@ -195,9 +195,9 @@ class Disk:
                 if rng.random() < share:
                     _apply(image, write if rng.random() < 0.7 else _torn(write, image, rng))
             found[file] = bytes(image)
-        for file, content in self.ghosts.items():
+        for file, ghost in self.ghosts.items():
             if file not in self.synced and rng.random() < 0.5:
-                found[file] = content
+                found[file] = ghost
         if self.marks and rng.random() < 0.8:
             found[MARK_FILE] = self.marks[-1] if rng.random() < 0.5 else rng.choice([*self.marks, b""])
         return found

@@ -17,7 +17,6 @@ import sqlcipher3
 
 OK: Final = 0
 IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE, FULL = 10 | 3 << 8, 10 | 4 << 8, 10 | 6 << 8, 13
-_OPEN_CREATE: Final = 4
 
 
 class Observer(Protocol):
@@ -55,10 +54,9 @@ class _Vfs(ctypes.Structure):
     ]  # fmt: skip
 
 
-_Open: Any = ctypes.CFUNCTYPE(
-    ctypes.c_int, _P, ctypes.c_char_p, ctypes.POINTER(_File), ctypes.c_int, ctypes.POINTER(ctypes.c_int)
-)
-_Delete: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_char_p, ctypes.c_int)
+# A name is handed on as the pointer that it is: SQLite keeps it for as long as the file is open.
+_Open: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.POINTER(_File), ctypes.c_int, ctypes.POINTER(ctypes.c_int))
+_Delete: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int)
 _Write: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
 _Truncate: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int64)
 _Sync: Any = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int)
@@ -91,11 +89,11 @@ class _Watch:
         self.vfs.xOpen = ctypes.cast(self.really_open, _P)
         self.vfs.xDelete = ctypes.cast(self.really_delete, _P)
 
-    def _name(self, path: bytes | None) -> str | None:
-        name = (path or b"").decode()
+    def _name(self, path: int | None) -> str | None:
+        name = ctypes.string_at(path).decode() if path else ""
         return Path(name).name if name.startswith(self.folder) else None
 
-    def open(self, vfs: Any, path: bytes | None, file: Any, flags: int, out: Any) -> int:
+    def open(self, vfs: Any, path: int | None, file: Any, flags: int, out: Any) -> int:
         code = int(self.really_open(vfs, path, file, flags, out))
         name = self._name(path)
         if code == OK and file.contents.methods and name is not None and self.observer is not None:
@@ -117,7 +115,7 @@ class _Watch:
         methods = ctypes.cast(file, ctypes.POINTER(_File)).contents.methods
         return self.really[ctypes.addressof(methods.contents)]
 
-    def delete(self, vfs: Any, path: bytes | None, with_folder: int) -> int:
+    def delete(self, vfs: Any, path: int | None, with_folder: int) -> int:
         name = self._name(path)
         if self.observer is not None and name is not None and (code := self.observer.delete(name)):
             return code

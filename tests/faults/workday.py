@@ -19,6 +19,7 @@ from edge.node import Node
 from edge.selling import LineRequest, refund_without_receipt, sell
 from edge.stock import QuantityRequest, adjust_stock, dispatch_transfer, receive_goods, receive_transfer
 from schema.identity import EntryId, Scope
+from schema.kinds.counting import CountClosed, CountOpened
 from schema.kinds.stock import TransferDispatched, TransferNoticed, TransferReceived
 from schema.kinds.trading import Refund, Sale
 from sync.refold import find_damage
@@ -131,7 +132,7 @@ class Held(msgspec.Struct):
     """What a file holds of its own node."""
 
     entries: dict[str, str]
-    """Receipt number, or nothing, by entry id, of its location's stream."""
+    """Receipt number, or nothing, by entry id, of its location's stream; the frames of counts are left out."""
     numbers: list[str]
     """Of the receipts that its own till wrote."""
 
@@ -149,7 +150,7 @@ def held(node: Node) -> Held:
             payload = entry.payload
             if isinstance(payload, TransferNoticed):
                 notices[payload.of] = notices.get(payload.of, 0) + 1
-            if row.stream.scope != node.config.scope:
+            if row.stream.scope != node.config.scope or isinstance(payload, CountOpened | CountClosed):
                 continue
             if isinstance(payload, TransferDispatched | TransferReceived):
                 operations[str(entry.id)] = 1

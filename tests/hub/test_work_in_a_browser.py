@@ -19,6 +19,7 @@ from edge.joining import join
 from hub.catalogue import view_product
 from hub.enrolment import Profile
 from hub.pages.every import every_route
+from hub.report_tables import REPORTS
 from hub.service import Hub, serving
 from hub.summaries import refresh_summaries
 from hub.tokens import create_token
@@ -55,7 +56,7 @@ def test_a_dirty_file_is_looked_at_its_good_rows_taken_and_all_of_it_undone(
         page.on("dialog", lambda dialog: dialog.accept())
         page.goto("/imports")
         page.set_input_files("input[type=file]", {"name": "商品.csv", "mimeType": "text/csv", "buffer": DIRTY.encode()})
-        page.get_by_role("button", name="Look at the file").click()
+        page.get_by_role("button", name="Look at it").click()
         expect(page.get_by_role("alert").first).to_contain_text("nothing was taken")
         expect(page.locator("main table").first).to_contain_text("abc")
         assert serious_findings(page) == []
@@ -214,7 +215,7 @@ class Whole:
             "/promotions/{code:str}": ["/promotions/P1"],
             "/imports/{file:str}": [self.file, f"{self.file}?skip=1"],
             "/settings/{name:str}": ["/settings/cash", "/settings/receipt", "/settings/limits"],
-            "/reports/{name:str}": [f"/reports/{name}" for name in ("sales-day", "stock-value", "shifts")],
+            "/reports/{name:str}": [f"/reports/{name}" for name in REPORTS],
             "/reports/{name:str}/file": [], "/policies/replays/{replay:str}": [], "/sign-in": [], "/first-run": [],
             "/policies/edit": ["/policies/edit?category=drinks"], "/acts/entries": [f"/acts/entries?of={self.act}"],
         }  # fmt: skip
