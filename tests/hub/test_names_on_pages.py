@@ -75,11 +75,7 @@ def rename(hub: Hub, replica: Replica) -> None:
     for number in range(1, 7):
         code = f"1100{number}"
         view = view_product(replica.connection, code)
-        fields = {
-            **{name: getattr(view.product, name) for name in view.product.__struct_fields__},
-            "name": names[number - 1],
-        }
-        changed = Product(**{**fields, "code": ProductId(code), "spec": IMAGE})
+        changed = msgspec.structs.replace(view.product, name=names[number - 1], spec=IMAGE)
         CatalogueDesk(replica, hub.own_log).change_product(changed, {"brand": SCRIPT}, view.version)
 
 
