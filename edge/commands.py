@@ -6,6 +6,7 @@ import typer
 
 from edge import (
     cache_commands,
+    commands_buying,
     commands_care,
     commands_counting,
     commands_demo,
@@ -28,6 +29,7 @@ def commands(app: typer.Typer) -> None:
         commands_devices,
         commands_stock,
         commands_counting,
+        commands_buying,
         commands_reserving,
         commands_care,
         cache_commands,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import httpx
+import msgspec
 import pytest
 from openpyxl import load_workbook
 
