@@ -26,6 +26,7 @@ StatedOption = Annotated[
 ]
 NoteOption = Annotated[str, typer.Option("--note", help="A remark that stays with the entry.")]
 GOODS_HELP = "PRODUCT, QTY*PRODUCT or PRODUCT*QTY by code or barcode, PRODUCT/UNIT for a case; repeat."
+GoodsArgument = Annotated[list[str], typer.Argument(help=GOODS_HELP)]
 HERE = Path("node")
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.command_options import (
-    GOODS_HELP,
     HERE,
+    GOODS_HELP,
+    GoodsArgument,
     JsonOption,
     NodeOption,
     NoteOption,
@@ -25,8 +26,6 @@ from schema.errors import RefusalError
 if TYPE_CHECKING:
     from edge.deliveries import DeliveredLine
     from edge.node import Node
-
-GoodsArgument = Annotated[list[str], typer.Argument(help=GOODS_HELP)]
 
 
 def add_to(app: typer.Typer) -> None:

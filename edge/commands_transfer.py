@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from edge.command_options import (
-    GOODS_HELP,
     HERE,
+    GoodsArgument,
     JsonOption,
     NodeOption,
     NoteOption,
@@ -23,8 +23,6 @@ from edge.command_options import (
     write_json,
 )
 from schema.amounts import format_quantity
-
-GoodsArgument = Annotated[list[str], typer.Argument(help=GOODS_HELP)]
 
 
 def add_to(app: typer.Typer) -> None:
