@@ -155,7 +155,7 @@ async def receive(cashier: Cashier) -> None:
     """Check an order at the door: some came, some is broken, some more than ordered."""
     await cashier.sign_in()
     hear(cashier.app.till.node, ORDER)
-    await open_work(cashier, 1, "deliveries")
+    await open_work(cashier, "receive", "deliveries")
     await cashier.press("enter")
     await cashier.until_screen("receive")
     await cashier.enter("20")
@@ -171,14 +171,13 @@ async def deliveries(cashier: Cashier) -> None:
     """Look at what is awaited."""
     await cashier.sign_in()
     hear(cashier.app.till.node, ORDER)
-    await open_work(cashier, 1, "deliveries")
+    await open_work(cashier, "receive", "deliveries")
 
 
 async def dispatch(cashier: Cashier) -> None:
     """Fill a transfer, with a lot."""
     await cashier.sign_in()
-    await cashier.press("ctrl+w")
-    await cashier.choose(2)
+    await open_work(cashier, "dispatch")
     await cashier.choose(1)
     await cashier.until_screen("dispatch")
     await cashier.type("24*")
@@ -194,8 +193,7 @@ async def dispatch(cashier: Cashier) -> None:
 async def adjust(cashier: Cashier) -> None:
     """Write goods off."""
     await cashier.sign_in()
-    await cashier.press("ctrl+w")
-    await cashier.choose(3)
+    await open_work(cashier, "adjust")
     await cashier.choose(1)
     await cashier.until_screen("adjust")
     await cashier.type("3*")
@@ -205,7 +203,7 @@ async def adjust(cashier: Cashier) -> None:
 async def below_zero(cashier: Cashier) -> None:
     """Look at what is below zero."""
     await done(cashier)
-    await open_work(cashier, 4, "lists")
+    await open_work(cashier, "lists", "lists")
 
 
 async def kept(cashier: Cashier) -> None:
@@ -214,7 +212,7 @@ async def kept(cashier: Cashier) -> None:
     node = cashier.app.till.node
     receive_goods(node, [QuantityRequest(COLA, 9000)])
     reserve(node, COLA, 2000, until_ms=START_MS + 36_000_000, note="王阿姨")
-    await open_work(cashier, 5, "reservations")
+    await open_work(cashier, "reservations", "reservations")
 
 
 STORIES: tuple[Story, ...] = (
