@@ -42,13 +42,15 @@ def main() -> int:
         return 0
     if asked.seed is not None:
         return max(_replay(ledger, fault, asked.seed) for fault in chosen)
-    is_failed = _run(ledger, chosen, asked.minutes * 60, is_beyond=asked.beyond)
+    is_failed = run_turns(ledger, chosen, asked.minutes * 60, is_beyond=asked.beyond)
     _show(ledger, chosen)
     return int(is_failed)
 
 
-def _run(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: bool) -> bool:
+def run_turns(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: bool) -> bool:
+    """Run kinds in turn until their reach or the time is over; tells whether anything failed, now or before."""
     end = time.monotonic() + seconds
+    turn_s = min(TURN_S, seconds / len(chosen))
     is_failed = False
     waiting = list(chosen)
     while waiting and time.monotonic() < end:
@@ -56,7 +58,7 @@ def _run(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: 
             if not is_beyond and ledger.row(fault).met:
                 waiting.remove(fault)
                 continue
-            turn = min(end, time.monotonic() + TURN_S)
+            turn = min(end, time.monotonic() + turn_s)
             while time.monotonic() < turn and (is_beyond or not ledger.row(fault).met):
                 if not _one(ledger, fault, ledger.take_seed(fault), turn):
                     is_failed = True
