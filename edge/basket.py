@@ -7,12 +7,12 @@ costs what its goods cost now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from edge.catalog import price_at
+from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
 from edge.node import Node
 from schema.catalogue import KitPart
@@ -22,6 +22,7 @@ from schema.kinds.trading import LineDiscount
 from schema.rules import promotion_terms as terms
 from schema.rules.allocation import allocate
 from schema.rules.card_numbers import refuse_card_number
+from schema.rules.deposits import DEPOSIT, EMPTIES
 from schema.rules.pricing import PriceSource
 from schema.rules.promotion_terms import PPM, Language, LocalMoment, reason_sentence
 from schema.rules.promotions import REASON, best_combination
@@ -45,6 +46,7 @@ class BasketLine(msgspec.Struct, frozen=True, array_like=True):
     `factor_milli` base units. `override_minor` is a keyed price, `discount_minor` what is taken off the line and
     `discount_ppm` a share of it. `gift_reason` makes it free. `label_amount_minor` is what a scale printed: it wins
     over weight × price. `expiry` is an ISO date. `approver` allowed what this line needed a second person for.
+    `is_empties`: the customer brings these back, and is given their deposit.
     """
 
     product: str
@@ -67,6 +69,7 @@ class BasketLine(msgspec.Struct, frozen=True, array_like=True):
     expiry: str = ""
     serial: str = ""
     approver: str = ""
+    is_empties: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -74,6 +77,7 @@ class BasketLine(msgspec.Struct, frozen=True, array_like=True):
         return not (
             self.is_weighed or self.override_minor is not None or self.discount_minor or self.discount_ppm
             or self.gift_reason or self.label_amount_minor is not None or self.lot or self.expiry or self.serial
+            or self.is_empties
         )  # fmt: skip
 
 
@@ -269,6 +273,46 @@ def set_gift(basket: Basket, place: int, reason: str, *, approver: str = "") -> 
     return _with_line(basket, place, changed)
 
 
+def take_empties(node: Node, basket: Basket, place: int) -> Basket:
+    """Return the basket with a line's goods brought back empty (退空瓶), or sold again where they were.
+
+    A line of a deposit article turns round; one of goods that bear deposits gives way to its empties, for an empty
+    bottle bears the barcode of what was in it. Raises RefusalError `empties_unknown` for other goods.
+    """
+    line = _line_at(basket, place)
+    found = product_of(node, line.product) if line.is_known else None
+    if found is None or not (found.product.is_deposit or found.product.deposits):
+        raise RefusalError("empties_unknown", f"{line.name} bears no deposit", name=line.name)
+    if found.product.is_deposit:
+        return _with_line(basket, place, msgspec.structs.replace(line, is_empties=not line.is_empties))
+    empties = [msgspec.structs.replace(one, is_empties=True) for one in _deposit_lines(node, [line])]
+    return msgspec.structs.replace(basket, lines=(*basket.lines[:place], *empties, *basket.lines[place + 1 :]))
+
+
+def _deposit_lines(node: Node, lines: Iterable[BasketLine]) -> list[BasketLine]:
+    """Return the deposits that are charged with goods, one line an article."""
+    charged: dict[str, int] = {}
+    for line in lines:
+        found = product_of(node, line.product) if line.is_known and not line.is_empties else None
+        for one in found.product.deposits if found is not None else ():
+            if one.unit in {"", line.unit}:
+                times = line.quantity_milli * (1000 if one.unit else line.factor_milli) // 1000
+                charged[one.product] = charged.get(one.product, 0) + times * one.quantity_milli // 1000
+    found_lines = []
+    for article, quantity in charged.items():
+        found = product_of(node, article)
+        product = found.product if found is not None else None
+        if quantity > 0:
+            found_lines.append(
+                BasketLine(
+                    article, product.name if product else article, unit_name=product.unit_name if product else "",
+                    quantity_milli=quantity, category=product.category if product else "",
+                    tax_class=product.tax_class if product else "13", is_known=product is not None,
+                )
+            )  # fmt: skip
+    return found_lines
+
+
 def void(basket: Basket, place: int) -> Basket:
     """Return the basket without a line; who has to be told of it, `edge.parking.record_voids` tells."""
     _line_at(basket, place)
@@ -319,8 +363,12 @@ def price_basket(
     node.known.refresh(node.connection)
     tiers = frozenset({basket.member.tier}) if basket.member is not None and basket.member.tier else frozenset[str]()
     lines = [_price_line(node, line, moment_ms, tiers) for line in basket.lines]
-    lines, sentences, used, idle = _promoted(node, basket, lines, moment_ms, tiers, language)
-    lines = _with_basket_discount(basket, lines)
+    goods = [line for line in lines if not line.line.is_empties]
+    goods, sentences, used, idle = _promoted(node, basket, goods, moment_ms, tiers, language)
+    left = iter(_with_basket_discount(basket, goods))
+    lines = [line if line.line.is_empties else next(left) for line in lines]
+    deposits = [_price_line(node, line, moment_ms, tiers) for line in _deposit_lines(node, basket.lines)]
+    lines += [msgspec.structs.replace(line, source=DEPOSIT) for line in deposits]
     total = sum(line.amount_minor for line in lines)
     listed = sum(line.list_amount_minor for line in lines)
     return PricedBasket(
@@ -329,6 +377,8 @@ def price_basket(
 
 
 def _pieces(line: BasketLine) -> int:
+    if line.is_empties:
+        return 0
     return 1 if line.is_weighed or line.quantity_milli % 1000 else line.quantity_milli // 1000
 
 
@@ -359,6 +409,8 @@ def _price_line(node: Node, line: BasketLine, moment_ms: int, tiers: frozenset[s
     elif line.discount_minor or line.discount_ppm:
         share = min(amount, line.discount_minor or scale(amount, line.discount_ppm, PPM))
         discounts, amount = (LineDiscount("line", "", share),) if share else (), amount - share
+    if line.is_empties:
+        return PricedLine(line, price, price, per, EMPTIES, -amount, -amount)
     return PricedLine(
         line, listed, price, per, source, list_amount, amount, discounts, difference_minor=difference, parts=parts
     )
@@ -412,10 +464,15 @@ def _with_basket_discount(basket: Basket, lines: Sequence[PricedLine]) -> list[P
 
 
 def spread(lines: Sequence[PricedLine], amount_minor: int, reason: str, reference: str = "") -> list[PricedLine]:
-    """Return the lines with an amount off the whole spread over them by largest remainder; a negative one adds."""
+    """Return the lines with an amount off the whole spread over them by largest remainder; a negative one adds.
+
+    Deposits and empties bear no share: what was charged is what is given back.
+    """
     if not amount_minor:
         return list(lines)
-    shares = allocate(amount_minor, [line.amount_minor for line in lines])
+    shares = allocate(
+        amount_minor, [0 if line.source in {DEPOSIT, EMPTIES} else max(0, line.amount_minor) for line in lines]
+    )
     return [
         msgspec.structs.replace(
             line,

@@ -18,6 +18,7 @@ from schema.identity import EntryId, Stream
 from schema.kinds.base import StockMove
 from schema.kinds.trading import RefundLine, Sale, SaleLine, Tender
 from schema.rules.allocation import refund_share
+from schema.rules.deposits import EMPTIES, is_deposit, is_empties
 from schema.rules.pricing import SoldLine, refund_as_sold
 
 
@@ -175,7 +176,7 @@ def _refund_line(original: OriginalSale, request: ReturnRequest) -> RefundLine:
         ) from None
     return RefundLine(
         request.line, line.product, line.unit, line.factor_milli, request.quantity_milli, amounts.paid_minor,
-        line.tax_class, line.tax_bp, request.goods_to, request.reason,
+        line.tax_class, line.tax_bp, request.goods_to, EMPTIES if is_deposit(line) else request.reason,
     )  # fmt: skip
 
 
@@ -184,11 +185,11 @@ def _moves_back(sale: Sale, lines: Sequence[RefundLine]) -> tuple[StockMove, ...
     kits = {line.kit_parent for line in sale.lines}
     sold = iter(sale.moves)
     sold_by_line = {
-        place: next(sold, None) for place in range(len(sale.lines)) if place not in kits
+        place: next(sold, None) for place, line in enumerate(sale.lines) if place not in kits and not is_deposit(line)
     }  # Movements stand in the order of their lines.
     moves = []
     for line in lines:
-        if line.goods_to != "shelf" or line.original_line in kits:
+        if line.goods_to != "shelf" or line.original_line in kits or is_empties(line):
             continue
         quantity = line.factor_milli * line.quantity_milli // 1000
         from_shelf = sold_by_line.get(line.original_line) if line.original_line is not None else None
@@ -210,13 +211,13 @@ def draft_unreceipted(lines: Sequence[SaleLine], goods_to: str, reason: str = ""
     kits = {line.kit_parent for line in lines}
     returned = tuple(
         RefundLine(None, k.product, k.unit, k.factor_milli, k.quantity_milli, k.amount_minor, k.tax_class, k.tax_bp,
-                   goods_to, reason)
+                   goods_to, EMPTIES if is_deposit(k) else reason)
         for k in lines
     )  # fmt: skip
     moves = tuple(
         StockMove(line.product, line.factor_milli * line.quantity_milli // 1000)
         for place, line in enumerate(returned)
-        if goods_to == "shelf" and place not in kits
+        if goods_to == "shelf" and place not in kits and not is_empties(line)
     )
     total = sum(line.amount_minor for line in returned)
     return RefundDraft(lines=returned, moves=moves, tenders=(Tender("cash", total),))

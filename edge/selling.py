@@ -21,6 +21,7 @@ from schema.errors import RefusalError
 from schema.kinds.base import StockMove
 from schema.kinds.trading import LineDiscount, Refund, Sale, SaleLine, Tender
 from schema.rules.allocation import allocate
+from schema.rules.deposits import is_deposit
 from schema.rules.pricing import PriceSource
 from schema.rules.rounding import PricePer, line_amount
 from sync.entry import Entry
@@ -153,12 +154,15 @@ class Marks(NamedTuple):
 
 
 def moves_of(lines: Sequence[SaleLine], marks: Mapping[int, Marks] | None = None) -> tuple[StockMove, ...]:
-    """Return the stock movements of a sale's lines in base units; of a kit its parts leave the shelf."""
+    """Return the stock movements of a sale's lines in base units; of a kit its parts leave the shelf.
+
+    A deposit that is charged moves nothing: its bottle is still full. Empties that come back reach the shelf.
+    """
     kits = {line.kit_parent for line in lines}
     return tuple(
         StockMove(line.product, -(line.factor_milli * line.quantity_milli // 1000), *(marks or {}).get(place, Marks()))
         for place, line in enumerate(lines)
-        if place not in kits
+        if place not in kits and not is_deposit(line)
     )
 
 

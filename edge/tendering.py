@@ -206,6 +206,11 @@ def check_basket(basket: Basket, priced: PricedBasket) -> None:
     if priced.unpriced:
         name = priced.lines[priced.unpriced[0]].line.name
         raise RefusalError("price_missing", f"{name} has no price yet: give its price", name=name)
+    if priced.total_minor < 0:
+        raise RefusalError(
+            "empties_exceed", "the empties are worth more than the goods: give the deposit back instead",
+            amount=format_money(-priced.total_minor),
+        )  # fmt: skip
 
 
 def check_payments(node: Node, basket: Basket, plan: Due, payments: Sequence[Payment]) -> None:
@@ -353,8 +358,9 @@ def _names(people: Iterable[str]) -> str:
 
 def _sale_line(line: PricedLine, business_date: str) -> SaleLine:
     goods = line.line
+    quantity_milli = -goods.quantity_milli if goods.is_empties else goods.quantity_milli
     return SaleLine(
-        goods.product, goods.unit, goods.factor_milli, goods.quantity_milli, line.list_price_minor, line.price_minor,
+        goods.product, goods.unit, goods.factor_milli, quantity_milli, line.list_price_minor, line.price_minor,
         line.per_milli, line.source, line.amount_minor, goods.tax_class, tax_bp(goods.tax_class, business_date),
         line.discounts, name="" if goods.is_known else goods.name,
     )  # fmt: skip

@@ -25,6 +25,7 @@ def add_to(app: typer.Typer, operator: typer.Typer) -> None:
     customer.command("price-list")(customer_price_list)
     customer.command("credit")(customer_credit)
     app.command()(route)
+    app.command()(deposit)
     app.add_typer(customer, name="customer")
 
 
@@ -243,3 +244,35 @@ def route(
     typer.echo(f"{found.location} {found.name}, loads from {found.rules.warehouse or 'the only warehouse'}")
     for place, stop in enumerate(found.rules.stops, 1):
         typer.echo(f"{place:>3} {stop.person}  {stop.note}".rstrip())
+
+
+def deposit(
+    product: Annotated[str, typer.Argument(help="The goods, by code.")],
+    article: Annotated[str, typer.Argument(help="The article that is charged with them, such as an empty bottle's.")],
+    quantity: Annotated[str, typer.Option(help="How many of it for one; 0: none any more.")] = "1",
+    unit: Annotated[
+        str, typer.Option(help="For one of this selling unit (a crate for a case), else the base unit.")
+    ] = "",
+    hub: HubOption = HERE,
+) -> None:
+    """Charge a deposit with goods; customers bring the article back empty and are given its price."""
+    from hub.catalogue import CatalogueDesk, view_product
+    from schema.amounts import parse_quantity
+    from schema.catalogue import Deposit
+    from schema.identity import ORG
+
+    try:
+        milli = int(parse_quantity(quantity))
+    except ValueError as error:
+        raise RefusalError("quantity_invalid", str(error)) from None
+    with opened(hub) as at, at.store.transaction(ORG) as replica:
+        desk = CatalogueDesk(replica, at.own_log)
+        goods, empties = (view_product(replica.connection, code) for code in (product, article))
+        kept = [one for one in goods.product.deposits if (one.product, one.unit) != (article, unit)]
+        if milli > 0:
+            kept.append(Deposit(article, milli, unit))
+        changed = msgspec.structs.replace(goods.product, deposits=tuple(kept))
+        desk.change_product(changed, {}, goods.version)
+        if not empties.product.is_deposit:
+            desk.change_product(msgspec.structs.replace(empties.product, is_deposit=True), {}, empties.version)
+    typer.echo(f"{product} is sold with {quantity} {article}" + (f" for each {unit}" if unit else ""))

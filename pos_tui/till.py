@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.basket import EMPTY, Basket, Member, PricedBasket, PricedLine, price_basket, set_member
 from edge.catalog import price_at, product_of
 from edge.clock_source import local_time
+from edge.empties import give_back_empties
 from edge.giving_back import EXCHANGE
 from edge.members import member_card
 from edge.parking import VOIDED, keep_draft, record_voids, restore_draft
@@ -234,6 +235,14 @@ class Till:
                 approver=approver, attempt=attempt, prints=self.prints,
             )  # fmt: skip
         self.returning = None
+        self.set_basket(EMPTY)
+        return completed
+
+    def give_deposit_back(self, *, attempt: str) -> Completed:
+        """Give the deposit of the basket's empties back in cash."""
+        completed = give_back_empties(
+            self.node, self.basket, operator=self.operator_id, attempt=attempt, prints=self.prints
+        )
         self.set_basket(EMPTY)
         return completed
 

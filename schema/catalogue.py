@@ -106,10 +106,19 @@ class KitPart(msgspec.Struct, frozen=True, array_like=True):
     quantity_milli: int
 
 
+class Deposit(msgspec.Struct, frozen=True, array_like=True):
+    """A deposit article (押金) that is charged with goods: so much of it for one base unit, or for one `unit` sold."""
+
+    product: str
+    quantity_milli: int
+    unit: str = ""
+
+
 class Product(msgspec.Struct, frozen=True, kw_only=True):
     """A product as tills read it. `unit` is the base unit, which `unit_name` calls as people do; `units` the others.
 
-    A product with `parts` is a kit: it is sold under its own price, and its parts leave the shelf.
+    A product with `parts` is a kit: it is sold under its own price, and its parts leave the shelf. `deposits` are
+    charged with it; an article that `is_deposit` is itself what customers bring back empty.
     """
 
     code: ProductId
@@ -125,6 +134,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[UnitFactor, ...] = ()
     barcodes: tuple[tuple[str, str], ...] = ()
     parts: tuple[KitPart, ...] = ()
+    deposits: tuple[Deposit, ...] = ()
+    is_deposit: bool = False
 
     def factor_milli(self, unit: str) -> int | None:
         """Return the base quantity of one selling unit in thousandths; None when it is not sold so."""
@@ -140,6 +151,10 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
         }  # fmt: skip
         if self.parts:
             fields["parts"] = msgspec.json.encode(self.parts).decode()
+        if self.deposits:
+            fields["deposits"] = msgspec.json.encode(self.deposits).decode()
+        if self.is_deposit:
+            fields["deposit"] = True
         fields |= {f"unit:{u.unit}": u.factor_milli for u in self.units}
         return fields | {f"barcode:{code}": unit for code, unit in self.barcodes}
 
@@ -173,6 +188,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
                 if name.startswith("barcode:") and isinstance(value, str)
             ),
             parts=_read_parts(fields.get("parts")),
+            deposits=_read_deposits(fields.get("deposits")),
+            is_deposit=fields.get("deposit") is True,
         )
 
 
@@ -187,6 +204,19 @@ def _read_parts(text: Scalar) -> tuple[KitPart, ...]:
     except msgspec.MsgspecError:
         return ()
     return parts if all(part.product and part.quantity_milli > 0 for part in parts) else ()
+
+
+_decode_deposits = msgspec.json.Decoder(tuple[Deposit, ...]).decode
+
+
+def _read_deposits(text: Scalar) -> tuple[Deposit, ...]:
+    if not isinstance(text, str):
+        return ()
+    try:
+        deposits = _decode_deposits(text)
+    except msgspec.MsgspecError:
+        return ()
+    return deposits if all(one.product and one.quantity_milli > 0 for one in deposits) else ()
 
 
 class PriceStep(msgspec.Struct, frozen=True, array_like=True):

@@ -6,6 +6,7 @@ from hub.pages import (
     accounts,
     acts,
     catalogue_conflicts,
+    customers,
     findings,
     first_run,
     imports,
@@ -30,7 +31,7 @@ from hub.pages.visits import Route
 
 MODULES = (
     first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
-    promotions, imports, settings, staff, reports, purchases, suppliers, minimums, plu,
+    promotions, imports, settings, staff, customers, reports, purchases, suppliers, minimums, plu,
     catalogue_conflicts,
 )  # fmt: skip
 

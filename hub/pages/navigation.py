@@ -53,6 +53,7 @@ NAVIGATION: Final = (
     NavigationGroup(
         "menu.organisation",
         (
+            NavigationLink("/customers", "menu.customers", Right.READ_ALL),
             NavigationLink("/operators", "menu.operators", Right.READ),
             NavigationLink("/settings", "menu.settings", Right.READ_ALL),
             NavigationLink("/nodes", "menu.nodes", Right.READ),

@@ -64,7 +64,7 @@ class SaleScreen(SaleRoutes):
         act("reprint", "ctrl+r", on_bar=False), act("account", "ctrl+t", on_bar=False),
         act("unknown_tenders", "ctrl+k", on_bar=False), act("devices", "ctrl+d", on_bar=False),
         act("settings", "ctrl+e", on_bar=False), act("training", "ctrl+y", on_bar=False),
-        act("stock", "ctrl+w", on_bar=False),
+        act("stock", "ctrl+w", on_bar=False), act("empties", "ctrl+b", on_bar=False),
     )  # fmt: skip
 
     def __init__(self, draft: Draft | None = None, *, asks_lease: bool = False) -> None:

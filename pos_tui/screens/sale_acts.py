@@ -258,6 +258,11 @@ class SaleActs(AllowingScreen[None]):
 
         self.app.push_screen(MemberScreen(), lambda _: self.show())
 
+    def act_empties(self) -> None:
+        """Turn the selected line into empties that come back, or take that back."""
+        place = self.selected_line()
+        self.edit(lambda basket: baskets.take_empties(self.till.node, basket, place), said=self.t("empties.taken"))
+
     def act_coupon(self) -> None:
         """Take a coupon's code."""
         self.converse(self._coupon())

@@ -9,7 +9,7 @@ from edge import basket as baskets
 from edge.parking import park
 from edge.van_route import location_type
 from pos_tui.keys import shown_key
-from pos_tui.screens.dialogs import Choice, ChooseScreen
+from pos_tui.screens.dialogs import Choice, ChooseScreen, ConfirmScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.sale_acts import SaleActs
 from pos_tui.screens.stock_menu import stock_menu, work_named
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIRST = ("park", "recall", "discount", "price", "gift", "member", "refund", "lookup")
 SECOND = ("stock", "shift", "reprint", "unit", "coupon", "clear", "account", "unknown_tenders")
-THIRD = ("devices", "settings", "training")
+THIRD = ("empties", "devices", "settings", "training")
 PAGES = (FIRST, SECOND, THIRD)
 """The pages of the menu, nine choices on each at most: the keypad chooses by one digit."""
 
@@ -161,6 +161,9 @@ class SaleRoutes(SaleActs):
         if self.till.basket.is_empty:
             self.say(self.t("sale.nothing_to_pay"), "warn")
             return
+        if self.till.priced.total_minor < 0 or all(line.is_empties for line in self.till.basket.lines):
+            self.converse(self._give_deposit_back())
+            return
         if self.till.priced.unpriced:
             self.show_line(self.till.priced.unpriced[0])
             self.say(self.t("sale.unpriced"), "warn")
@@ -206,6 +209,16 @@ class SaleRoutes(SaleActs):
             self.till_app.refund_completed(done[0])
             self.till.keep_draft()
             self.came_back()
+
+    async def _give_deposit_back(self) -> None:
+        """Give the deposit of empties back, where the customer takes nothing else or less than that."""
+        attempt = secrets.token_hex(16)
+        amount = money(-self.till.priced.total_minor)
+        if not await self.ask(ConfirmScreen(self.t("empties.title"), self.t("empties.text", amount=amount))):
+            return
+        self.till_app.refund_completed(self.till.give_deposit_back(attempt=attempt))
+        self.till.keep_draft()
+        self.came_back()
 
     def act_training(self) -> None:
         """Begin to train, or stop."""

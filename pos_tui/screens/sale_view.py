@@ -9,6 +9,7 @@ from pos_tui.screens.money import money
 from pos_tui.widgets.listing import Column, Row
 from pos_tui.widgets.total_panel import Fact, TotalFigures
 from schema.amounts import format_quantity
+from schema.rules.deposits import DEPOSIT
 
 if TYPE_CHECKING:
     from edge.basket import BasketLine, PricedBasket, PricedLine
@@ -60,6 +61,10 @@ def _notes(priced: PricedLine, t: Texts, today: str) -> list[tuple[str, str]]:
     notes: list[tuple[str, str]] = []
     if priced.is_unpriced:
         notes.append((t("sale.unpriced"), "warn"))
+    if line.is_empties:
+        notes.append((t("sale.empties_line"), "good"))
+    if priced.source == DEPOSIT:
+        notes.append((t("sale.deposit_line"), "muted"))
     if line.gift_reason:
         notes.append((t("sale.gift_line", reason=line.gift_reason), "good"))
     if line.override_minor is not None and priced.list_price_minor and priced.list_price_minor != priced.price_minor:

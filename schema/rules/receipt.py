@@ -17,6 +17,7 @@ import msgspec
 
 from schema.amounts import format_money, format_quantity
 from schema.kinds.trading import Refund, RefundLine, Sale, SaleLine, Tender
+from schema.rules.deposits import is_deposit, is_empties
 from schema.rules.paper import COLUMNS_58_MM, COLUMNS_MIN, Paper, ReceiptRow, RowKind
 from schema.rules.promotion_terms import Language
 from schema.rules.tax import included_tax
@@ -310,6 +311,8 @@ def _pieces(lines: Sequence[SaleLine] | Sequence[RefundLine]) -> int:
         max(1, line.quantity_milli // 1000) if line.quantity_milli % 1000 == 0 else 1
         for line in lines
         if (line.kit_parent is None if isinstance(line, SaleLine) else line.amount_minor)
+        and not is_deposit(line)
+        and not is_empties(line)
     )
 
 
@@ -327,6 +330,11 @@ def _totals(paper: Paper, document: Sale | Refund, names: ReceiptNames) -> list[
             rows += paper.pair(_why(paper, reason, reference, names), format_money(-share), indent=2)
     if document.rounding_minor:
         rows += paper.pair(paper.word("rounding"), format_money(-document.rounding_minor))
+    deposits = sum(line.amount_minor for line in document.lines if is_deposit(line))
+    empties = sum(line.amount_minor for line in document.lines if is_empties(line))
+    for word, amount in (("deposits", deposits), ("empties", empties)):
+        if amount:
+            rows += paper.pair(paper.word(word), format_money(amount))
     return rows + paper.pair(paper.word("due"), _due(document.total_minor, names), is_double=True)
 
 

@@ -62,6 +62,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "report.": tuple(one.value for one in ReportKind),
     "why.reason_": tuple(REASONS),
     "why.side_": ("BEFORE", "AMBIGUOUS"),
+    "count_review.": ("recount", "close_anyway", "later"),
     "device.": tuple(one.value for one in DeviceRole),
     "goods.empty_": ("receive", "dispatch", "adjust", "draft"),
     "deliveries.kind_": (ORDER, TRANSFER, PAPER),

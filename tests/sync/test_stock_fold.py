@@ -136,7 +136,7 @@ def test_a_movement_of_a_zone_is_weighed_by_that_zones_look_though_another_look_
         Look(3, 110 * minute, 120 * minute, known, known, "Z2"),
     )
     count = Count("n2.0", 7, 0, "SHOP", "A", Rank.CLERK, 121 * minute, 1000, 0, known, looks)
-    facts: list[Fact] = [sale, count]
+    facts: tuple[Movement | Count, ...] = (sale, count)
     store = MemoryStockStore()
     for place, fact in enumerate(facts, 1):
         store.ingest([fact], Rules())
