@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.command_options import (
-    HERE,
     GOODS_HELP,
+    HERE,
     GoodsArgument,
     JsonOption,
     NodeOption,
