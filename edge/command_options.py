@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import typer
 
-from schema.amounts import parse_money, parse_quantity
+from schema.amounts import format_quantity, parse_money, parse_quantity
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
     from edge.clock_source import ClockSource
     from edge.node import Node
+    from edge.stock import QuantityRequest, Recorded
 
 NodeOption = Annotated[Path, typer.Option("--node", envvar="EDGETILL_NODE", help="The node's directory.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
@@ -25,6 +26,7 @@ StatedOption = Annotated[
 ]
 NoteOption = Annotated[str, typer.Option("--note", help="A remark that stays with the entry.")]
 GOODS_HELP = "PRODUCT, QTY*PRODUCT or PRODUCT*QTY by code or barcode, PRODUCT/UNIT for a case; repeat."
+GoodsArgument = Annotated[list[str], typer.Argument(help=GOODS_HELP)]
 HERE = Path("node")
 
 
@@ -107,3 +109,24 @@ def shown_time(node: Node, moment_ms: int) -> str:
 def write_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     typer.echo(msgspec.json.encode(value).decode())
+
+
+def goods_requests(node: Node, goods: list[str]) -> list[QuantityRequest]:
+    """Read the goods of a verb of stock work; raises RefusalError `goods_malformed` where a price is given."""
+    from edge.stock import QuantityRequest
+
+    found = [parse_goods(node, text) for text in goods]
+    if any(one.price_minor is not None for one in found):
+        raise RefusalError("goods_malformed", "a price has no place here")
+    return [QuantityRequest(one.product, one.quantity_milli, one.unit) for one in found]
+
+
+def print_recorded(recorded: Recorded, as_json: bool, what: str) -> None:
+    """Print what a verb of stock work recorded."""
+    if as_json:
+        write_json(recorded)
+        return
+    transfer = f" {recorded.transfer}" if recorded.transfer else ""
+    typer.echo(f"{what}{transfer} [{recorded.entry}]")
+    for product, quantity in recorded.moves:
+        typer.echo(f"  {product}: {'+' if quantity > 0 else ''}{format_quantity(quantity)}")

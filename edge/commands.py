@@ -6,7 +6,9 @@ import typer
 
 from edge import (
     cache_commands,
+    commands_buying,
     commands_care,
+    commands_counting,
     commands_demo,
     commands_devices,
     commands_reserving,
@@ -26,6 +28,8 @@ def commands(app: typer.Typer) -> None:
         commands_shift,
         commands_devices,
         commands_stock,
+        commands_counting,
+        commands_buying,
         commands_reserving,
         commands_care,
         cache_commands,

@@ -1,39 +1,32 @@
-"""The verbs of stock work: receive, adjust, repack, transfers, counts, conflicts, and what is on hand."""
+"""The verbs of stock work: receive, adjust, repack, conflicts, and what is on hand."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge import commands_transfer
 from edge.command_options import (
-    GOODS_HELP,
     HERE,
+    GoodsArgument,
     JsonOption,
     NodeOption,
     NoteOption,
     OperatorOption,
     StatedOption,
+    goods_requests,
     open_node,
-    parse_goods,
+    print_recorded,
     shown_time,
     stated_time,
     write_json,
 )
-from edge.commands_asked import count_asked
 from schema.amounts import format_quantity, parse_money
 from schema.errors import RefusalError
-from schema.files import read_given
 
 if TYPE_CHECKING:
-    from edge.counting import RecordedCount
-    from edge.node import Node
     from edge.resolving import Resolved
-    from edge.stock import QuantityRequest, Recorded
-
-GoodsArgument = Annotated[list[str], typer.Argument(help=GOODS_HELP)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,48 +35,13 @@ def add_to(app: typer.Typer) -> None:
     app.command()(adjust)
     app.command()(repack)
     app.command()(stock)
-    transfer = typer.Typer(help="Send goods to another location and take them in there.", no_args_is_help=True)
-    transfer.command("dispatch")(transfer_dispatch)
-    transfer.command("receive")(transfer_receive)
-    transfer.command("list")(transfer_list)
-    transfer.command("paper")(transfer_paper)
-    transfer.command("read-paper")(transfer_read_paper)
-    app.add_typer(transfer, name="transfer")
-    count = typer.Typer(help="Count the shelf: product by product, or in a session by zones.", no_args_is_help=True)
-    count.command("open")(count_open)
-    count.command("line")(count_line)
-    count.command("post")(count_post)
-    count.command("close")(count_close)
-    count.command("import")(count_import)
-    count.command("list")(count_list)
-    count.command("asked")(count_asked)
-    count.command("variances")(count_variances)
-    app.add_typer(count, name="count")
+    commands_transfer.add_to(app)
     resolve = typer.Typer(help="See and settle what the count rules could not.", no_args_is_help=True)
     resolve.command("list")(resolve_list)
     resolve.command("accept")(resolve_accept)
     resolve.command("void")(resolve_void)
     resolve.command("classify")(resolve_classify)
     app.add_typer(resolve, name="resolve")
-
-
-def _requests(node: Node, goods: list[str]) -> list[QuantityRequest]:
-    from edge.stock import QuantityRequest
-
-    found = [parse_goods(node, text) for text in goods]
-    if any(one.price_minor is not None for one in found):
-        raise RefusalError("goods_malformed", "a price has no place here")
-    return [QuantityRequest(one.product, one.quantity_milli, one.unit) for one in found]
-
-
-def _print_recorded(recorded: Recorded, as_json: bool, what: str) -> None:
-    if as_json:
-        write_json(recorded)
-        return
-    transfer = f" {recorded.transfer}" if recorded.transfer else ""
-    typer.echo(f"{what}{transfer} [{recorded.entry}]")
-    for product, quantity in recorded.moves:
-        typer.echo(f"  {product}: {'+' if quantity > 0 else ''}{format_quantity(quantity)}")
 
 
 def receive(
@@ -116,13 +74,13 @@ def receive(
                 one.product, one.quantity_milli, one.unit,
                 cost_minor=costs.get(named_product(opened, one.product).code),
             )
-            for one in _requests(opened, goods)
+            for one in goods_requests(opened, goods)
         ]  # fmt: skip
         recorded = receive_goods(
             opened, requests, supplier=supplier, document=document, operator=operator,
             stated=stated_time(opened, at), note=note,
         )  # fmt: skip
-        _print_recorded(recorded, as_json, "Received")
+        print_recorded(recorded, as_json, "Received")
 
 
 def adjust(
@@ -140,10 +98,10 @@ def adjust(
 
     with open_node(node) as opened:
         recorded = adjust_stock(
-            opened, reason, _requests(opened, goods), operator=operator, document=document,
+            opened, reason, goods_requests(opened, goods), operator=operator, document=document,
             stated=stated_time(opened, at), note=note,
         )  # fmt: skip
-        _print_recorded(recorded, as_json, "Adjusted")
+        print_recorded(recorded, as_json, "Adjusted")
 
 
 def repack(
@@ -158,8 +116,10 @@ def repack(
     from edge.stock import repack as repack_now
 
     with open_node(node) as opened:
-        recorded = repack_now(opened, _requests(opened, goods), _requests(opened, into), operator=operator, note=note)
-        _print_recorded(recorded, as_json, "Repacked")
+        recorded = repack_now(
+            opened, goods_requests(opened, goods), goods_requests(opened, into), operator=operator, note=note
+        )
+        print_recorded(recorded, as_json, "Repacked")
 
 
 def stock(
@@ -190,319 +150,6 @@ def stock(
             spread = "" if row.lo == row.hi else f" ({format_quantity(row.lo)} to {format_quantity(row.hi)})"
             mark = "  below zero" if row.is_negative else ""
             typer.echo(f"{row.product}\t{format_quantity(row.value)}{spread} {row.unit}\t{row.name}{mark}")
-
-
-def transfer_dispatch(
-    destination: Annotated[str, typer.Argument(metavar="TO", help="The location that the goods go to.")],
-    goods: GoodsArgument,
-    node: NodeOption = HERE,
-    transfer: Annotated[str, typer.Option(help="The transfer's number, where one is given already.")] = "",
-    document: Annotated[str, typer.Option(help="The paper's number.")] = "",
-    at: StatedOption = "",
-    operator: OperatorOption = "",
-    note: NoteOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Send goods to another location; it is told with the next exchange."""
-    from edge.stock import dispatch_transfer
-
-    with open_node(node) as opened:
-        recorded = dispatch_transfer(
-            opened, destination, _requests(opened, goods), transfer=transfer, operator=operator, document=document,
-            stated=stated_time(opened, at), note=note,
-        )  # fmt: skip
-        _print_recorded(recorded, as_json, "Dispatched")
-
-
-def transfer_receive(
-    transfer: Annotated[str, typer.Argument(metavar="ID", help="The transfer's number.")],
-    goods: Annotated[list[str] | None, typer.Argument(help="What came; all that is on the road without.")] = None,
-    node: NodeOption = HERE,
-    origin: Annotated[str, typer.Option("--from", help="The sending location, where no notice is here yet.")] = "",
-    partial: Annotated[bool, typer.Option("--partial", help="More of it is still to come.")] = False,
-    document: Annotated[str, typer.Option(help="The paper's number.")] = "",
-    at: StatedOption = "",
-    operator: OperatorOption = "",
-    note: NoteOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Take the goods of a transfer in; works before its notice is here."""
-    from edge.stock import receive_transfer
-
-    with open_node(node) as opened:
-        recorded = receive_transfer(
-            opened, transfer, _requests(opened, goods) if goods else None, origin=origin, is_final=not partial,
-            operator=operator, document=document, stated=stated_time(opened, at), note=note,
-        )  # fmt: skip
-        _print_recorded(recorded, as_json, "Received")
-
-
-def transfer_paper(
-    dispatch: Annotated[str, typer.Argument(metavar="ID", help="The transfer's number, or the dispatch's entry.")],
-    node: NodeOption = HERE,
-    pictures: Annotated[Path | None, typer.Option(help="A folder for the pages' QR codes as PNG.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write what the driver takes along: QR pages with which the other shop can take the goods in offline."""
-    from edge.papers import paper_pages, save_pages
-
-    with open_node(node) as opened:
-        papers = paper_pages(opened, dispatch)
-    if pictures is not None:
-        for path in save_pages(papers, pictures):
-            typer.echo(str(path))
-    elif as_json:
-        write_json(papers)
-    else:
-        for page in (page for pages in papers for page in pages):
-            typer.echo(page)
-
-
-def transfer_read_paper(
-    node: NodeOption = HERE,
-    receive: Annotated[bool, typer.Option(help="Take everything in at once.")] = False,
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Read a paper's pages from a scanner or standard input, a page a line, until it is whole; nothing is posted."""
-    from edge.papers import PaperScanner, read_paper, receive_by_paper
-
-    scanner, pages = PaperScanner(), list[str]()
-    for line in sys.stdin:
-        if scanner.scan(line):
-            pages.append(line)
-            if scanner.is_complete:
-                break
-        elif line.strip():
-            typer.echo(f"edgetill: this is no page of a transfer's paper: {line.strip()[:20]}", err=True)
-    with open_node(node) as opened:
-        paper = read_paper(opened, pages)
-        if receive:
-            _print_recorded(receive_by_paper(opened, paper, operator=operator), as_json, "Received")
-            return
-        if as_json:
-            write_json(paper)
-            return
-        typer.echo(f"{paper.transfer} from {paper.origin}")
-        for told in paper.lines:
-            lot = f"  {told.lot}" if told.lot else ""
-            typer.echo(f"{format_quantity(told.quantity_milli)} {told.unit}\t{told.product}\t{told.name}{lot}")
-
-
-def transfer_list(
-    node: NodeOption = HERE,
-    everything: Annotated[bool, typer.Option("--all", help="Also what has arrived.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List what is on the road from or to this location, with its age."""
-    from edge.stock import transfers_on_road
-    from sync.explanation import spell_age
-
-    with open_node(node) as opened:
-        rows = transfers_on_road(opened, with_settled=everything)
-        if as_json:
-            write_json(rows)
-            return
-        for row in rows:
-            age = "no note yet" if row.age_ms is None else f"{spell_age(row.age_ms)} ago"
-            problem = f"  {row.problem}" if row.problem else ""
-            typer.echo(
-                f"{row.transfer}\t{row.origin or '?'} → {row.destination or '?'}\t{row.product}\t"
-                f"{format_quantity(row.transit_milli)} of {format_quantity(row.dispatched_milli)} on the road, "
-                f"{age}{problem}"
-            )
-
-
-def count_open(
-    node: NodeOption = HERE,
-    zone: Annotated[list[str] | None, typer.Option(help="A zone that must have a line; repeat.")] = None,
-    product: Annotated[list[str] | None, typer.Option(help="A product to be counted; repeat.")] = None,
-    session: Annotated[str, typer.Option(help="A name for the count; one is given without.")] = "",
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Begin a count by zones."""
-    from edge.counting import open_session
-
-    with open_node(node) as opened:
-        begun = open_session(opened, zone or (), product or (), operator=operator, session=session)
-        if as_json:
-            write_json(begun)
-        else:
-            typer.echo(f"Opened {begun.session}: zones {', '.join(begun.zones) or 'none'}")
-
-
-def count_line(
-    goods: GoodsArgument,
-    node: NodeOption = HERE,
-    session: Annotated[str, typer.Option(help="The count that the line belongs to.")] = "",
-    zone: Annotated[str, typer.Option(help="Where it was seen.")] = "",
-    absorbs: Annotated[
-        list[str] | None, typer.Option(help="A delivery, transfer or entry already on the shelf, not yet keyed.")
-    ] = None,
-    not_absorbs: Annotated[
-        list[str] | None, typer.Option(help="One that is keyed but not on the shelf, such as a return.")
-    ] = None,
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Count products. Without a session each is recorded at once; in a session lines add up until it is closed."""
-    from edge.counting import RecordedCount, count_product
-
-    with open_node(node) as opened:
-        found = [parse_goods(opened, text) for text in goods]
-        if session and (absorbs or not_absorbs):
-            raise RefusalError("count_declares", "declarations go with a count outside a session")
-        done = []
-        for one in found:
-            named = _with_unit(opened, one.product, one.unit, one.quantity_milli)
-            done.append(
-                count_product(
-                    opened, named[0], named[1], session=session, zone=zone, operator=operator,
-                    absorbs=absorbs or (), not_absorbs=not_absorbs or (),
-                )
-            )  # fmt: skip
-        if as_json:
-            write_json(done)
-            return
-        for line in done:
-            if isinstance(line, RecordedCount):
-                _print_counts(opened, (line,))
-            else:
-                typer.echo(f"{line.product}: {format_quantity(line.quantity_milli)} so far in {line.zone or session}")
-
-
-def _with_unit(node: Node, product: str, unit: str, quantity_milli: int) -> tuple[str, int]:
-    """Bring a quantity of a named unit into base units."""
-    from edge.acting import base_quantity, named_product
-
-    if not unit:
-        return product, quantity_milli
-    named = named_product(node, product, unit)
-    return named.code, base_quantity(named, quantity_milli)
-
-
-def _print_counts(node: Node, counts: tuple[RecordedCount, ...]) -> None:
-    from edge.counting import count_variances as variances
-
-    reported = {one.product: one for one in variances(node, [count.product for count in counts])}
-    for count in counts:
-        found = reported.get(count.product)
-        variance = (
-            ""
-            if found is None or found.observation != count.observation
-            else (f", counted minus book {format_quantity(found.variance_milli)}")
-        )
-        typer.echo(f"Counted {count.product}: {format_quantity(count.quantity_milli)}{variance} [{count.entry}]")
-    if any(count.is_clock_doubtful for count in counts):
-        typer.echo("This node's clock is doubtful: it may not be possible to order the count against late sales.")
-
-
-def count_post(
-    session: Annotated[str, typer.Argument(help="The count.")],
-    node: NodeOption = HERE,
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Record the lines of a session that wait at this till; another till may close it."""
-    from edge.counting import record_looks
-
-    with open_node(node) as opened:
-        recorded = record_looks(opened, session, operator=operator)
-        if as_json:
-            write_json(recorded)
-        else:
-            _print_counts(opened, recorded)
-
-
-def count_close(
-    session: Annotated[str, typer.Argument(help="The count.")],
-    node: NodeOption = HERE,
-    confirm_zeros: Annotated[
-        bool, typer.Option("--confirm-zeros", help="There is none of the products without a line.")
-    ] = False,
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """End a count. Products without a line are listed first (未盘); confirm that there are none of them."""
-    from edge.counting import close_session
-
-    with open_node(node) as opened:
-        closed = close_session(opened, session, operator=operator, confirm_zeros=confirm_zeros)
-        if as_json:
-            write_json(closed)
-        elif closed.is_closed:
-            _print_counts(opened, closed.recorded)
-            typer.echo(f"Closed {session}")
-        else:
-            for line in closed.missing:
-                typer.echo(f"not counted: {line.product} {line.name}{f' in {line.zone}' if line.zone else ''}")
-        if not closed.is_closed:
-            raise RefusalError(
-                "zeros_unconfirmed",
-                f"{len(closed.missing)} lines are missing: count them, or say --confirm-zeros if there are none",
-            )
-
-
-def count_import(
-    file: Annotated[Path, typer.Argument(help="CSV or Excel: product, quantity and, in a session, zone.")],
-    node: NodeOption = HERE,
-    session: Annotated[str, typer.Option(help="The count that the lines belong to.")] = "",
-    operator: OperatorOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Record the counts of a spreadsheet: all its lines, or none and every fault by its line."""
-    from edge.count_imports import import_counts
-
-    content = read_given(file)
-    with open_node(node) as opened:
-        recorded = import_counts(opened, file.name, content, session=session, operator=operator)
-        if as_json:
-            write_json(recorded)
-        else:
-            _print_counts(opened, recorded)
-
-
-def count_list(
-    node: NodeOption = HERE,
-    everything: Annotated[bool, typer.Option("--all", help="Also the closed ones.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List the counts that are open, and the lines that wait at this till."""
-    from edge.counting import count_sessions, open_looks
-
-    with open_node(node) as opened:
-        sessions, looks = count_sessions(opened, with_closed=everything), open_looks(opened)
-        if as_json:
-            write_json({"sessions": sessions, "looks": looks})
-            return
-        for one in sessions:
-            state = "open" if one.closed_ms is None else "closed"
-            zones = ", ".join(one.zones) or "no zones"
-            typer.echo(f"{one.session}\t{state}\t{zones}\t{len(one.products)} products planned")
-        for look in looks:
-            place = f"{look.session} {look.zone}".strip()
-            typer.echo(f"  {look.product}: {format_quantity(look.quantity_milli)} waits ({place or 'no session'})")
-
-
-def count_variances(
-    product: Annotated[list[str] | None, typer.Argument(help="Products; all that were counted without.")] = None,
-    node: NodeOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Report counted minus book, the largest difference first; it shrinks when late sales arrive."""
-    from edge.counting import count_variances as variances
-
-    with open_node(node) as opened:
-        rows = variances(opened, product)
-        if as_json:
-            write_json(rows)
-            return
-        for row in rows:
-            typer.echo(
-                f"{row.product}\t{format_quantity(row.variance_milli)}\tcounted {format_quantity(row.counted_milli)}"
-                f"\tnow {format_quantity(row.value)}\t{row.name}"
-            )
 
 
 def resolve_list(

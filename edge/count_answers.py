@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge.counting import ABSORBS, NOT_ABSORBS, OpenLook, check_open, record
+from edge.deliveries import expected_deliveries
 from edge.node import Node, Writing
 from edge.recorded_lines import RecordedLine, recorded_lines
-from edge.stock import transfers_on_road
 from schema.errors import RefusalError
 from schema.kinds.trading import Refund
 
@@ -66,18 +66,16 @@ def pending_papers(node: Node, session: str, *, with_answered: bool = False) -> 
 
 
 def _deliveries(node: Node) -> list[PendingPaper]:
-    by_transfer: dict[str, PendingPaper] = {}
-    for row in transfers_on_road(node):
-        if row.destination != node.config.location or row.transit_milli <= 0:
-            continue
-        known = by_transfer.get(row.transfer)
-        products, quantity = (known.products, known.quantity_milli) if known else ((), 0)
-        by_transfer[row.transfer] = PendingPaper(
-            PaperKind.DELIVERY, row.transfer, row.transfer, row.origin, (*products, row.product),
-            quantity + row.transit_milli, row.dispatched_ms or 0,
-            bool(row.received_milli) or (known is not None and known.is_partly),
-        )  # fmt: skip
-    return list(by_transfer.values())
+    now_ms = node.clock_source().wall_ms
+    return [
+        PendingPaper(
+            PaperKind.DELIVERY, one.reference, one.reference, one.source_name or one.source,
+            tuple(line.product for line in one.lines if line.left_milli > 0),
+            sum(max(0, line.left_milli) for line in one.lines), now_ms - (one.age_ms or 0), one.is_partly,
+        )
+        for one in expected_deliveries(node)
+        if any(line.left_milli > 0 for line in one.lines)
+    ]  # fmt: skip
 
 
 def _returns(node: Node) -> list[PendingPaper]:

@@ -15,7 +15,8 @@ from edge.counting import OpenLook, RecordedCount, begin, check_open, look_at, o
 from edge.node import Node, Writing
 from edge.recorded_lines import RecordedLine, recorded_lines
 from schema.errors import RefusalError
-from sync.explanation import NodeNames, product_name
+from schema.kinds.organisation import AuthorityGranted
+from sync.explanation import product_name
 
 LINES_AT_ONCE: Final = 40
 """So many lines are recorded in one go beside the counting: a scan that comes meanwhile waits for no more."""
@@ -88,8 +89,15 @@ def _go_on(
     raise RefusalError(
         "line_recorded", f"{name} is recorded in this zone already: count all of it again, or leave it",
         name=name, quantity_milli=known.quantity_milli, is_moved=is_moved,
-        till=NodeNames(node.connection, node.organisation).of(known.writer),
+        till=till_of(node, known.writer),
     )  # fmt: skip
+
+
+def till_of(node: Node, writer: str) -> str:
+    """Return the short name of the till that writes a stream, as its receipts have it; the node's id where unknown."""
+    name = writer.rpartition(".")[0]
+    grant = node.organisation.newest(node.connection, AuthorityGranted, name)
+    return grant.till if grant is not None and grant.till else name[:8]
 
 
 def _has_moved(node: Node, known: RecordedLine) -> bool:
@@ -119,13 +127,22 @@ def record_quiet_lines(
     node: Node, session: str, *, quiet_ms: int, keep: tuple[str, str] | None = None, limit: int = LINES_AT_ONCE
 ) -> tuple[RecordedCount, ...]:
     """Record some lines that nobody touched for so long, the longest first; `keep` (product, zone) stays in hand."""
+    before_ms = node.clock_source().wall_ms - quiet_ms
+    if not (quiet := _quiet(node, session, before_ms, keep, limit)):
+        return ()
     with node.write() as writing:
-        before_ms = writing.moment.wall_ms - quiet_ms
-        quiet = [one for one in open_looks(node, session) if one.hi_ms <= before_ms and (one.product, one.zone) != keep]
-        if not quiet:
-            return ()
-        quiet.sort(key=lambda one: (one.hi_ms, one.product))
-        return record(node, writing, quiet[:limit], session)
+        quiet = _quiet(node, session, before_ms, keep, limit)
+        return record(node, writing, quiet, session) if quiet else ()
+
+
+def _quiet(node: Node, session: str, before_ms: int, keep: tuple[str, str] | None, limit: int) -> list[OpenLook]:
+    places = node.connection.execute(
+        "SELECT product, zone FROM look WHERE session = ? AND product <> '' AND hi_ms <= ? ORDER BY hi_ms, product"
+        " LIMIT ?",
+        (session, before_ms, limit),
+    ).fetchall()
+    found = [look_at(node, product, session, zone) for product, zone in places if (product, zone) != keep]
+    return [one for one in found if one is not None]
 
 
 class SheetLine(NamedTuple):
@@ -146,7 +163,6 @@ class CountSheet:
         self.session = session
         self.lines: dict[tuple[str, str], SheetLine] = {}
         self._node = node
-        self._names = NodeNames(node.connection, node.organisation)
         self._recorded: dict[tuple[str, str], RecordedLine] = {}
         self._after: dict[int, int] = {}
         for look in open_looks(node, session):
@@ -159,8 +175,8 @@ class CountSheet:
         self.lines[look.product, look.zone] = line
         return line
 
-    def refresh(self) -> bool:
-        """Read what was recorded since; returns whether that changed anything."""
+    def refresh(self) -> set[str]:
+        """Read what was recorded since; returns the zones in which that changed anything."""
         news = recorded_lines(self._node, self.session, self._after)
         for line in news:
             self._after[line.stream_no] = max(self._after.get(line.stream_no, 0), line.seq)
@@ -172,7 +188,7 @@ class CountSheet:
             waiting = {(look.product, look.zone) for look in open_looks(self._node, self.session)}
             for line in news:
                 self._settle((line.product, line.zone), waiting)
-        return bool(news)
+        return {line.zone for line in news}
 
     def dropped(self, product: str, zone: str) -> None:
         """Note that a waiting line was forgotten: what was recorded of it shows again."""
@@ -186,8 +202,8 @@ class CountSheet:
             self.lines.pop(place, None)
         else:
             self.lines[place] = SheetLine(
-                known.product, known.zone, known.quantity_milli, self._names.of(known.writer), known.operator,
-                known.wall_ms,
+                known.product, known.zone, known.quantity_milli, till_of(self._node, known.writer), known.operator,
+                known.hi_ms,
             )  # fmt: skip
 
     def of_zone(self, zone: str) -> list[SheetLine]:

@@ -11,10 +11,12 @@ from typing import NamedTuple
 from edge.catalog import product_of
 from edge.counting import CountSession, session_of
 from edge.node import Node
+from edge.print_jobs import queue_receipt
 from edge.recorded_lines import RecordedLine, recorded_lines
 from edge.settings import setting
 from edge.stock_values import Worths
 from schema.errors import RefusalError
+from schema.identity import EntryId, NodeId, Stream
 from schema.rules.count_slips import CountReport, VarianceLine
 from schema.rules.cycle_counts import RecountLimits, needs_recount
 from schema.settings import CountRules
@@ -29,6 +31,8 @@ class Result(NamedTuple):
     product: str
     counted_milli: int
     variance_milli: int
+    has_book: bool = True
+    """False for what the book had never heard of: a shop's first count is compared with nothing."""
 
 
 def session_results(node: Node, session: str) -> list[Result]:
@@ -61,7 +65,8 @@ def _results(node: Node, rules: Rules, session: str, lines: Iterable[RecordedLin
         state = KeyState.from_bytes(states[product]) if product in states else KeyState()
         base = next((one for one in state.bases if one.observation.id == session), None)
         if base is not None:
-            found.append(Result(product, base.observation.quantity, base.variance))
+            has_book = base.prior is not None or base.between != 0
+            found.append(Result(product, base.observation.quantity, base.variance, has_book))
             continue
         if session in state.incomplete or not state.bases:
             continue
@@ -102,8 +107,10 @@ def recounts_due(node: Node, session: str) -> list[Recount]:
         by_product.setdefault(line.product, []).append(line)
     rules, settings, worths = connection_rules(node), setting(node, CountRules), Worths(node)
     due = []
-    for result in session_results(node, session):
-        if not result.variance_milli:
+    with node.store.reading():
+        results = _results(node, rules, session, lines)
+    for result in results:
+        if not result.variance_milli or not result.has_book:
             continue
         told = by_product[result.product]
         people = {line.operator for line in told}
@@ -151,10 +158,13 @@ def count_report(node: Node, session: str) -> CountReport:
     found = session_of(node, session)
     if found is None:
         raise RefusalError("session_unknown", f"there is no count {session} here", session=session)
-    return _report(node, found, session_results(node, session))
+    told = recorded_lines(node, session)
+    with node.store.reading():
+        results = _results(node, connection_rules(node), session, told)
+    return _report(node, found, results, told)
 
 
-def _report(node: Node, session: CountSession, results: list[Result]) -> CountReport:
+def _report(node: Node, session: CountSession, results: list[Result], told: list[RecordedLine]) -> CountReport:
     from edge.signing_in import operator_name
 
     worths = Worths(node)
@@ -166,7 +176,7 @@ def _report(node: Node, session: CountSession, results: list[Result]) -> CountRe
             lines.append(
                 VarianceLine(
                     result.product,
-                    product_name(node.connection, result.product),
+                    result.product if product is None else f"{product.product.name} {product.product.spec}".strip(),
                     "" if product is None else product.product.unit if product.product.is_weighed
                     else product.product.unit_name,
                     result.counted_milli,
@@ -176,7 +186,6 @@ def _report(node: Node, session: CountSession, results: list[Result]) -> CountRe
                 )
             )  # fmt: skip
     lines.sort(key=lambda one: (-abs(one.value_minor or 0), -abs(one.variance_milli), one.product))
-    told = recorded_lines(node, session.session)
     people = sorted({line.operator for line in told} - {""})
     missing = set(session.products) - {one.product for one in results}
     return CountReport(
@@ -190,3 +199,19 @@ def _report(node: Node, session: CountSession, results: list[Result]) -> CountRe
         unfinished=len(missing) + len({line.product for line in told} - {one.product for one in results} - missing),
         lines=tuple(lines),
     )
+
+
+def print_count_report(node: Node, session: str) -> bool:
+    """Print the report of a closed session once more, marked as a copy; False while it is open: it has no paper yet."""
+    row = node.connection.execute(
+        "SELECT t.node, t.incarnation, c.seq FROM count_session c JOIN stream t ON t.scope_no = c.scope_no"
+        " AND t.stream_no = c.stream_no WHERE c.session = ? AND c.is_opening = 0"
+        " ORDER BY c.wall_ms, c.stream_no, c.seq",
+        (session,),
+    ).fetchone()
+    if row is None:
+        return False
+    entry = EntryId(Stream(node.config.scope, NodeId(row[0]), int(row[1])), int(row[2]))
+    with node.write() as writing:
+        queue_receipt(writing, str(entry), is_copy=True)
+    return True

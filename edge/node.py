@@ -87,7 +87,10 @@ class Writing:
 
     def append_all(self, payloads: Sequence[Payload]) -> list[Entry]:
         """Append entries of one act to the location's scope, folded together."""
-        return self._node.replica.append_all(self.stream(), payloads, self.moment)
+        entries = self._node.replica.append_all(self.stream(), payloads, self.moment)
+        if entries:
+            self.mark = Mark(entries[-1].stream.incarnation, entries[-1].body.seq)
+        return entries
 
     def take_receipt_number(self) -> str:
         """Return the next receipt number; it is used exactly when this transaction commits."""

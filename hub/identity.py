@@ -20,7 +20,14 @@ from typing import Final
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from schema.errors import RefusalError
@@ -90,21 +97,27 @@ class HubIdentity:
         )
 
     def renew_tls(self, *hosts: str) -> tuple[Path, Path]:
-        """Write a server certificate for these hosts and the loopback; returns (key file, chain file)."""
+        """Write a server certificate for these hosts and the loopback; returns (key file, chain file).
+
+        Its key is on P-256 and so is the key that signs it, because no browser knows Ed25519, and the desk is read in
+        browsers. The organisation's own key, which nodes pin, signs that one; it is made anew each time and forgotten.
+        """
         key_file, chain_file = self.directory / TLS_KEY_FILE, self.directory / TLS_CHAIN_FILE
-        if not key_file.exists():
-            key = Ed25519PrivateKey.generate()
-            _write_secret(
-                key_file,
-                key.private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                ),
+        loaded = serialization.load_pem_private_key(key_file.read_bytes(), None) if key_file.exists() else None
+        if not isinstance(loaded, EllipticCurvePrivateKey):
+            # Earlier releases had an Ed25519 key. Nodes pin the organisation's key above it, so this one may change.
+            loaded = generate_private_key(SECP256R1())
+            content = loaded.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
-        loaded = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        assert isinstance(loaded, Ed25519PrivateKey)
+            beside = key_file.with_suffix(f".{secrets.token_hex(4)}")
+            _write_secret(beside, content)
+            beside.replace(key_file)
         wanted = dict.fromkeys([self.settings.host, *hosts, "localhost", "127.0.0.1", "::1"])
+        between = generate_private_key(SECP256R1())
+        issued = _authority(self.signer.private, self.settings.name, between.public_key())
         chain = _certificate(
-            self.signer.private,
+            between,
             issuer=self.settings.name,
             subject=self.node,
             public_key=loaded.public_key(),
@@ -112,7 +125,7 @@ class HubIdentity:
         )
         # Written beside and moved: a hub that starts meanwhile reads a whole chain.
         beside = chain_file.with_suffix(f".{secrets.token_hex(4)}")
-        beside.write_text(chain + self.ca_pem, "ascii")
+        beside.write_text(chain + issued + self.ca_pem, "ascii")
         beside.replace(chain_file)
         return key_file, chain_file
 
@@ -206,8 +219,13 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _authority(key: Ed25519PrivateKey, name: str) -> str:
-    public = key.public_key()
+def _authority(key: Ed25519PrivateKey, name: str, other: EllipticCurvePublicKey | None = None) -> str:
+    """Return the organisation's own certificate, or one for another key of it.
+
+    Both have the organisation's name: a certificate between is issued by its own subject, and so does not count
+    against the length of path that earlier releases wrote into what nodes pin (RFC 5280, 4.2.1.9).
+    """
+    public = key.public_key() if other is None else other
     certificate = (
         x509.CertificateBuilder()
         .subject_name(_name(name))
@@ -219,17 +237,18 @@ def _authority(key: Ed25519PrivateKey, name: str) -> str:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
         .sign(key, None)
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
 def _certificate(
-    key: Ed25519PrivateKey,
+    key: Ed25519PrivateKey | EllipticCurvePrivateKey,
     *,
     issuer: str,
     subject: str,
-    public_key: Ed25519PublicKey,
+    public_key: Ed25519PublicKey | EllipticCurvePublicKey,
     names: Sequence[x509.GeneralName],
 ) -> str:
     certificate = (
@@ -248,7 +267,7 @@ def _certificate(
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-        .sign(key, None)
+        .sign(key, SHA256() if isinstance(key, EllipticCurvePrivateKey) else None)
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 

@@ -25,6 +25,7 @@ from edge.device_events import (
     fault_sentence,
 )
 from edge.signing_in import sign_out
+from edge.survival import survival
 from edge.till_status import till_status
 from edge.wedge import DuplicateGuard, Scan, Wedge, WedgeDetector
 from pos_tui.keys import canonical_key
@@ -276,7 +277,8 @@ class TillApp(App[None]):
         if till.operator is not None:
             left.append(Span(f" · {till.operator.name}", "bar"))
         status = till_status(till.node)
-        return left, marks(status, self.device_status(), clock, self.texts, is_training=till.is_training)
+        kept = survival(till.node)
+        return left, marks(status, kept, self.device_status(), clock, self.texts, is_training=till.is_training)
 
     def _each_second(self) -> None:
         # Where a shell had its hang-ups ignored nothing else tells, and reading a closed terminal never waits.

@@ -22,7 +22,7 @@ from sync.fold_digest import conflict_term, figure_term
 from sync.key_state import KeyState, Weighed, evaluate
 from sync.observations import plain_observation, stand
 from sync.on_hand import KeyMaterial, derive
-from sync.relation import Observation, Relating, hull
+from sync.relation import Observation, Relating
 from sync.resolutions import Classifications, corrections, effective_targets, is_voided
 from sync.rights import RightsFigure, judge_rights
 from sync.stock_facts import (
@@ -431,7 +431,8 @@ class _Work:
     ) -> Weighed:
         relating = self.relating
         basis = _common(observation)
-        _, hi = hull(observation.lines, self.fixes)
+        # A movement of one zone is judged by that zone's looks alone: the first look to end decides what is read.
+        hi = min(line.span(self.fixes)[1] for line in observation.lines)
         slowest = min((fix.offset_ms for fix in self.fixes.values()), default=0)
         weighed = Weighed(observation, prior.observation if prior is not None else None)
         after_both = 0

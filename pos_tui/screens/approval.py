@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.signing_in import Approval, approve
+from edge.signing_in import Approval, approve, sign_for
 from pos_tui.keys import act
 from pos_tui.screens.dialogs import Dialog
 from pos_tui.widgets.entry_line import EntryLine
@@ -22,7 +22,9 @@ class ApproveScreen(Dialog[Approval]):
     NAME = "approve"
     ACTS = (act("confirm", "enter"), act("back", "escape"))
 
-    def __init__(self, title: str, text: str, what: Act, amount_minor: int, base_minor: int) -> None:
+    def __init__(
+        self, title: str, text: str, what: Act | None = None, amount_minor: int = 0, base_minor: int = 0
+    ) -> None:
         super().__init__(title, text)
         self._what, self._amount_minor, self._base_minor = what, amount_minor, base_minor
         self._number = ""
@@ -40,7 +42,10 @@ class ApproveScreen(Dialog[Approval]):
         if self._number:
             self.entry.show(self.t("sign_in.pin"), self.t("sign_in.pin_hint", number=self._number))
         else:
-            self.entry.show(self.t("approve.number"), self.t("approve.number_hint"))
+            self.entry.show(*self._asked())
+
+    def _asked(self) -> tuple[str, str]:
+        return self.t("approve.number"), self.t("approve.number_hint")
 
     def act_confirm(self) -> None:
         """Take the number, then the PIN."""
@@ -55,11 +60,15 @@ class ApproveScreen(Dialog[Approval]):
             return
         number, self._number = self._number, ""
         try:
-            approval = approve(self.till.node, number, text, self._what, self._amount_minor, self._base_minor)
+            approval = self._prove(number, text)
         except RefusalError:
             self.show()
             raise
         self.dismiss(approval)
+
+    def _prove(self, number: str, pin: str) -> Approval:
+        assert self._what is not None
+        return approve(self.till.node, number, pin, self._what, self._amount_minor, self._base_minor)
 
     def act_back(self) -> None:
         """Go back to the number, or leave."""
@@ -70,3 +79,13 @@ class ApproveScreen(Dialog[Approval]):
             self.show()
         else:
             self.dismiss(None)
+
+
+class SecondPersonScreen(ApproveScreen):
+    """Asks who the second person is, whatever their role: the answer is who it is."""
+
+    def _asked(self) -> tuple[str, str]:
+        return self.t("sign_in.number"), self.t("sign_in.number_hint")
+
+    def _prove(self, number: str, pin: str) -> Approval:
+        return Approval(*sign_for(self.till.node, number, pin))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.device_events import Condition, DeviceState, PeripheralStatus
+from edge.disk_space import DiskRoom
 from pos_tui.screens.money import age
 from pos_tui.widgets.painting import Span
 
 if TYPE_CHECKING:
+    from edge.survival import Survival
     from edge.till_status import TillStatus
     from schema.texts import Texts
 
@@ -16,10 +18,11 @@ _TONES = {Condition.READY: "bar-good", Condition.ATTENTION: "bar-warn", Conditio
 _MARKS = {Condition.READY: "●", Condition.ATTENTION: "!", Condition.FAULT: "✗", Condition.STARTING: "…"}
 
 
-def marks(status: TillStatus, devices: PeripheralStatus, clock: str, t: Texts, *, is_training: bool) -> list[Span]:
+def marks(
+    status: TillStatus, survival: Survival, devices: PeripheralStatus, clock: str, t: Texts, *, is_training: bool
+) -> list[Span]:
     """Return the marks of the top line, those that matter most first; each reads without its colour."""
-    troubles: list[Span] = []
-    calm: list[Span] = []
+    troubles, calm = _survival_marks(survival, t)
     if is_training:
         troubles.append(Span(t("status.training"), "bar-warn"))
     if status.is_online:
@@ -44,6 +47,30 @@ def marks(status: TillStatus, devices: PeripheralStatus, clock: str, t: Texts, *
     if status.paper.unknown or status.paper.failed:
         troubles.append(Span(t("status.paper", number=status.paper.unknown + status.paper.failed), "bar-warn"))
     return [Span(clock, "bar-muted"), *troubles, *calm]
+
+
+def _survival_marks(survival: Survival, t: Texts) -> tuple[list[Span], list[Span]]:
+    """Return what is wrong and what is well with how this till would survive its machine."""
+    troubles: list[Span] = []
+    calm: list[Span] = []
+    match survival.disk:
+        case DiskRoom.RESERVE:
+            troubles.append(Span("✗ " + t("survival.disk_reserve"), "bar-bad"))
+        case DiskRoom.LOW | DiskRoom.TIGHT:
+            megabytes = survival.free_bytes // 1_000_000
+            troubles.append(Span("! " + t("survival.disk_low", megabytes=megabytes), "bar-warn"))
+    if missing := sum(one.last_seq - one.first_seq + 1 for one in survival.missing):
+        troubles.append(Span("! " + t("survival.missing", number=missing), "bar-warn"))
+    if survival.backup.state in {"failing", "old", "never"}:
+        tone = "bar-bad" if survival.backup.state == "failing" else "bar-warn"
+        troubles.append(Span("! " + t(f"survival.backup_{survival.backup.state}"), tone))
+    elif survival.backup.state == "proven":
+        calm.append(Span(t("survival.backup_proven"), "bar-muted"))
+    if survival.neighbours:
+        waiting = survival.own_entries - survival.on_second_till
+        text = t("survival.waiting_copy", waiting=waiting) if waiting else "● " + t("survival.on_second_till")
+        calm.insert(0, Span(text, "bar-muted" if waiting else "bar-good"))
+    return troubles, calm
 
 
 def troubles(devices: PeripheralStatus, t: Texts) -> list[DeviceState]:

@@ -34,6 +34,7 @@ WORKS: Final[tuple[StockWork, ...]] = (
     StockWork("receive", "pos_tui.screens.receive", "DeliveriesScreen"),
     StockWork("dispatch", "pos_tui.screens.dispatch", "DispatchScreen"),
     StockWork("adjust", "pos_tui.screens.adjust", "AdjustScreen"),
+    StockWork("count", "pos_tui.screens.count_menu", "CountMenuScreen"),
     StockWork("lists", "pos_tui.screens.stock_lists", "StockListsScreen"),
     StockWork("reservations", "pos_tui.screens.reservations", "ReservationsScreen"),
     StockWork("van", "pos_tui.screens.van", "VanScreen", only_at="van"),

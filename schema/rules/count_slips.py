@@ -24,6 +24,11 @@ class VarianceLine(msgspec.Struct, frozen=True):
     value_minor: int | None
     is_cost: bool
 
+    @property
+    def is_loss(self) -> bool:
+        """Tell whether the book had more than the shelf."""
+        return self.variance_milli < 0
+
 
 class CountReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a count found: `products` have a figure, `zeros` of them none on the shelf; `unfinished` lack lines."""

@@ -25,7 +25,7 @@ from hub.service import Hub, init_hub, open_hub, serving
 from hub.summaries import refresh_summaries
 from hub.why import explain_product
 from schema.identity import ORG, LocationId, ProductId, Scope, Stream, location_scope, node_id
-from schema.kinds.base import StockMove
+from schema.kinds.base import Payload, StockMove
 from schema.kinds.counting import CountRecorded, Look
 from schema.kinds.organisation import AuthorityGranted, LocationDefined, PolicySet
 from schema.kinds.stock import GoodsReceived
@@ -45,6 +45,8 @@ ENTRIES: Final = 5_000_000
 CONFLICTS: Final = 10_000
 PRODUCTS: Final = 500
 MOVEMENTS: Final = 100_000
+AT_ONCE: Final = 50
+"""So many sales are appended together: what is measured is how they are read."""
 REPLAY_LOCATIONS: Final = 20
 DAY_MS: Final = 86_400_000
 
@@ -234,15 +236,15 @@ class Till:
             )
             hub.own_log.append(replica, ORG, grant)
 
-    def append(self, replica: Replica, payload: object, at_ms: int) -> None:
-        """Append one entry in the caller's transaction."""
-        replica.append(self.stream, payload, Moment(at_ms, 300, 0))  # type: ignore[arg-type]
+    def append(self, replica: Replica, *payloads: Payload, at_ms: int) -> None:
+        """Append entries of one moment in the caller's transaction."""
+        replica.append_all(self.stream, payloads, Moment(at_ms, 300, 0))
 
     def count(self, replica: Replica, product: str, quantity: int, at_ms: int) -> None:
         """Count a product as it is held now."""
         basis = tuple(sorted((writer, head.seq) for writer, head in replica.log.heads(self.scope).items()))
         look = Look(quantity, at_ms, at_ms + 30_000, basis, basis)
-        self.append(replica, CountRecorded(product, "clerk", "o1", (look,)), at_ms + 31_000)
+        self.append(replica, CountRecorded(product, "clerk", "o1", (look,)), at_ms=at_ms + 31_000)
 
 
 def why_times(movements: int = MOVEMENTS, times: int = 60, kind: str = "sqlite") -> tuple[float, float]:
@@ -252,15 +254,13 @@ def why_times(movements: int = MOVEMENTS, times: int = 60, kind: str = "sqlite")
         tills = [Till(hub, "L000", number) for number in range(3)]
         now_ms = hub.now_ms()
         step = 30 * DAY_MS // movements
-        done = 0
-        while done < movements:
+        for done in range(0, movements, AT_ONCE):
+            at_ms = now_ms - 30 * DAY_MS + done * step
+            sales = [_sale(f"N{done + number}", [product]) for number in range(AT_ONCE)]
             with hub.store.transaction(tills[0].scope) as replica:
-                for _ in range(min(2_000, movements - done)):
-                    at_ms = now_ms - 30 * DAY_MS + done * step
-                    tills[done % 3].append(replica, _sale(f"N{done}", [product]), at_ms)
-                    done += 1
-                    if done % (movements // 10) == 0:
-                        tills[0].count(replica, product, 50_000, at_ms)
+                tills[done // AT_ONCE % 3].append(replica, *sales, at_ms=at_ms)
+                if (done + AT_ONCE) % (movements // 10) == 0:
+                    tills[0].count(replica, product, 50_000, at_ms)
         first = timed(lambda: explain_product(hub.store, "L000", product, now_ms), 1)[0]
         values = page_times(hub, [f"/stock/L000/{product}"], times)
         return p95(next(iter(values.values()))), first
@@ -279,19 +279,18 @@ def replay_seconds(
             with hub.store.transaction(tills[0].scope) as replica:
                 received = tuple(StockMove(code, 90_000) for code in codes)
                 for start in range(0, len(received), 250):
-                    tills[0].append(
-                        replica, GoodsReceived("D", "S", "o1", received[start : start + 250]), now_ms - 29 * DAY_MS
-                    )
-                for turn in range(products * 6):
-                    at_ms = now_ms - 28 * DAY_MS + turn * (27 * DAY_MS // (products * 6))
-                    tills[turn % 2].append(replica, _sale(f"L{place}-{turn}", luck.sample(codes, 3)), at_ms)
-                    if turn % 6 == 5:
-                        code = codes[turn // 6]
-                        tills[0].count(replica, code, 70_000, at_ms - 20_000)
-                        if luck.random() < 0.1:
-                            # Another count at once, by one who had not heard of the first.
-                            look = Look(69_000, at_ms - 25_000, at_ms + 5_000, (), ())
-                            tills[1].append(replica, CountRecorded(code, "clerk", "o1", (look,)), at_ms + 6_000)
+                    goods = GoodsReceived("D", "S", "o1", received[start : start + 250])
+                    tills[0].append(replica, goods, at_ms=now_ms - 29 * DAY_MS)
+                for turn, code in enumerate(codes):
+                    at_ms = now_ms - 28 * DAY_MS + turn * (27 * DAY_MS // products)
+                    for till in tills:
+                        sales = [_sale(f"L{place}-{turn}-{n}", luck.sample(codes, 3)) for n in range(3)]
+                        till.append(replica, *sales, at_ms=at_ms)
+                    tills[0].count(replica, code, 70_000, at_ms - 20_000)
+                    if luck.random() < 0.1:
+                        # Another count at once, by one who had not heard of the first.
+                        look = Look(69_000, at_ms - 25_000, at_ms + 5_000, (), ())
+                        tills[1].append(replica, CountRecorded(code, "clerk", "o1", (look,)), at_ms=at_ms + 6_000)
         policy = PolicySet("food", 2_000, 0, "average", "conservative")
         with hub.store.snapshot() as replica:
             began = time.perf_counter()

@@ -26,6 +26,7 @@ from schema.identity import LocationId, location_scope
 from schema.kinds.base import StockMove
 from schema.kinds.stock import StockAdjusted
 from tests.bench import desk, hub_store, lan_copy
+from tests.bench.count_figures import COUNT_FIGURES
 from tests.bench.figure import Figure
 from tests.bench.fleet import Fleet, fleet, real_lines, run_edgetill, trade
 from tests.bench.till_figures import TILL_FIGURES
@@ -362,6 +363,7 @@ FIGURES: dict[str, Callable[[Bench], Figure]] = {
         new_node_s,
         refold_entries_per_s,
         *TILL_FIGURES,
+        *COUNT_FIGURES,
     )
 }
 FIGURES.update({**hub_store.FIGURES, **desk.FIGURES, **lan_copy.FIGURES})

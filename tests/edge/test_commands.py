@@ -273,3 +273,25 @@ def test_a_kit_goes_and_comes_back_with_its_parts(run: Run, node: Node) -> None:
     assert {product: row[0] for product, row in figures(node).items()} == {"C0003": 0, "C0001": 0}
     with pytest.raises(RefusalError):
         run("refund", receipt)
+
+
+def test_awaited_goods_drafts_and_lists_go_through_their_verbs(run: Run, node: Node, shops: Shops) -> None:
+    other = shops.make_node("W1", "W")
+    number = json.loads(run("transfer", "dispatch", "A", f"10*{WATER}", "--json", at=other))["transfer"]
+    carry(other, node, "loc/A")
+    assert "10 of 10 件\tWater" in run("delivery", "list")
+    with pytest.raises(RefusalError):
+        run("delivery", "receive", number, "--damaged", f"sad:1*{WATER}")
+    run("delivery", "receive", number, f"8*{WATER}", "--damaged", f"broken:1*{WATER}", "--reason", "lost")
+    assert figures(node)[WATER][0] == 8_000
+    assert run("delivery", "list") == ""
+    draft = run("draft", "order", f"2*{WATER}/case", "--note", "soon").strip()
+    assert f"{draft}\torder from whoever the hub chooses\topen" in run("draft", "list")
+    assert run("draft", "transfer", WATER, "--from", "W").startswith("R-")
+    assert run("draft", "asked") == ""
+    sell_pieces(node, WATER, 9)
+    assert run("stock-list", "negative").startswith(f"{WATER}\t-1")
+    assert json.loads(run("stock-list", "below", "--json")) == []
+    with pytest.raises(RefusalError) as refused:
+        run("stock-list", "nothing")
+    assert refused.value.code == "list_unknown"

@@ -120,7 +120,7 @@ def test_another_tills_line_is_not_added_to_unasked(make_node: Make) -> None:
     exchange(one, other)
     with pytest.raises(RefusalError) as refused:
         seen(other, session)
-    assert (refused.value.facts["till"], refused.value.facts["quantity_milli"]) == ("Till A1", 5000)
+    assert (refused.value.facts["till"], refused.value.facts["quantity_milli"]) == ("A1", 5000)
     assert seen(other, session, pieces=6, is_total=True) == 6000
     close_session(other, session)
     assert figures(other)[WATER] == (6000,) * 3
@@ -135,7 +135,7 @@ def test_a_forgotten_line_leaves_what_was_recorded_before(node: Node) -> None:
     assert sheet.lines[WATER, ""].quantity_milli == 5000
     drop_line(node, session, "", WATER)
     sheet.dropped(WATER, "")
-    assert (sheet.lines[WATER, ""].quantity_milli, sheet.lines[WATER, ""].till) == (4000, "Till A1")
+    assert (sheet.lines[WATER, ""].quantity_milli, sheet.lines[WATER, ""].till) == (4000, "A1")
 
 
 # Several people.
@@ -152,7 +152,7 @@ def test_a_sheet_shows_what_other_tills_recorded_and_reads_it_once(make_node: Ma
     carry(other, one)
     assert sheet.refresh()
     assert not sheet.refresh()
-    assert [(line.quantity_milli, line.till) for line in sheet.of_zone("back")] == [(3000, "Till A2")]
+    assert [(line.quantity_milli, line.till) for line in sheet.of_zone("back")] == [(3000, "A2")]
     assert sheet.counted() == {WATER: {"back"}}
 
 
@@ -220,7 +220,7 @@ def test_a_delivery_that_is_on_the_shelf_already_is_not_added_when_it_is_keyed(s
     node, transfer = on_the_road(shops)
     session = open_session(node).session
     [paper] = pending_papers(node, session)
-    assert (paper.kind, paper.name, paper.origin, paper.products) == (PaperKind.DELIVERY, transfer, "W", (WATER,))
+    assert (paper.kind, paper.name, paper.origin, paper.products) == (PaperKind.DELIVERY, transfer, "Shop W", (WATER,))
     answer_papers(node, session, [Answer(paper, is_on_shelf=True)])
     assert pending_papers(node, session) == []
     seen(node, session, pieces=30)

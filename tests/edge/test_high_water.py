@@ -3,6 +3,7 @@ twice."""
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from edge.doctor import examine
 from edge.high_water import MARK_FILE, Mark, raise_mark, read_mark
 from edge.missing import MissingRange, missing_ranges
 from edge.node import Node
+from schema.identity import Stream
 from tests.edge.shops import START_MS, Shops, carry, sell_pieces
+from tests.faults.workday import Workday
 
 WAL_FILE = f"{DATABASE_FILE}-wal"
 
@@ -81,6 +84,16 @@ def test_a_whole_log_goes_on_as_it_was(directory: Path) -> None:
         assert node.state().incarnation == 1
         assert missing_ranges(node) == ()
         assert sell_pieces(node).receipt_number == "A1-1-000006"
+
+
+def test_whatever_a_node_records_raises_its_mark(shops: Shops) -> None:
+    node = shops.make_node("A1")
+    day = Workday(node, random.Random(4))
+    for deed in (day.sell, day.refund, day.receive, day.adjust, day.count, day.count_zones, day.dispatch, day.arrive):
+        deed()
+        row = node.replica.log.stream(Stream(node.config.scope, node.config.node_id, 1))
+        assert row is not None
+        assert read_mark(node.directory) == Mark(1, row.head.seq), deed.__name__
 
 
 @pytest.mark.parametrize("content", [b"", b"1 5", b"1 5 00000000\n", b"\xff" * 48])

@@ -106,7 +106,9 @@ class Town:
             for name in (MARK_FILE,):
                 shutil.copyfile(older / name, till / name) if (older / name).exists() else (till / name).unlink()
         elif self.incarnation(till) == before:
-            raise AssertionError("an older file in place of a newer one passed for it")
+            raise AssertionError(
+                f"an older file in place of a newer one passed for it: {before} {(till / MARK_FILE).read_bytes()!r}"
+            )
         if self.rng.random() < 0.7:
             self.work(till)
         self.sync(hub, till)

@@ -35,6 +35,7 @@ from tests.pos_tui.conftest import AtTill
 
 ROOT = Path(pos_tui.__file__).parent
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "survival.backup_": ("failing", "old", "never"),
     "status.device_": tuple(role.value for role in DeviceRole if role is not DeviceRole.DRAWER),
     "stock_menu.": tuple(one.name for one in WORKS),
     "van.": VAN_WAYS,
@@ -61,6 +62,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "report.": tuple(one.value for one in ReportKind),
     "why.reason_": tuple(REASONS),
     "why.side_": ("BEFORE", "AMBIGUOUS"),
+    "count_review.": ("recount", "close_anyway", "later"),
     "device.": tuple(one.value for one in DeviceRole),
     "goods.empty_": ("receive", "dispatch", "adjust", "draft"),
     "deliveries.kind_": (ORDER, TRANSFER, PAPER),

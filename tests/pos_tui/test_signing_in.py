@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from edge.cache import LEASE_LAPSED
 from edge.node import Node
 from pos_tui.app import TillApp
+from schema.kinds.trading import Sale
 from schema.rules.promotion_terms import Language
+from sync.entry import Entry
 from tests.edge.goods import COLA_BARCODE
 from tests.edge.people import CASHIER, MANAGER, SUPERVISOR
 from tests.pos_tui.conftest import AtTill
@@ -87,3 +92,50 @@ async def test_a_bare_console_speaks_english_and_says_why(at_till: AtTill) -> No
         await cashier.press("f11")
         assert isinstance(cashier.app, TillApp)
         assert cashier.app.till.language is Language.EN
+
+
+async def test_after_the_lease_a_manager_is_asked_at_sign_in_and_without_one_the_till_sells_on_marked(
+    at_till: AtTill, node: Node, language: Language
+) -> None:
+    node.config = msgspec.structs.replace(node.config, lease_days=30)  # it never exchanged
+    async with at_till(language, is_signed_in=False) as cashier:
+        await cashier.enter(CASHIER.number)
+        await cashier.enter(CASHIER.pin)
+        await cashier.until(cashier.t("lease.title"))
+        await cashier.press("enter", "escape")
+        await cashier.until(cashier.t("lease.without"))
+        await cashier.scan(COLA_BARCODE)
+        await cashier.press("+", "enter")
+        await cashier.until("A1-1-000001")
+    [sale] = [entry.payload for entry in own_entries(node) if isinstance(entry.payload, Sale)]
+    assert LEASE_LAPSED in sale.flags
+
+
+async def test_a_managers_code_lets_a_till_trade_on_after_its_lease(
+    at_till: AtTill, node: Node, language: Language
+) -> None:
+    node.config = msgspec.structs.replace(node.config, lease_days=30)
+    async with at_till(language, is_signed_in=False) as cashier:
+        await cashier.enter(CASHIER.number)
+        await cashier.enter(CASHIER.pin)
+        await cashier.until(cashier.t("lease.title"))
+        await cashier.press("enter")
+        for answer in (MANAGER.number, MANAGER.pin):
+            await cashier.enter(answer)
+        await cashier.until(cashier.t("sale.empty"))
+        assert cashier.t("lease.without") not in cashier.painted
+
+
+async def test_a_manager_who_signs_in_after_the_lease_is_asked_for_nothing_more(at_till: AtTill, node: Node) -> None:
+    node.config = msgspec.structs.replace(node.config, lease_days=30)
+    async with at_till(is_signed_in=False) as cashier:
+        await cashier.enter(MANAGER.number)
+        await cashier.enter(MANAGER.pin)
+        await cashier.until(cashier.t("sale.empty"))
+        assert cashier.t("lease.title") not in cashier.painted
+
+
+def own_entries(node: Node) -> list[Entry]:
+    """Return what the node wrote at its location."""
+    row = next(row for row in node.replica.rows() if row.stream.node == node.config.node_id)
+    return list(node.replica.log.entries(row))

@@ -12,15 +12,17 @@ import pytest
 from textual.pilot import Pilot
 
 from edge.clock_source import ScriptedClock
+from edge.counting import open_session
 from edge.node import Node
 from pos_tui.app import TillApp
+from pos_tui.screens.stock_menu import WORKS
 from pos_tui.till import Till
 from schema.identity import ProductId
 from schema.rows import PromotionKind
 from schema.rules.promotion_terms import Language, Promotion
 from sync.clock import ClockReading
-from tests.edge.goods import COLA, COLA_BARCODE, MILK_BARCODE, PORK, TEA, minor, promote, teach_goods
-from tests.edge.people import employ
+from tests.edge.goods import COLA, COLA_BARCODE, MILK, MILK_BARCODE, PORK, TEA, minor, promote, teach_goods
+from tests.edge.people import CASHIER, employ
 from tests.edge.shops import START_MS, Shops
 from tests.pos_tui.cashier import NARROW, WIDE, Cashier
 from tests.pos_tui.members import PHONE, enlist
@@ -164,3 +166,58 @@ def test_the_screen_is_painted_as_it_was(
         await cashier.settled()
 
     assert snap_compare(app, terminal_size=size, run_before=play)
+
+
+# Counting shelves.
+
+
+async def stock_count(cashier: Cashier) -> None:
+    """Count a shelf by zones: some is open, some is planned, one line is in hand."""
+    open_session(cashier.app.till.node, ["货架", "仓库"], [COLA, TEA, MILK, PORK], operator=CASHIER.operator)
+    await cashier.sign_in()
+    await cashier.press("ctrl+w")
+    await cashier.until_screen("choose")
+    await cashier.choose([one.name for one in WORKS].index("count") + 1)
+    await cashier.until_screen("count_menu")
+    await cashier.press("1")
+    await cashier.until_screen("choose")
+    await cashier.choose(1)
+    await cashier.scan(COLA_BARCODE)
+    await cashier.enter("24")
+    await cashier.scan(MILK_BARCODE)
+    await cashier.enter(TEA)
+    await cashier.enter("12")
+
+
+async def stock_count_menu(cashier: Cashier) -> None:
+    """Come back to the menu, where the count stays open."""
+    await stock_count(cashier)
+    await cashier.press("escape")
+    await cashier.until_screen("count_menu")
+
+
+async def stock_count_review(cashier: Cashier) -> None:
+    """See what is missing."""
+    await stock_count(cashier)
+    await cashier.press("+")
+    await cashier.until_screen("count_review")
+
+
+async def stock_count_report(cashier: Cashier) -> None:
+    """Close it with zeros, and read what it came to."""
+    await stock_count_review(cashier)
+    await cashier.press("+")
+    await cashier.until_screen("confirm")
+    await cashier.press("enter")
+    await cashier.until_screen("count_report")
+
+
+COUNT_STORIES: tuple[Story, ...] = (stock_count, stock_count_menu, stock_count_review, stock_count_report)
+
+
+@pytest.mark.parametrize(("size", "language"), [(NARROW, Language.ZH), (WIDE, Language.EN)], ids=["80x24", "120x36"])
+@pytest.mark.parametrize("story", COUNT_STORIES, ids=[story.__name__ for story in COUNT_STORIES])
+def test_the_screens_of_a_count_are_painted_as_they_were(
+    still_node: Node, snap_compare: Compare, story: Story, size: tuple[int, int], language: Language
+) -> None:
+    test_the_screen_is_painted_as_it_was(still_node, snap_compare, story, size, language)

@@ -13,7 +13,7 @@ from sync.conflicts import Conflict
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
 from sync.key_state import KeyState
-from sync.stock_facts import Fact, Key, Movement, Policy, Rules, Void
+from sync.stock_facts import ConflictCode, Count, Fact, Key, Look, Movement, Policy, Rank, Rules, Void
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet, arrival_orders
 from tests.sync.memory_stock_store import MemoryStockStore
@@ -122,8 +122,23 @@ def test_changed_policy_rederives_every_key(seed: int) -> None:
 def test_void_that_arrives_before_its_entry_still_takes_it_out() -> None:
     sale = Movement("n1.0", 1, 0, "SHOP", "A", -3, "sale", 0, 0, 0, {})
     store = MemoryStockStore()
-    from sync.stock_facts import Rank
-
     store.ingest([Void("hub.0", 1, 5, {"n1.0": 1}, Rank.ADMIN, "n1.0:1")], Rules())
     store.ingest([sale], Rules())
     assert store.figures[Key("SHOP", "A")].value == 0
+
+
+def test_a_movement_of_a_zone_is_weighed_by_that_zones_look_though_another_look_ended_later() -> None:
+    minute = 60_000
+    known = {"n1.0": 2}
+    sale = Movement("n1.0", 2, 0, "SHOP", "A", -1, "sale", 100 * minute, 1000, 0, {}, zone="Z1")
+    looks = (
+        Look(5, 50 * minute, 60 * minute, known, known, "Z1"),
+        Look(3, 110 * minute, 120 * minute, known, known, "Z2"),
+    )
+    count = Count("n2.0", 7, 0, "SHOP", "A", Rank.CLERK, 121 * minute, 1000, 0, known, looks)
+    facts: tuple[Movement | Count, ...] = (sale, count)
+    store = MemoryStockStore()
+    for place, fact in enumerate(facts, 1):
+        store.ingest([fact], Rules())
+        assert_store_shows_fold(store, facts[:place], Rules())
+    assert any(one.code is ConflictCode.CLOCK_VIOLATION for one in store.conflicts.values())
