@@ -33,6 +33,7 @@ AT_THE_TILL: Final = {
         "tests/edge/test_killed_tender.py::test_a_sale_killed_at_any_write_is_whole_or_was_never_made",
         TILL + "test_a_sale_is_synced_to_the_disk_before_it_is_acknowledged",
         TILL + "test_every_sale_that_was_acknowledged_is_there_after_a_kill",
+        "tests/faults/test_power_cuts.py::test_no_cut_of_the_power_loses_what_was_acknowledged_and_the_control_does",
         (
             "tests/faults/test_killed_replays.py::"
             "test_a_replay_killed_at_any_write_keeps_every_acknowledged_sale_whole_and_sells_the_rest_once"
@@ -142,6 +143,8 @@ IN_SYNC: Final = {
     "a restored or cloned device forks nothing": (
         "tests/sync/test_branches.py::test_a_restored_copy_gets_its_own_entries_back_and_begins_anew",
         "tests/sync/test_branches.py::test_a_copy_finds_its_branch_whichever_is_longer_and_both_count",
+        "tests/faults/test_short_forms.py::test_a_clone_or_an_older_copy_is_found_within_one_contact",
+        "tests/edge/test_high_water.py::test_an_older_file_put_back_in_place_is_a_restored_copy",
     ),
     "relays pass on original bytes": (SYNC + "test_a_relay_passes_on_the_original_signed_bytes",),
     "concurrent movements add up": (TILL + "test_concurrent_sales_of_one_product_add_up",),
