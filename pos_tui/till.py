@@ -21,6 +21,7 @@ from edge.selling import Completed
 from edge.settings import setting
 from edge.tendering import Payment, complete
 from edge.training import NUMBER, Practised, open_for_training, practise
+from edge.watchdog import reopen
 from schema.errors import RefusalError
 from schema.rules.paper import ReceiptRow, RowKind
 from schema.rules.promotion_terms import Language
@@ -121,6 +122,14 @@ class Till:
         """Take a changed basket and price it."""
         self.priced = price_basket(self.node, basket, None, self.language)
         self.basket = basket
+
+    def reopen(self) -> None:
+        """Open the node anew after its file was given up: it is verified first; the basket stays.
+
+        Raises CorruptionError or RefusalError where the file is not what it should be.
+        """
+        self.node = reopen(self.node)
+        self.set_basket(self.basket)
 
     def begin_training(self) -> None:
         """Practise from now on: the node is opened for reading alone, so that nothing can be recorded."""

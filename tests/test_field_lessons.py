@@ -33,6 +33,7 @@ AT_THE_TILL: Final = {
         "tests/edge/test_killed_tender.py::test_a_sale_killed_at_any_write_is_whole_or_was_never_made",
         TILL + "test_a_sale_is_synced_to_the_disk_before_it_is_acknowledged",
         TILL + "test_every_sale_that_was_acknowledged_is_there_after_a_kill",
+        "tests/faults/test_power_cuts.py::test_no_cut_of_the_power_loses_what_was_acknowledged_and_the_control_does",
         (
             "tests/faults/test_killed_replays.py::"
             "test_a_replay_killed_at_any_write_keeps_every_acknowledged_sale_whole_and_sells_the_rest_once"
@@ -120,6 +121,10 @@ AT_THE_TILL: Final = {
         "tests/edge/test_lookup.py::test_a_look_up_tells_prices_of_all_units_what_comes_and_what_is_on_the_shelf",
         "tests/edge/test_shifts.py::test_a_shift_expects_its_float_and_its_cash",
         "tests/edge/test_counting.py::test_two_tills_count_one_session_zone_by_zone",
+        (
+            "tests/end_to_end/test_counting_in_two_terminals.py::"
+            "test_two_people_count_two_zones_on_two_tills_without_a_hub"
+        ),
         "tests/edge/test_stock.py::test_received_goods_are_on_hand_in_base_units",
         DAY,
     ),
@@ -138,6 +143,8 @@ IN_SYNC: Final = {
     "a restored or cloned device forks nothing": (
         "tests/sync/test_branches.py::test_a_restored_copy_gets_its_own_entries_back_and_begins_anew",
         "tests/sync/test_branches.py::test_a_copy_finds_its_branch_whichever_is_longer_and_both_count",
+        "tests/faults/test_short_forms.py::test_a_clone_or_an_older_copy_is_found_within_one_contact",
+        "tests/edge/test_high_water.py::test_an_older_file_put_back_in_place_is_a_restored_copy",
     ),
     "relays pass on original bytes": (SYNC + "test_a_relay_passes_on_the_original_signed_bytes",),
     "concurrent movements add up": (TILL + "test_concurrent_sales_of_one_product_add_up",),
@@ -180,6 +187,10 @@ IN_COUNTS: Final = {
             "test_a_sale_before_the_count_on_a_till_that_had_not_synced_is_not_subtracted_again"
         ),
         "tests/edge/test_counting.py::test_a_late_sale_shrinks_the_variance_and_is_named_as_absorbed",
+        (
+            "tests/edge/test_count_lines.py::"
+            "test_after_a_sale_a_recorded_line_is_counted_again_from_nothing_not_added_to"
+        ),
     ),
     "two counts of one shelf both stay visible": (
         "tests/edge/test_resolving.py::test_two_blind_counts_that_differ_stay_visible_until_a_person_chooses",

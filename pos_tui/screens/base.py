@@ -320,15 +320,27 @@ class TillScreen(Screen[ResultT]):
 
     @contextmanager
     def saying(self) -> Iterator[None]:
-        """Say a refusal of the node in the cashier's language; a damaged file stops the till."""
+        """Say a refusal of the node in the cashier's language; after a failure of the disk the file is opened anew."""
         try:
             yield
-        except CorruptionError:
-            raise
+        except CorruptionError as error:
+            self._survive(error)
         except EdgetillError as error:
             self.app.bell()
             is_practice = self.till.is_training and error.code in PRACTICE_ONLY
             self.say(self.t("training.not_here") if is_practice else self.till_app.texts.refusal(error), "bad")
+
+    def _survive(self, error: CorruptionError) -> None:
+        """Go on with a file that was verified after the disk failed; end the till in a sentence where it cannot be."""
+        self.app.bell()
+        try:
+            if error.code != "not_recorded" or self.till.is_training:
+                raise error
+            self.till.reopen()
+        except EdgetillError as worse:
+            self.app.exit(return_code=1, message=self.till_app.texts.refusal(worse))
+            return
+        self.say(self.t("survival.reopened"), "bad")
 
     def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Begin a conversation of several questions; one at a time."""

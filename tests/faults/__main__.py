@@ -32,19 +32,25 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0, help="how long at most")
     parser.add_argument("--seed", type=int, help="run this one seed whole, as a failure names it")
     parser.add_argument("--beyond", action="store_true", help="go on also where the reach is met")
+    parser.add_argument("--table", action="store_true", help="print the README's table of what was met so far, no more")
     parser.add_argument("--out", type=Path, default=Path("build/faults.json"))
     asked = parser.parse_args()
     chosen = [fault for fault in FAULTS if asked.only is None or fault.name in asked.only]
     ledger = Ledger(asked.out)
+    if asked.table:
+        print(_readme(ledger, chosen))
+        return 0
     if asked.seed is not None:
         return max(_replay(ledger, fault, asked.seed) for fault in chosen)
-    is_failed = _run(ledger, chosen, asked.minutes * 60, is_beyond=asked.beyond)
+    is_failed = run_turns(ledger, chosen, asked.minutes * 60, is_beyond=asked.beyond)
     _show(ledger, chosen)
     return int(is_failed)
 
 
-def _run(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: bool) -> bool:
+def run_turns(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: bool) -> bool:
+    """Run kinds in turn until their reach or the time is over; tells whether anything failed, now or before."""
     end = time.monotonic() + seconds
+    turn_s = min(TURN_S, seconds / len(chosen))
     is_failed = False
     waiting = list(chosen)
     while waiting and time.monotonic() < end:
@@ -52,7 +58,7 @@ def _run(ledger: Ledger, chosen: Sequence[Fault], seconds: float, *, is_beyond: 
             if not is_beyond and ledger.row(fault).met:
                 waiting.remove(fault)
                 continue
-            turn = min(end, time.monotonic() + TURN_S)
+            turn = min(end, time.monotonic() + turn_s)
             while time.monotonic() < turn and (is_beyond or not ledger.row(fault).met):
                 if not _one(ledger, fault, ledger.take_seed(fault), turn):
                     is_failed = True
@@ -88,6 +94,24 @@ def _replay(ledger: Ledger, fault: Fault, seed: int) -> int:
     ledger.replayed(fault, seed)
     print(f"{fault.name} seed {seed}: {tally.count} {fault.unit}; {dict(tally.facts)}")
     return 0
+
+
+def _readme(ledger: Ledger, chosen: Sequence[Fault]) -> str:
+    """Return the table of the README: what was met, how far that is from the reach, by which seeds on which commits."""
+    lines = ["| figure | met so far | reach | result | seeds | commits |", "|---|---|---|---|---|---|"]
+    for fault in chosen:
+        row = ledger.row(fault)
+        seeds = "–".join(str(seed) for seed in row.seeds)
+        if row.failures:
+            result = "; ".join(f"seed {failure.seed} FAILED: `{failure.replay}`" for failure in row.failures)
+        else:
+            result = fault.claim
+        sign = "≤" if fault.is_most else "≥"
+        commits = ", ".join(row.commits)
+        lines.append(
+            f"| `{fault.name}` | {row.value:,} {fault.unit} | {sign} {fault.reach:,} | {result} | {seeds} | {commits} |"
+        )
+    return "\n".join(lines)
 
 
 def _show(ledger: Ledger, chosen: Sequence[Fault]) -> None:

@@ -37,6 +37,10 @@ class FailingDisk:
         self.calls = 0
         self.failures = 0
 
+    def arm(self) -> None:
+        """Let the next call fail."""
+        self._number = self.calls + 1
+
     def repair(self) -> None:
         """Let the disk work again."""
         self._number = -1

@@ -67,10 +67,17 @@ def copy_node(source: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     for file in source.iterdir():
         if file.name == RESERVE_FILE:
-            os.link(file, target / file.name)
+            _share(file, target / file.name)
         elif file.is_file():
             shutil.copyfile(file, target / file.name)
     return target
+
+
+def _share(file: Path, other: Path) -> None:
+    try:
+        os.link(file, other)
+    except OSError:  # on another disk
+        shutil.copyfile(file, other)
 
 
 @contextmanager

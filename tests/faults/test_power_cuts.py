@@ -15,7 +15,7 @@ from tests.faults.power_cuts import WAL_FILE, Disk, Made, Synced, Write
 
 @pytest.mark.long
 def test_no_cut_of_the_power_loses_what_was_acknowledged_and_the_control_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(power_cuts, "CUTS", 120)
+    monkeypatch.setattr(power_cuts, "CUTS", 15)
     tally = power_cuts.run(11, NEVER)
     assert tally.count == 120
     assert tally.facts["control cuts that lost something"] > 0

@@ -8,6 +8,7 @@ import pytest
 
 from edge.selling import LineRequest, sell
 from tests.faults import clones, disk_full, io_errors, simulation_steps, stolen_disk
+from tests.faults.__main__ import run_turns
 from tests.faults.fault import NEVER, Fault, Tally
 from tests.faults.ledger import Failure, Ledger
 from tests.faults.places import copy_node, fresh_till, open_node
@@ -95,3 +96,26 @@ def test_a_figure_that_may_be_at_most_so_much_keeps_its_worst(tmp_path: Path) ->
     assert (ledger.row(fault(is_most=True)).value, ledger.row(fault(is_most=True)).met) == (9, True)
     ledger.passed(fault(is_most=True), 1, Tally(11), "abc")
     assert not ledger.row(fault(is_most=True)).met
+
+
+# The program.
+
+
+def drawn(seed: int, _until: float) -> Tally:
+    assert seed != 3, "three is lost"
+    return Tally(4)
+
+
+def test_kinds_run_in_turn_until_their_reach_and_a_failure_is_named_with_its_replay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(tmp_path / "faults.json")
+    sound = Fault("sound", "faults", 8, lambda _seed, _until: Tally(4), "nothing lost")
+    broken = Fault("broken", "faults", 100, drawn, "nothing lost")
+    assert run_turns(ledger, [sound, broken], 20.0, is_beyond=False)
+    assert (ledger.row(sound).value, ledger.row(sound).met) == (8, True)
+    row = ledger.row(broken)
+    assert (row.value, row.met, [one.seed for one in row.failures]) == (8, False, [3])
+    assert "make faults ONLY=broken SEED=3" in capsys.readouterr().err
+    assert not run_turns(ledger, [sound], 20.0, is_beyond=False), "a reach that is met is not run again"
+    assert ledger.row(sound).value == 8

@@ -1,4 +1,4 @@
-"""The till's top line says how the till would survive its machine: room on the disk, copies, what is missing."""
+"""The till says how it would survive its machine (room on the disk, copies, what is missing), and survives its disk."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import pytest
 
 from edge import disk_space, survival
 from edge.disk_space import RESERVE_FILE
+from edge.doctor import examine
 from edge.lan_copies import note_peer
 from edge.missing import note_lost
 from edge.node import Node
 from schema.identity import NodeId, Stream
 from schema.rules.promotion_terms import Language
-from tests.edge.shops import sell_pieces
+from tests.edge.goods import COLA_BARCODE
+from tests.edge.shops import Shops, sell_pieces
+from tests.faults.io_errors import FailingDisk
+from tests.faults.watched_disk import watched
 from tests.pos_tui.conftest import AtTill
 
 WIDE = (140, 36)
@@ -54,3 +58,35 @@ async def test_entries_that_are_missing_are_on_the_screen(at_till: AtTill, node:
         note_lost(connection, Stream(node.config.scope, node.config.node_id, 7), 12, 1)
     async with at_till(language, size=WIDE) as cashier:
         await cashier.until(cashier.t("survival.missing", number=12))
+
+
+async def test_a_sale_whose_sync_failed_is_said_not_to_be_recorded_and_sold_again_on_the_verified_file(
+    at_till: AtTill, node: Node, shops: Shops, language: Language
+) -> None:
+    node.close()
+    disk = FailingDisk("sync", 1 << 40, is_lasting=False)
+    with watched(node.directory, disk):
+        durable = shops.nodes["A1"] = Node(node.directory, clock=node.clock_source)
+        async with at_till(language, on=durable) as cashier:
+            await cashier.scan(COLA_BARCODE)
+            await cashier.press("+")
+            await cashier.until(cashier.t("tender.left"))
+            disk.arm()
+            await cashier.press("enter")
+            await cashier.until(cashier.t("survival.reopened"))
+            await cashier.press("enter")
+            await cashier.until("A1-1-000001")
+            again = shops.nodes["A1"] = cashier.app.till.node
+            assert again is not durable
+        assert [row[0] for row in again.connection.execute("SELECT number FROM receipt").fetchall()] == ["A1-1-000001"]
+        assert examine(again).is_healthy
+        again.close()
+
+
+async def test_a_file_that_is_gone_ends_the_till_in_a_sentence(at_till: AtTill, node: Node, language: Language) -> None:
+    async with at_till(language) as cashier:
+        await cashier.scan(COLA_BARCODE)
+        node.store.path.unlink()
+        await cashier.press("+", "enter")
+        await cashier.settled()
+    assert cashier.app.return_code == 1
