@@ -33,6 +33,9 @@ def pages(chain: Chain) -> dict[str, str]:
         "nodes": "/nodes", "node": f"/nodes/{chain.a1.signer.node}", "invite": "/nodes/invite",
         "policies": "/policies", "policy": "/policies/edit?category=drinks", "accounts": "/accounts",
         "account-new": "/accounts/new", "acts": "/acts", "locations": "/locations", "products": "/products",
+        "product": "/products/11001", "product-edit": "/products/11001/edit", "reports": "/reports/sales",
+        "settings": "/settings", "receipt": "/settings/receipt", "imports": "/imports", "token": "/accounts/tokens/new",
+        "promotion": "/promotion-new", "operator": "/operator-new",
     }  # fmt: skip
     for scope, conflict, code in rows:
         found[f"conflict-{str(code).lower()}"] = f"/inbox/{str(scope)[4:]}/{conflict}"

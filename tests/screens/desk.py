@@ -38,7 +38,7 @@ from tests.hub.fleet import FleetNode, join
 AT: Final = "2026-11-22T20:10:00+08:00"
 AT_MS: Final = int(datetime.datetime.fromisoformat(AT).timestamp() * 1000)
 PLACES: Final = ("A:河边店:shop", "B:老城店:shop", "W:总仓:warehouse")
-SIZE: Final = (1240, 760)
+SIZE: Final = (1240, 780)
 GOODS: Final = ("11007", "11009", "11012", "12010", "14002", "11008", "11010", "11014")
 
 
