@@ -116,6 +116,8 @@ AT_THE_TILL: Final = {
         TILL + "test_a_clock_set_back_begins_an_epoch_and_sales_go_on",
     ),
     "the drawer, counting and receiving need no line": (
+        "tests/end_to_end/test_buying.py::test_an_order_reaches_the_shop_and_what_came_of_it_the_desk",
+        "tests/end_to_end/test_buying.py::test_goods_go_between_two_shops_by_paper_while_neither_has_a_network",
         ("tests/edge/test_shift_reports.py::test_an_x_report_has_every_figure_and_hides_what_the_drawer_should_hold"),
         "tests/edge/test_shift_reports.py::test_a_day_is_closed_once_its_shift_is_and_covers_what_was_traded",
         "tests/edge/test_lookup.py::test_a_look_up_tells_prices_of_all_units_what_comes_and_what_is_on_the_shelf",

@@ -150,7 +150,12 @@ class GoodsScreen(AllowingScreen[str]):
         columns += (Column(self.t("goods.quantity"), 10, "right"),)
         if any(line.damaged_milli for line in self.sheet.lines):
             columns += (Column(self.t("goods.damaged"), 7, "right"),)
+        if self._has_costs():
+            columns += (Column(self.t("goods.cost"), 8, "right"),)
         return columns
+
+    def _has_costs(self) -> bool:
+        return any(line.cost_minor is not None for line in self.sheet.lines)
 
     def _has_lots(self) -> bool:
         return any(line.lot or line.expiry for line in self.sheet.lines)
@@ -163,6 +168,8 @@ class GoodsScreen(AllowingScreen[str]):
         cells += (amount_of(line.quantity_milli, line.unit_name) if line.quantity_milli or line.is_touched else "",)
         if any(each.damaged_milli for each in self.sheet.lines):
             cells += (amount_of(line.damaged_milli) if line.damaged_milli else "",)
+        if self._has_costs():
+            cells += (money(line.cost_minor) if line.cost_minor is not None else "",)
         return Row(cells, self.style_of(line))
 
     def style_of(self, line: SheetLine) -> str:

@@ -24,7 +24,7 @@ from edge.papers import PaperScanner, read_paper
 from edge.suppliers import suppliers
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
-from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
+from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
 from pos_tui.screens.goods import GoodsScreen
 from pos_tui.screens.money import age, amount_of
 from pos_tui.widgets.entry_line import EntryLine
@@ -294,6 +294,11 @@ class ReceiveScreen(GoodsScreen):
         if not await self._reasons(differing, is_final):
             return None
         count = len(self.sheet.touched)
+        is_asked = self._expected is not None and any(one.short_milli for one in differing)
+        if not is_asked:  # no other question was asked: nothing goes into the stock at one key
+            text = self.t("receive.confirm", lines=count)
+            if not await self.ask(ConfirmScreen(self.t("receive.confirm_title"), text)):
+                return None
         done: list[str] = []
 
         def take_in(approver: str) -> None:

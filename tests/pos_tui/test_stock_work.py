@@ -138,6 +138,8 @@ async def test_goods_come_without_an_order_with_lot_and_date(at_till: AtTill, no
         await cashier.until_screen("receive")
         await cashier.until("2026-12-31 L7")
         await cashier.press("+")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
         await cashier.until_screen("deliveries")
     [received] = said(node, GoodsReceived)
     assert (received.document, received.moves[0].quantity_milli, received.moves[0].lot, received.moves[0].expiry) == (
@@ -160,6 +162,8 @@ async def test_a_transfer_is_received_by_its_paper_alone_once(
                 await cashier.until(f"{place}/{len(pages)}" if language is Language.ZH else f"{place} of {len(pages)}")
         await cashier.until_screen("receive")
         await cashier.press("*", "+")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
         await cashier.until_screen("deliveries")
         assert stock(node) == {COLA: 360_000}
         for page in pages:
