@@ -139,6 +139,16 @@ def answer_papers(node: Node, session: str, answers: Sequence[Answer], *, operat
         _say_again(node, writing, session, declared, operator)
 
 
+def is_said_on_shelf(node: Node, session: str, paper: PendingPaper) -> bool:
+    """Tell what was answered about a paper, else what is usual: a delivery is on its way, a return is back."""
+    row = node.connection.execute(
+        "SELECT answer FROM count_answer WHERE session = ? AND name = ? LIMIT 1", (session, paper.name)
+    ).fetchone()
+    if paper.kind is PaperKind.DELIVERY:
+        return row is not None and row[0] == ABSORBS
+    return row is None or row[0] != NOT_ABSORBS
+
+
 def _keep(node: Node, session: str, paper: PendingPaper, name: str, said: str) -> None:
     node.connection.executemany(
         "INSERT INTO count_answer (session, name, product, answer) VALUES (?, ?, ?, ?)"

@@ -98,8 +98,8 @@ def is_lease_lapsed(node: Node, last_exchange_ms: int, now_ms: int) -> bool:
     if days is None:
         location = node.organisation.newest(node.connection, LocationDefined, node.config.location)
         days = location.lease_days if location is not None else None
-        if days is None and location is not None and location.type == VAN:
-            days = VAN_LEASE_DAYS
+        if days is None and location is not None and location.type == VAN and last_exchange_ms:
+            days = VAN_LEASE_DAYS  # one that never met its hub was not lent anything: joining is an exchange
     line = line_state(node)
     if line is not None and line.fault == REVOKED:
         return True

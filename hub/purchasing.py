@@ -89,11 +89,13 @@ def save_supplier(
 def read_lines(connection: Connection, text: str) -> tuple[OrderLine, ...]:
     """Read `CODE QUANTITY COST` lines: `11006 24 1.50`, `6901234567892 2箱`; the cost is of one base unit.
 
+    What follows a `#` is a remark: filled forms name the product there.
+
     Raises RefusalError `order_line` (with the line), `order_empty`, `order_long`, `product_unknown`.
     """
     lines: list[OrderLine] = []
     for number, raw in enumerate(text.splitlines(), 1):
-        words = raw.split()
+        words = raw.partition("#")[0].split()
         if words:
             lines.append(_read_line(connection, number, words))
     if not lines:
@@ -137,10 +139,13 @@ def _code_of(connection: Connection, text: str) -> str:
     return owners[0] if owners else text
 
 
-def write_lines(lines: Sequence[tuple[str, int, int | None]]) -> str:
-    """Write (product, base quantity, cost) as a form shows them: what `read_lines` reads."""
+def write_lines(connection: Connection, lines: Sequence[tuple[str, int, int | None]]) -> str:
+    """Write (product, base quantity, cost) as a form shows them, each with its name: what `read_lines` reads."""
+    names = product_names(connection, {product for product, _, _ in lines})
     return "\n".join(
-        f"{product} {format_quantity(quantity)}" + ("" if cost is None else f" {format_money(cost)}")
+        f"{product} {format_quantity(quantity)}"
+        + ("" if cost is None else f" {format_money(cost)}")
+        + (f"  # {names[product][0]}" if product in names else "")
         for product, quantity, cost in lines
     )
 
@@ -157,10 +162,10 @@ class ListedBuying(msgspec.Struct, frozen=True):
 
     @property
     def share_ppm(self) -> int:
-        """How much of what was ordered has come, in parts per million by quantity."""
+        """How much of what was ordered has come, in parts per million by quantity, in whole per cent."""
         wanted = sum(line.ordered_milli for line in self.known.lines)
         came = sum(min(line.received_milli, line.ordered_milli) for line in self.known.lines)
-        return came * 1_000_000 // wanted if wanted else 0
+        return came * 100 // wanted * 10_000 if wanted else 0
 
 
 def list_buying(

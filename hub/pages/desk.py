@@ -100,19 +100,25 @@ class Desk:
         with self._lock:
             found = self._renderings.get(language)
             if found is None:
-                with self.hub.store.snapshot() as replica:
-                    founded = replica.organisation.newest(replica.connection, OrganisationFounded, "")
                 try:
-                    zone = ZoneInfo(founded.time_zone if founded else "Asia/Shanghai")
-                except (ZoneInfoNotFoundError, ValueError):
-                    zone = ZoneInfo("UTC")
-                found = Rendering(language, zone, founded.currency if founded else "CNY", self.hub.release)
-                found.add_globals(
-                    organisation=founded.name if founded else self.hub.identity.settings.name,
-                    assets=self._version,
-                )
-                self._renderings[language] = found
+                    with self.hub.store.snapshot() as replica:
+                        founded = replica.organisation.newest(replica.connection, OrganisationFounded, "")
+                except TransientError:
+                    # The database is away: the page that says so knows nothing of the organisation, and is not kept.
+                    return self._make_rendering(language, None)
+                found = self._renderings[language] = self._make_rendering(language, founded)
             return found
+
+    def _make_rendering(self, language: Language, founded: OrganisationFounded | None) -> Rendering:
+        try:
+            zone = ZoneInfo(founded.time_zone if founded else "Asia/Shanghai")
+        except (ZoneInfoNotFoundError, ValueError):
+            zone = ZoneInfo("UTC")
+        made = Rendering(language, zone, founded.currency if founded else "CNY", self.hub.release)
+        made.add_globals(
+            organisation=founded.name if founded else self.hub.identity.settings.name, assets=self._version
+        )
+        return made
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Return a handler for every route, and one for the assets."""

@@ -25,6 +25,7 @@ from schema.codec import encode
 from schema.errors import RefusalError
 from schema.identity import ORG, LocationId, location_scope
 from sync.buying import About, Buying, BuyingState
+from sync.replica import Replica
 
 routes = Routes()
 _STATES = {
@@ -61,17 +62,24 @@ def new_order(visit: Visit) -> Answer:
             known = find_order(replica, location, draft, About.DRAFT).known
         filled |= {
             "draft": draft, "supplier": known.source, "note": known.note,
-            "lines": _lines_of(known),
+            "lines": _lines_of(visit, known),
         }  # fmt: skip
     elif location and visit.query.text("fill") == "below":
         with visit.read() as replica:
-            filled["lines"] = write_lines([(code, short, None) for code, short in below_minimum(replica, location)])
+            short = [(code, quantity, None) for code, quantity in below_minimum(replica, location)]
+            filled["lines"] = write_lines(replica.connection, short)
     visit.form.fill(filled)
     return _form_page(visit, visit.form, None, 200)
 
 
-def _lines_of(known: Buying, *, with_costs: bool = False) -> str:
+def _lines_of(visit: Visit, known: Buying, *, with_costs: bool = False) -> str:
+    with visit.read() as replica:
+        return _written(replica, known, with_costs=with_costs)
+
+
+def _written(replica: Replica, known: Buying, *, with_costs: bool) -> str:
     return write_lines(
+        replica.connection,
         [(one.product, one.ordered_milli, one.cost_minor if with_costs else None) for one in known.lines
          if one.ordered_milli]
     )  # fmt: skip
@@ -140,7 +148,7 @@ def edit_order(visit: Visit) -> Answer:
     visit.form.fill(
         {
             "location": listed.location, "supplier": known.source, "due": known.due, "note": known.note,
-            "lines": _lines_of(known, with_costs=True),
+            "lines": _lines_of(visit, known, with_costs=True),
             "version": _version(listed),
         }
     )  # fmt: skip
@@ -185,7 +193,7 @@ def _draft_page(visit: Visit, form: Form, status: int) -> Answer:
         listed = find_order(replica, location, visit.params["number"], About.DRAFT)
         names = line_names(replica.connection, listed.known)
     known = listed.known
-    form.fill({"source": known.source, "lines": _lines_of(known)})
+    form.fill({"source": known.source, "lines": _lines_of(visit, known)})
     places = [(code, place.name) for code, place in visit.locations.items() if code != location]
     return visit.render(
         "goods_draft.html", status=status, form=form, listed=listed, draft=known, names=names, places=places

@@ -81,7 +81,8 @@ class CountMenuScreen(TillScreen[None]):
 
         asked = asked_counts(node)
         if asked:
-            names = "、".join(dict.fromkeys(one.name for one in asked))
+            named = (f"{one.name} ({one.zone})" if one.zone else one.name for one in asked)
+            names = "、".join(dict.fromkeys(named))
             number = len({one.product for one in asked})
             note = next((one.note for one in asked if one.note), "")
             offer(

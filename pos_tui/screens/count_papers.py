@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Vertical
 
 from edge.clock_source import local_time
-from edge.count_answers import Answer, PaperKind, PendingPaper, answer_papers
+from edge.count_answers import Answer, PaperKind, PendingPaper, answer_papers, is_said_on_shelf
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen
@@ -31,8 +31,8 @@ class CountPapersScreen(TillScreen[bool]):
     def __init__(self, session: str, papers: Sequence[PendingPaper]) -> None:
         super().__init__()
         self._session = session
-        # What is usual stands there: a delivery is still on its way, a return is back on the shelf.
-        self._answers = [Answer(one, one.kind is PaperKind.RETURN) for one in papers]
+        self._papers = tuple(papers)
+        self._answers: list[Answer] = []
         self.listing = Listing(id="papers")
 
     def compose(self) -> ComposeResult:
@@ -48,6 +48,9 @@ class CountPapersScreen(TillScreen[bool]):
         """State the papers with their answers."""
         assert self.listing is not None
         self.show_status()
+        if not self._answers:
+            node = self.till.node
+            self._answers = [Answer(one, is_said_on_shelf(node, self._session, one)) for one in self._papers]
         self.query_one("#page", Vertical).border_title = self.t("count_papers.title")
         rows = self.listing.notes(self.t("count_papers.text"), "muted")
         rows.append(Row(note=" "))

@@ -38,11 +38,15 @@ SHOWN_MAX: Final = 2_000
 
 
 class CountReviewScreen(AllowingScreen[str]):
-    """Lists what has no line; a number gives it one, `+` closes the count. Answers `CLOSED` when it is closed."""
+    """Lists what has no line; a number gives it one, `+` closes the count. Answers `CLOSED` or `LEFT`, else nothing."""
 
     NAME = "count_review"
     CLOSED: ClassVar[str] = "closed"
-    ACTS = (act("close", "+", "f8"), act("line", "enter"), act("recount", "*", "f4"), act("back", "escape", "-", "0"))
+    LEFT: ClassVar[str] = "left"
+    ACTS = (
+        act("close", "+", "f8"), act("line", "enter"), act("recount", "*", "f4"), act("leave", "/", "f9"),
+        act("back", "escape", "-", "0"),
+    )  # fmt: skip
 
     def __init__(self, session: str) -> None:
         super().__init__()
@@ -128,6 +132,10 @@ class CountReviewScreen(AllowingScreen[str]):
         record_looks(self.till.node, self._session, operator=self.till.operator_id)
         self.show()
         self.say(self.t("stock_count.counts", name=line.name, total=text), "good")
+
+    def act_leave(self) -> None:
+        """Leave the count open, for this till or another."""
+        self.dismiss(self.LEFT)
 
     # The end
 

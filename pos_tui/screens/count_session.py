@@ -447,10 +447,11 @@ class CountSessionScreen(ReadingScreen[str]):
     async def _review(self) -> None:
         from pos_tui.screens.count_review import CountReviewScreen
 
-        self._record()
-        product = await self.ask(CountReviewScreen(self._session))
-        if product == CountReviewScreen.CLOSED:
-            self.dismiss("")
+        number = len(self._record())
+        outcome = await self.ask(CountReviewScreen(self._session))
+        if outcome is not None:
+            is_left = outcome == CountReviewScreen.LEFT
+            self.dismiss(self.t("stock_count.kept", number=number) if is_left else "")
             return
         self._sheet = CountSheet(self.till.node, self._session)
         self._read_zone()

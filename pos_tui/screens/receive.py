@@ -244,10 +244,10 @@ class ReceiveScreen(GoodsScreen):
             facts.append(Fact(self.t("receive.damaged_lines"), str(damaged), "warn"))
         return facts
 
-    def figure(self) -> str:
-        """Count the lines that were checked, of those that are awaited."""
+    def label(self) -> str:
+        """Say of how many lines the figure counts those that were checked."""
         awaited = sum(1 for line in self.sheet.lines if line.expected_milli is not None)
-        return f"{len(self.sheet.touched)}/{awaited}" if awaited else super().figure()
+        return self.t("receive.checked_of", count=awaited) if awaited else super().label()
 
     def act_all(self) -> None:
         """Everything that nothing was said of came as expected."""

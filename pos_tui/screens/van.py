@@ -20,6 +20,7 @@ from pos_tui.widgets.status_line import MessageLine, StatusLine
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from edge.members import MemberCard
     from edge.van_settlement import Standing
 
 WAYS: Final = ("load", "stops", "unload", "settle", "paper")
@@ -106,34 +107,37 @@ class VanScreen(TillScreen[None]):
         self.act_do()
 
     def act_do(self) -> None:
-        """Do the selected one."""
+        """Do the selected one; keys that follow wait for its screen, and those after it for this one."""
         assert self.listing is not None
-        self.converse(self._do(WAYS[max(0, self.listing.selected)]))
-
-    async def _do(self, way: str) -> None:
-        match way:
+        match WAYS[max(0, self.listing.selected)]:
             case "load":
                 from pos_tui.screens.van_load import VanLoadScreen
 
-                await self.ask(VanLoadScreen())
+                self.app.push_screen(VanLoadScreen(), self._came_back)
             case "stops":
                 from pos_tui.screens.van_stops import VanStopsScreen
 
-                chosen = await self.ask(VanStopsScreen())
-                if chosen is not None:
-                    self.till.set_member(chosen)
-                    self.dismiss(None)
-                    return
+                self.app.push_screen(VanStopsScreen(), self._chosen)
             case "unload":
                 from pos_tui.screens.van_load import VanUnloadScreen
 
-                await self.ask(VanUnloadScreen())
+                self.app.push_screen(VanUnloadScreen(), self._came_back)
             case "settle":
                 from pos_tui.screens.van_settle import VanSettleScreen
 
-                await self.ask(VanSettleScreen())
+                self.app.push_screen(VanSettleScreen(), self._came_back)
             case _:
                 from pos_tui.screens.van_settle import SettlementPaperScreen
 
-                await self.ask(SettlementPaperScreen())
+                self.app.push_screen(SettlementPaperScreen(), self._came_back)
+
+    def _came_back(self, _: object) -> None:
         self.show()
+
+    def _chosen(self, card: MemberCard | None) -> None:
+        """Lead back to the sale with the customer who was chosen."""
+        if card is None:
+            self.show()
+            return
+        self.till.set_member(card)
+        self.dismiss(None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.count_answers import Answer, PaperKind, answer_papers, pending_papers
+from edge.count_answers import Answer, PaperKind, answer_papers, is_said_on_shelf, pending_papers
 from edge.count_lines import (
     CountSheet,
     check_second_person,
@@ -36,6 +36,8 @@ from edge.counting import (
 )
 from edge.node import Node
 from edge.receipts import count_document, receipt_document
+from edge.refunding import refund_lines
+from edge.returns import find_sale
 from edge.stock import CostedRequest, QuantityRequest, dispatch_transfer, open_stock, receive_goods, receive_transfer
 from schema.errors import RefusalError
 from schema.kinds.counting import CountRecorded
@@ -221,8 +223,10 @@ def test_a_delivery_that_is_on_the_shelf_already_is_not_added_when_it_is_keyed(s
     session = open_session(node).session
     [paper] = pending_papers(node, session)
     assert (paper.kind, paper.name, paper.origin, paper.products) == (PaperKind.DELIVERY, transfer, "Shop W", (WATER,))
+    assert not is_said_on_shelf(node, session, paper)
     answer_papers(node, session, [Answer(paper, is_on_shelf=True)])
     assert pending_papers(node, session) == []
+    assert is_said_on_shelf(node, session, *pending_papers(node, session, with_answered=True))
     seen(node, session, pieces=30)
     close_session(node, session)
     shops.pass_minutes(5)
@@ -451,3 +455,19 @@ def test_only_counts_of_the_session_are_its_lines(node: Node) -> None:
         type(entry.payload) for row in node.replica.log.streams("loc/A") for entry in node.replica.log.entries(row)
     ]
     assert kinds.count(CountRecorded) == 2
+
+
+def test_a_return_that_lies_at_the_till_is_not_in_the_count(shops: Shops) -> None:
+    """It is keyed, so the book holds it; it is not on the shelf, so the count does not."""
+    node = stocked(shops.make_node())
+    sold = sell_pieces(node, WATER, 2)
+    shops.pass_minutes(5)
+    refund_lines(node, find_sale(node, sold.receipt_number))
+    shops.pass_minutes(5)
+    session = open_session(node).session
+    [paper] = pending_papers(node, session)
+    assert (paper.kind, paper.products, paper.quantity_milli) == (PaperKind.RETURN, (WATER,), 2000)
+    answer_papers(node, session, [Answer(paper, is_on_shelf=False)])
+    seen(node, session, pieces=8)
+    close_session(node, session)
+    assert figures(node)[WATER][0] == 10_000

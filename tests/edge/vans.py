@@ -65,6 +65,8 @@ def make_van(shops: Shops, name: str = "V1", location: str = "V", round_of: Iter
     node = shops.make_node(name, location)
     employ(shops, DRIVER, BOSS, as_of_ms=3)
     know_round(node, round_of)
+    # It joined through the hub a moment ago: its lease begins there.
+    node.store.connection.execute("UPDATE node_state SET last_exchange_ms = ?", (node.now_ms(),))
     return node
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,8 +25,8 @@ import sqlalchemy as sa
 ON_BOTH: Final = frozenset(
     {
         "test_api", "test_api_isolation", "test_backups", "test_bundles", "test_copying", "test_enrolment",
-        "test_findings", "test_hub_store", "test_inbox", "test_ingest", "test_processes", "test_pruning",
-        "test_service", "test_spine", "test_why",
+        "test_findings", "test_hard_days", "test_hub_store", "test_inbox", "test_ingest", "test_processes",
+        "test_pruning", "test_service", "test_spine", "test_why",
     }
 )  # fmt: skip
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -76,32 +77,56 @@ def own_server(programs: Path, *, is_durable: bool = False) -> Iterator[str]:
 
     A server for tests never waits for the disk; `is_durable` makes one as people run it.
     """
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="edgetill-pg-"))
-    if user is not None:
-        shutil.chown(folder, user)
+    server = OwnServer(programs, is_durable=is_durable)
     try:
-        words = ["-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        made = subprocess.run(
-            [str(programs / "initdb"), *words], user=user, cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert made.returncode == 0, made.stderr
-        sync = "on" if is_durable else "off"
-        settings = ("listen_addresses=", f"fsync={sync}", f"unix_socket_directories={folder}", "max_connections=60")
-        words = ["-D", str(folder / "data"), *(word for one in settings for word in ("-c", one))]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [str(programs / "postgres"), *words], user=user, cwd=folder, stdout=log, stderr=log
-            )
-        try:
-            url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
-            _wait(url, server, folder / "log")
-            yield url
-        finally:
-            server.terminate()
-            server.wait()
+        server.start()
+        yield server.url
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+class OwnServer:
+    """A server in a temporary folder that may be stopped and started again."""
+
+    def __init__(self, programs: Path, *, is_durable: bool = False) -> None:
+        self._programs = programs
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="edgetill-pg-"))
+        self._sync = "on" if is_durable else "off"
+        self._server: subprocess.Popen[bytes] | None = None
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        words = ["-D", str(self._folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        made = subprocess.run(
+            [str(programs / "initdb"), *words, "--no-sync"], user=self._user, cwd=self._folder, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        self.url = f"postgresql+psycopg://postgres@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = (
+            "listen_addresses=", f"fsync={self._sync}", f"unix_socket_directories={self._folder}", "max_connections=60",
+        )  # fmt: skip
+        words = ["-D", str(self._folder / "data"), *(word for one in settings for word in ("-c", one))]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [str(self._programs / "postgres"), *words], user=self._user, cwd=self._folder, stdout=log, stderr=log
+            )
+        _wait(self.url, self._server, self._folder / "log")
+
+    def stop(self) -> None:
+        """Stop it at once: every connection breaks (PostgreSQL's fast shutdown)."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait()
+            self._server = None
+
+    def remove(self) -> None:
+        """Stop it and forget all that it held."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

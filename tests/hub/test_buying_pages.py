@@ -188,7 +188,9 @@ def test_a_minimum_of_a_shop_holds_before_the_chains_and_fills_an_order(desk: De
     assert (row.minimum_milli, other.minimum_milli) == (36_000, 0)
     assert "D100 36" in desk.get("/order-new?location=A&fill=below").text
     place(desk, lines="D100 30")
-    assert "D100 6<" in desk.get("/order-new?location=A&fill=below").text, "what is ordered is not ordered again"
+    assert "D100 6  # 可口可乐" in desk.get("/order-new?location=A&fill=below").text, (
+        "what is ordered is not ordered again"
+    )
     assert desk.post("/minimums", {**sent, "minimum": "-1"}).status_code == 422
     late = desk.post("/minimums", {**sent, "minimum": "40", "version": "0" * 16})
     assert late.status_code == 422

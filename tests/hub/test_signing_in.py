@@ -55,6 +55,14 @@ def test_wrong_passwords_lock_the_login_for_a_while_and_say_so(hub: Hub, desk: D
     assert desk.sign_in().status_code == 303
 
 
+def test_who_tries_many_logins_from_one_place_is_locked_out_there_for_every_login(hub: Hub, desk: DeskClient) -> None:
+    from hub.accounts import PEER_FAILURES_MAX
+
+    for number in range(PEER_FAILURES_MAX):
+        desk.sign_in(f"nobody{number}", "not the password")
+    assert "too many wrong passwords" in text_of(desk.sign_in("lin")).lower()
+
+
 def test_a_login_that_does_not_exist_is_answered_like_a_wrong_password(desk: DeskClient) -> None:
     assert text_of(desk.sign_in("nobody")) == text_of(desk.sign_in("lin", "not the password")).replace(
         'value="lin"', 'value="nobody"'

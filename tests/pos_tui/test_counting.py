@@ -252,7 +252,15 @@ async def test_a_count_interrupted_at_one_till_goes_on_at_another(
         await go_on(cashier, session)
         await cashier.until("7罐")
         await cashier.scan(MILK_BARCODE)
-        await cashier.press("+", "+")
+        await cashier.press("+")
+        await cashier.until_screen("count_review")
+        await cashier.press("/")  # by the keypad alone
+        await cashier.until_screen("count_menu")
+        await cashier.press("1")
+        await cashier.until_screen("count_session")
+        await cashier.press("+")
+        await cashier.until_screen("count_review")
+        await cashier.press("+")
         await cashier.until_screen("count_report")
     assert (figures(other)[COLA][0], figures(other)[MILK][0]) == (7000, 1000)
 

@@ -14,6 +14,8 @@ from textual.pilot import Pilot
 from edge.clock_source import ScriptedClock
 from edge.counting import open_session
 from edge.node import Node
+from edge.reserving import reserve
+from edge.stock import QuantityRequest, receive_goods
 from pos_tui.app import TillApp
 from pos_tui.screens.stock_menu import WORKS
 from pos_tui.till import Till
@@ -26,6 +28,7 @@ from tests.edge.people import CASHIER, employ
 from tests.edge.shops import START_MS, Shops
 from tests.pos_tui.cashier import NARROW, WIDE, Cashier
 from tests.pos_tui.members import PHONE, enlist
+from tests.pos_tui.test_stock_work import ORDER, hear, open_work
 
 Story = Callable[[Cashier], Awaitable[None]]
 Compare = Callable[..., bool]
@@ -148,7 +151,74 @@ async def approval(cashier: Cashier) -> None:
     await cashier.until_screen("approve")
 
 
-STORIES: tuple[Story, ...] = (nothing, fill, search, tender, done, refund, shift, count, receipts, why, approval)
+async def receive(cashier: Cashier) -> None:
+    """Check an order at the door: some came, some is broken, some more than ordered."""
+    await cashier.sign_in()
+    hear(cashier.app.till.node, ORDER)
+    await open_work(cashier, "receive", "deliveries")
+    await cashier.press("enter")
+    await cashier.until_screen("receive")
+    await cashier.enter("20")
+    await cashier.press("up", "/")
+    await cashier.enter("2")
+    await cashier.choose(1)
+    await cashier.until_screen("receive")
+    await cashier.type("15*")
+    await cashier.scan(MILK_BARCODE)
+
+
+async def deliveries(cashier: Cashier) -> None:
+    """Look at what is awaited."""
+    await cashier.sign_in()
+    hear(cashier.app.till.node, ORDER)
+    await open_work(cashier, "receive", "deliveries")
+
+
+async def dispatch(cashier: Cashier) -> None:
+    """Fill a transfer, with a lot."""
+    await cashier.sign_in()
+    await open_work(cashier, "dispatch")
+    await cashier.choose(1)
+    await cashier.until_screen("dispatch")
+    await cashier.type("24*")
+    await cashier.scan(COLA_BARCODE)
+    await cashier.press("f4")
+    await cashier.enter("261231")
+    await cashier.enter("L7")
+    await cashier.until_screen("dispatch")
+    await cashier.enter(PORK)
+    await cashier.enter("12.5")
+
+
+async def adjust(cashier: Cashier) -> None:
+    """Write goods off."""
+    await cashier.sign_in()
+    await open_work(cashier, "adjust")
+    await cashier.choose(1)
+    await cashier.until_screen("adjust")
+    await cashier.type("3*")
+    await cashier.scan(MILK_BARCODE)
+
+
+async def below_zero(cashier: Cashier) -> None:
+    """Look at what is below zero."""
+    await done(cashier)
+    await open_work(cashier, "lists", "lists")
+
+
+async def kept(cashier: Cashier) -> None:
+    """Look at what is put aside."""
+    await cashier.sign_in()
+    node = cashier.app.till.node
+    receive_goods(node, [QuantityRequest(COLA, 9000)])
+    reserve(node, COLA, 2000, until_ms=START_MS + 36_000_000, note="王阿姨")
+    await open_work(cashier, "reservations", "reservations")
+
+
+STORIES: tuple[Story, ...] = (
+    nothing, fill, search, tender, done, refund, shift, count, receipts, why, approval, deliveries, receive, dispatch,
+    adjust, below_zero, kept,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("size", "language"), [(NARROW, Language.ZH), (WIDE, Language.EN)], ids=["80x24", "120x36"])

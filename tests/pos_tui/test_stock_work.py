@@ -13,6 +13,7 @@ from edge.papers import paper_pages
 from edge.print_jobs import jobs
 from edge.reserving import reservations
 from edge.stock import QuantityRequest, dispatch_transfer, on_hand, transfers_on_road
+from pos_tui.screens.stock_menu import WORKS
 from schema.identity import Scope
 from schema.kinds.base import Payload
 from schema.kinds.buying import DeliveryChecked, OrderLine, OrderPlaced, TransferAsked
@@ -48,12 +49,16 @@ def stock(node: Node) -> dict[str, int]:
     return {row.product: row.value for row in on_hand(node)}
 
 
-async def open_work(cashier: Cashier, number: int, screen: str) -> None:
+NAMES = tuple(one.name for one in WORKS if not one.only_at)
+
+
+async def open_work(cashier: Cashier, name: str, screen: str = "") -> None:
     """Choose a kind of stock work from the menu."""
     await cashier.press("ctrl+w")
     await cashier.until_screen("choose")
-    await cashier.choose(number)
-    await cashier.until_screen(screen)
+    await cashier.choose(NAMES.index(name) + 1)
+    if screen:
+        await cashier.until_screen(screen)
 
 
 async def test_an_order_comes_short_and_damaged_and_its_note_is_printed(
@@ -62,7 +67,7 @@ async def test_an_order_comes_short_and_damaged_and_its_note_is_printed(
     hear(node, ORDER)
     async with at_till(language) as cashier:
         cashier.app.till.prints = True
-        await open_work(cashier, 1, "deliveries")
+        await open_work(cashier, "receive", "deliveries")
         await cashier.until("PO-A-0001")
         await cashier.press("enter")
         await cashier.until_screen("receive")
@@ -96,7 +101,7 @@ async def test_an_order_comes_short_and_damaged_and_its_note_is_printed(
 async def test_what_never_comes_is_named_with_its_reason(at_till: AtTill, node: Node) -> None:
     hear(node, ORDER)
     async with at_till() as cashier:
-        await open_work(cashier, 1, "deliveries")
+        await open_work(cashier, "receive", "deliveries")
         await cashier.enter("po-a-0001")
         await cashier.until_screen("receive")
         await cashier.enter("25")
@@ -116,7 +121,7 @@ async def test_what_never_comes_is_named_with_its_reason(at_till: AtTill, node: 
 
 async def test_goods_come_without_an_order_with_lot_and_date(at_till: AtTill, node: Node, language: Language) -> None:
     async with at_till(language) as cashier:
-        await open_work(cashier, 1, "deliveries")
+        await open_work(cashier, "receive", "deliveries")
         await cashier.press("+")
         await cashier.until_screen("ask")
         await cashier.enter("SD-7")
@@ -148,7 +153,7 @@ async def test_a_transfer_is_received_by_its_paper_alone_once(
     [pages] = paper_pages(other, dispatch_transfer(other, "A", many).transfer)
     assert len(pages) > 1
     async with at_till(language) as cashier:
-        await open_work(cashier, 1, "deliveries")
+        await open_work(cashier, "receive", "deliveries")
         for place, page in enumerate(reversed(pages), 1):
             await cashier.scan(page)
             if place < len(pages):
@@ -169,7 +174,7 @@ async def test_a_damaged_paper_is_told_so_and_lets_nothing_in(at_till: AtTill, n
     other = teach_goods(shops.make_node("B1", "B"))
     [[page]] = paper_pages(other, dispatch_transfer(other, "A", [QuantityRequest(COLA, 12_000)]).transfer)
     async with at_till() as cashier:
-        await open_work(cashier, 1, "deliveries")
+        await open_work(cashier, "receive", "deliveries")
         await cashier.scan(page[:-8] + "ABCDEFGH")
         await cashier.until("✗")
         assert cashier.screen.NAME == "deliveries"
@@ -182,8 +187,7 @@ async def test_goods_leave_for_a_shop_that_asked_and_the_note_is_printed(
     hear(node, TransferAsked("TR-A-0001", "B", "o1", (OrderLine(COLA, 6_000), OrderLine(TEA, 2_000))))
     async with at_till(language) as cashier:
         cashier.app.till.prints = True
-        await cashier.press("ctrl+w")
-        await cashier.choose(2)
+        await open_work(cashier, "dispatch")
         await cashier.until(cashier.t("dispatch.where"))
         await cashier.until("TR-A-0001")
         await cashier.choose(1)
@@ -205,8 +209,7 @@ async def test_goods_leave_for_a_shop_that_asked_and_the_note_is_printed(
 
 async def test_writing_off_needs_a_second_person_and_says_why(at_till: AtTill, node: Node, language: Language) -> None:
     async with at_till(language) as cashier:
-        await cashier.press("ctrl+w")
-        await cashier.choose(3)
+        await open_work(cashier, "adjust")
         await cashier.until(cashier.t("adjust.why"))
         await cashier.choose(1)
         await cashier.until_screen("adjust")
@@ -226,8 +229,7 @@ async def test_writing_off_needs_a_second_person_and_says_why(at_till: AtTill, n
 
 async def test_a_list_that_was_begun_is_left_only_after_a_question(at_till: AtTill, node: Node) -> None:
     async with at_till() as cashier:
-        await cashier.press("ctrl+w")
-        await cashier.choose(3)
+        await open_work(cashier, "adjust")
         await cashier.until(cashier.t("adjust.why"))
         await cashier.choose(6)
         await cashier.until_screen("adjust")
@@ -245,7 +247,7 @@ async def test_a_list_that_was_begun_is_left_only_after_a_question(at_till: AtTi
 async def test_what_is_below_zero_is_listed_and_drafted(at_till: AtTill, node: Node, language: Language) -> None:
     dispatch_transfer(node, "B", [QuantityRequest(COLA, 5_000)])
     async with at_till(language) as cashier:
-        await open_work(cashier, 4, "lists")
+        await open_work(cashier, "lists", "lists")
         await cashier.until("可口可乐")
         await cashier.until("-5")
         await cashier.press("enter")
@@ -272,7 +274,7 @@ async def test_two_are_kept_until_six_and_handed_over(at_till: AtTill, node: Nod
 
     receive_goods(node, [QuantityRequest(COLA, 3_000)])
     async with at_till(language) as cashier:
-        await open_work(cashier, 5, "reservations")
+        await open_work(cashier, "reservations", "reservations")
         await cashier.scan(COLA_BARCODE)
         await cashier.until_screen("ask")
         await cashier.press("ctrl+u")
@@ -300,13 +302,11 @@ async def test_two_are_kept_until_six_and_handed_over(at_till: AtTill, node: Nod
     assert reservations(node) == []
 
 
-@pytest.mark.parametrize("number", range(1, 6))
-async def test_every_stock_screen_stands_in_both_sizes_and_languages(at_till: AtTill, number: int) -> None:
+@pytest.mark.parametrize("name", ("receive", "dispatch", "adjust", "lists", "reservations"))
+async def test_every_stock_screen_stands_in_both_sizes_and_languages(at_till: AtTill, name: str) -> None:
     for size, language in (((80, 24), Language.ZH), ((120, 36), Language.EN)):
         async with at_till(language, size=size) as cashier:
-            await cashier.press("ctrl+w")
-            await cashier.until_screen("choose")
-            await cashier.choose(number)
+            await open_work(cashier, name)
             await cashier.press("f1")
             assert all(len(line) <= size[0] for line in cashier.lines)
             for _ in range(4):
