@@ -27,22 +27,22 @@ def fingerprint(method: str, address: str, precondition: str, body: bytes) -> by
     return hashlib.sha256(encode((method, address, precondition, hashlib.sha256(body).digest()))).digest()
 
 
-def claim(connection: Connection, token: str, key: str, request: bytes, now_ms: int) -> StoredAnswer | None:
+def claim(connection: Connection, caller: str, key: str, request: bytes, now_ms: int) -> StoredAnswer | None:
     """Take a key for a request, within the transaction that does its work; returns the answer where it was done.
 
     Two processes that receive one request at once meet on the row: the later waits for the earlier to commit, or
     does the work where that one gave up. Raises RefusalError `idempotency_key_reused` for a key of another request.
     """
     taken = connection.execute(
-        "INSERT INTO api_answer (token, idempotency_key, request, status, location, content, noted_ms)"
-        " VALUES (?, ?, ?, 0, '', ?, ?) ON CONFLICT DO NOTHING RETURNING token",
-        (token, key, request, b"", now_ms),
+        "INSERT INTO api_answer (caller, idempotency_key, request, status, location, content, noted_ms)"
+        " VALUES (?, ?, ?, 0, '', ?, ?) ON CONFLICT DO NOTHING RETURNING caller",
+        (caller, key, request, b"", now_ms),
     ).fetchone()
     if taken is not None:
         return None
     row = connection.execute(
-        "SELECT request, status, location, content FROM api_answer WHERE token = ? AND idempotency_key = ?",
-        (token, key),
+        "SELECT request, status, location, content FROM api_answer WHERE caller = ? AND idempotency_key = ?",
+        (caller, key),
     ).fetchone()
     assert row is not None, "a key that cannot be taken is there"
     if bytes(row[0]) != request:
@@ -50,11 +50,11 @@ def claim(connection: Connection, token: str, key: str, request: bytes, now_ms: 
     return StoredAnswer(int(row[1]), str(row[2]), bytes(row[3]))
 
 
-def keep(connection: Connection, token: str, key: str, answer: StoredAnswer) -> None:
+def keep(connection: Connection, caller: str, key: str, answer: StoredAnswer) -> None:
     """Store the answer of a request whose key was taken in this transaction."""
     connection.execute(
-        "UPDATE api_answer SET status = ?, location = ?, content = ? WHERE token = ? AND idempotency_key = ?",
-        (answer.status, answer.location, answer.content, token, key),
+        "UPDATE api_answer SET status = ?, location = ?, content = ? WHERE caller = ? AND idempotency_key = ?",
+        (answer.status, answer.location, answer.content, caller, key),
     )
 
 

@@ -68,10 +68,7 @@ def go_to_counting(till: Tmux) -> None:
 @pytest.mark.parametrize("language", list(Language))
 def test_two_people_count_two_zones_on_two_tills_without_a_hub(tmp_path: Path, language: Language) -> None:
     one, other = tills(Household(tmp_path))
-    folders = [tmp_path / "t1", tmp_path / "t2"]
-    for folder in folders:
-        folder.mkdir()
-    first, second = Tmux(folders[0], one, language), Tmux(folders[1], other, language)
+    first, second = Tmux(one, language), Tmux(other, language)
     try:
         t = first.t
         sign_in(first, *PEOPLE[0][::2])
@@ -102,7 +99,7 @@ def test_two_people_count_two_zones_on_two_tills_without_a_hub(tmp_path: Path, l
         second.sees(t("stock_count.counts", name="Water", total="6件"))
         second.close()  # somebody trips over the cable
 
-        second = Tmux(folders[1], other, language)
+        second = Tmux(other, language)
         sign_in(second, *PEOPLE[1][::2])
         go_to_counting(second)
         choose(second, t("count_menu.go_on", session=session))

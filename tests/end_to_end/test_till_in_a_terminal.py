@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,9 @@ FLOAT_MINOR: Final = 20_000
 class Tmux:
     """A till in a session of tmux with a server of its own; keys go in as a keyboard sends them."""
 
-    def __init__(self, folder: Path, directory: Path, language: Language) -> None:
-        self._socket = folder / "tmux"
+    def __init__(self, directory: Path, language: Language) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="edgetill-")  # a socket's path has 107 bytes at most
+        self._socket = Path(self._folder.name) / "tmux"
         self.t = Texts("pos_tui", language)
         words = command("till", "--node", str(directory), "--language", language.value)
         variables = environment({"LANG": "C.UTF-8"})
@@ -81,10 +83,13 @@ class Tmux:
         return self.sees(*(self.t(name, **facts) for name in names))
 
     def press(self, *keys: str) -> None:
-        """Press keys by tmux's names, each as slowly as fingers."""
+        """Press keys by tmux's names, each as slowly as fingers.
+
+        Other keys begin with what Escape sends: a busy machine may read the next key together with it.
+        """
         for key in keys:
             self._tmux("send-keys", key)
-            time.sleep(0.1)
+            time.sleep(0.6 if key == "Escape" else 0.1)
 
     def types(self, text: str) -> None:
         """Type a text and Enter."""
@@ -112,6 +117,7 @@ class Tmux:
         """End the session whatever it shows."""
         with contextlib.suppress(subprocess.CalledProcessError):
             self._tmux("kill-server")
+        self._folder.cleanup()
 
 
 @contextlib.contextmanager
@@ -156,7 +162,7 @@ def test_a_shops_day_at_a_terminal_without_a_hub(tmp_path: Path, language: Langu
             basket = add(basket, line_of(one))
         prices = [line.amount_minor for line in price_basket(node, basket).lines]
     with printing(directory) as printer:
-        till = Tmux(tmp_path, directory, language)
+        till = Tmux(directory, language)
         try:
             t = till.t
             till.reads("sign_in.title", "sign_in.number_hint")

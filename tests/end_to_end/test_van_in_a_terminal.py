@@ -91,7 +91,7 @@ def test_a_vans_day_at_a_terminal_without_a_hub_agrees_with_the_hub_that_comes_b
     hub, directory = prepared(tmp_path)
     try:
         with printing(directory) as printer:
-            till = Tmux(tmp_path, directory, language)
+            till = Tmux(directory, language)
             try:
                 drive(till)
                 paper_with(printer, "S-V1-1-", "可口可乐", "绿茶")

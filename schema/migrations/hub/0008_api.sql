@@ -1,13 +1,13 @@
 -- The JSON API: answers to writes by the key that their sender chose, so that any process of the hub replays them.
 CREATE TABLE api_answer (
-    token TEXT NOT NULL,
+    caller TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
     request BLOB NOT NULL,
     status INTEGER NOT NULL,
     location TEXT NOT NULL,
     content BLOB NOT NULL,
     noted_ms INTEGER NOT NULL,
-    PRIMARY KEY (token, idempotency_key)
+    PRIMARY KEY (caller, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_answer_by_age ON api_answer (noted_ms);
 
