@@ -130,4 +130,4 @@ def _says_no_more(node: Node, codes: list[str]) -> bool:
     raise AssertionError("a node went on after a failed sync as if nothing had been")
 
 
-IO_ERRORS: Final = Fault("io_errors", "errors", 2 * NUMBERS, run, "0 acknowledged lost; N = 1…500 of syncs and writes")
+IO_ERRORS: Final = Fault("io_errors", "errors", 2 * NUMBERS, run, "0 acknowledged lost; seed n: N to 10n")
