@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.account_payments import bonus_for, repay, return_stored, top_up
 from edge.keyed import keyed_money
 from edge.members import MemberCard, member_card
@@ -17,13 +15,9 @@ from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, NoticeScree
 from pos_tui.screens.external_tender import ExternalTenderScreen
 from pos_tui.screens.member import MemberScreen, member_rows
 from pos_tui.screens.money import money
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.selling import Completed
 
 
@@ -43,20 +37,11 @@ class AccountScreen(AllowingScreen[None]):
         self._person_name = "" if card is None else card.name
         self._first = first
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the account; without a member, ask for one."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("account.title")
+        self.frame.border_title = self.t("account.title")
         if self._card is None and self.till.basket.member is not None:
             member = self.till.basket.member
             self._take(member_card(self.till.node, member.person, member.name))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from textual.await_complete import AwaitComplete
+from textual.containers import Vertical
 from textual.screen import Screen
 
 from pos_tui.keys import Act, KeyTable, act, shown_key
@@ -19,6 +20,7 @@ from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import CorruptionError, EdgetillError
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
     from textual.timer import Timer
 
     from edge.device_events import PaperUnknown, Weighed
@@ -85,6 +87,22 @@ class TillScreen(Screen[ResultT]):
         if self._keys is None:
             self._keys = KeyTable(self.NAME, (*self.ACTS, *self.COMMON), self.till_app.renamed_keys)
         return self._keys
+
+    def compose(self) -> ComposeResult:
+        """Put a page of one list together, with a line to type into where there is one; other screens say how."""
+        assert self.listing is not None, "a page shows a list"
+        yield StatusLine(id="status")
+        with Vertical(id="page"):
+            yield self.listing
+        yield MessageLine(id="message")
+        if self.entry is not None:
+            yield self.entry
+        yield KeyBar(id="keys")
+
+    @property
+    def frame(self) -> Vertical:
+        """The frame around a page's list, which carries its title."""
+        return self.query_one("#page", Vertical)
 
     def on_mount(self) -> None:
         """Show everything, then take the keys that came while the screen was being made."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from textual.containers import Vertical
-
 from edge.asked_counts import asked_counts
 from edge.clock_source import local_time
 from edge.count_plans import (
@@ -23,13 +21,9 @@ from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.count_session import CountSessionScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from schema.rules.cycle_counts import Proposed
 
 REPORTS_MAX = 9
@@ -55,21 +49,12 @@ class CountMenuScreen(TillScreen[None]):
         self._proposed: list[Proposed] | None = None
         self.listing = Listing(id="ways", is_numbered=True)
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State what can be counted, the wishes of the office first."""
         assert self.listing is not None
         node, listing = self.till.node, self.listing
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("count_menu.title")
+        self.frame.border_title = self.t("count_menu.title")
         self._ways = []
         rows: list[Row] = []
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.clock_source import local_time
 from edge.count_answers import Answer, PaperKind, PendingPaper, answer_papers, is_said_on_shelf
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.amounts import format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from textual.app import ComposeResult
 
 
 class CountPapersScreen(TillScreen[bool]):
@@ -35,15 +29,6 @@ class CountPapersScreen(TillScreen[bool]):
         self._answers: list[Answer] = []
         self.listing = Listing(id="papers")
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the papers with their answers."""
         assert self.listing is not None
@@ -51,7 +36,7 @@ class CountPapersScreen(TillScreen[bool]):
         if not self._answers:
             node = self.till.node
             self._answers = [Answer(one, is_said_on_shelf(node, self._session, one)) for one in self._papers]
-        self.query_one("#page", Vertical).border_title = self.t("count_papers.title")
+        self.frame.border_title = self.t("count_papers.title")
         rows = self.listing.notes(self.t("count_papers.text"), "muted")
         rows.append(Row(note=" "))
         for one in self._answers:

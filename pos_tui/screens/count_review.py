@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual.containers import Vertical
-
 from edge.count_answers import pending_papers
 from edge.count_lines import CountSheet, touch_line
 from edge.count_results import Recount, recounts_due
@@ -24,13 +22,9 @@ from pos_tui.keys import act
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.approval import SecondPersonScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.counting import CountSession
 
 SHOWN_MAX: Final = 2_000
@@ -54,15 +48,6 @@ class CountReviewScreen(AllowingScreen[str]):
         self._missing: tuple[MissingLine, ...] = ()
         self.listing = Listing(id="missing")
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def _plan(self) -> CountSession:
         found = session_of(self.till.node, self._session)
         assert found is not None, "the count was opened"
@@ -74,7 +59,7 @@ class CountReviewScreen(AllowingScreen[str]):
         node, listing = self.till.node, self.listing
         self.show_status()
         plan = self._plan()
-        self.query_one("#page", Vertical).border_title = self.t("count_review.title", session=self._session)
+        self.frame.border_title = self.t("count_review.title", session=self._session)
         self._missing = missing_lines(node, plan, open_looks(node, self._session))
         sheet = CountSheet(node, self._session)
         rows: list[Row] = []

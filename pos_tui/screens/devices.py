@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.device_events import Condition, fault_sentence
 from edge.print_jobs import JobState, PrintJobRow, answer, drop, jobs, retry
 from edge.till_status import till_status
@@ -13,12 +11,10 @@ from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.screens.money import age
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    pass
 
 _TONES = {Condition.READY: "good", Condition.ATTENTION: "warn", Condition.FAULT: "bad"}
 
@@ -37,15 +33,6 @@ class DevicesScreen(TillScreen[None]):
         self._jobs: list[PrintJobRow] = []
         self._first_job = 0
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def on_mount(self) -> None:
         """Look again now and then."""
         self.set_interval(1.0, self.show)
@@ -54,7 +41,7 @@ class DevicesScreen(TillScreen[None]):
         """State how everything is."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("devices.title")
+        self.frame.border_title = self.t("devices.title")
         t, status = self.till_app.texts, till_status(self.till.node)
         rows = [
             Row((t("devices.line"), t("devices.online") if status.is_online else t("devices.offline")),

@@ -38,7 +38,7 @@ class HelpScreen(TillScreen[None]):
         """State every act with its keys and its sentence."""
         assert self.listing is not None
         screen = self._asked_from
-        self.query_one("#page", Vertical).border_title = self.t("help.title")
+        self.frame.border_title = self.t("help.title")
         rows = []
         for one in screen.key_table.acts:
             if not one.keys:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.catalog import find_product
 from edge.search import SearchHit, search
 from pos_tui.keys import act
@@ -13,13 +11,9 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.stock_view import product_rows, why_rows
 from pos_tui.widgets.entry_line import EntryLine
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.wedge import Scan
 
 
@@ -40,17 +34,6 @@ class LookupScreen(TillScreen[str]):
         self._product = ""
         self._is_why = False
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def offers(self, name: str) -> bool:
         """What needs a product is offered where one is shown."""
         return name not in {"why", "sell"} or bool(self._product or self._hits)
@@ -69,7 +52,7 @@ class LookupScreen(TillScreen[str]):
     def _show_hits(self) -> None:
         assert self.listing is not None
         assert self.entry is not None
-        self.query_one("#page", Vertical).border_title = self.t("lookup.title")
+        self.frame.border_title = self.t("lookup.title")
         columns = (
             Column(self.t("search.code"), 8), Column(self.t("search.goods")),
             Column(self.t("search.barcode"), 14, from_width=72), Column(self.t("search.unit"), 6),
@@ -91,7 +74,7 @@ class LookupScreen(TillScreen[str]):
         found = find_product(self.till.node, self._product)
         name = self._product if found is None else f"{found.product.name} {found.product.spec}".strip()
         title = self.t("lookup.why_title", name=name) if self._is_why else name
-        self.query_one("#page", Vertical).border_title = title
+        self.frame.border_title = title
         rows_of = why_rows if self._is_why else product_rows
         rows = rows_of(self.till.node, self._product, self.till_app.texts)
         self.listing.show((Column("", 20), Column("")), rows, selected=0, has_cursor=False)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.basket import Basket
 from edge.clock_source import local_time
 from edge.parking import ParkedBasket, drop, parked, recall
@@ -14,13 +12,10 @@ from pos_tui.keys import act
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.dialogs import ConfirmScreen
 from pos_tui.screens.money import money
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
     from textual.timer import Timer
 
 
@@ -36,20 +31,11 @@ class ParkedScreen(AllowingScreen[Basket]):
         self._parked: list[ParkedBasket] = []
         self._timer: Timer | None = None
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the baskets, the newest first."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("recall.title")
+        self.frame.border_title = self.t("recall.title")
         self._parked = parked(self.till.node)
         columns = (
             Column(self.t("recall.time"), 12), Column(self.t("recall.label")),

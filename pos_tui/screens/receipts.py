@@ -68,7 +68,7 @@ class ReceiptsScreen(TillScreen[None]):
         title = self.t("receipts.title")
         if member is not None:
             title = self.t("receipts.of_member", name=member.name or member.phone_masked)
-        self.query_one("#page", Vertical).border_title = title
+        self.frame.border_title = title
         node = self.till.node
         self._receipts = last_receipts(node, 50) if member is None else purchases(node, member.person)
         columns = (

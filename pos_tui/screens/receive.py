@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.deliveries import (
     DAMAGES,
     ORDER,
@@ -28,15 +26,11 @@ from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScre
 from pos_tui.screens.goods import GoodsScreen
 from pos_tui.screens.money import age, amount_of
 from pos_tui.widgets.entry_line import EntryLine
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from pos_tui.widgets.total_panel import Fact
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.deliveries import Difference
     from edge.wedge import Scan
 
@@ -57,17 +51,6 @@ class DeliveriesScreen(TillScreen[None]):
         self._scanner = PaperScanner()
         self._pages: list[str] = []
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def offers(self, name: str) -> bool:
         """Pages are given up where some were scanned."""
         return bool(self._pages) if name == "again" else True
@@ -77,7 +60,7 @@ class DeliveriesScreen(TillScreen[None]):
         assert self.listing is not None
         assert self.entry is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("deliveries.title")
+        self.frame.border_title = self.t("deliveries.title")
         self._awaited = expected_deliveries(self.till.node)
         columns = (
             Column(self.t("deliveries.kind"), 6), Column(self.t("deliveries.number"), 16),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.catalog import product_of
 from edge.count_lines import check_second_person, touch_line
 from edge.counting import record_looks
@@ -13,15 +11,11 @@ from edge.keyed import keyed_quantity
 from pos_tui.keys import act
 from pos_tui.screens.count_codes import ReadingScreen
 from pos_tui.widgets.entry_line import EntryLine
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.amounts import format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from textual.app import ComposeResult
 
     from edge.basket import BasketLine
     from edge.count_results import Recount
@@ -42,23 +36,12 @@ class RecountScreen(ReadingScreen[bool]):
         self.listing = Listing(id="lines")
         self.entry = EntryLine(id="entry")
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State what is to be counted again."""
         assert self.listing is not None
         assert self.entry is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("recount.title")
+        self.frame.border_title = self.t("recount.title")
         columns = (Column("#", 3, "right"), Column(self.t("search.goods")), Column(self.t("stock_count.zone"), 14),
                    Column(self.t("stock_count.counted"), 12, "right"))  # fmt: skip
         rows = [

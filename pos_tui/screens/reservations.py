@@ -6,8 +6,6 @@ import datetime
 import re
 from typing import TYPE_CHECKING, Final
 
-from textual.containers import Vertical
-
 from edge.catalog import find_product
 from edge.clock_source import local_time
 from edge.keyed import keyed_quantity, plain_width
@@ -17,14 +15,10 @@ from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
 from pos_tui.screens.money import amount_of
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.node import Node
     from edge.wedge import Scan
 
@@ -63,15 +57,6 @@ class ReservationsScreen(TillScreen[None]):
         self.listing = Listing(id="list")
         self._kept: list[Reservation] = []
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def offers(self, name: str) -> bool:
         """What needs a reservation is offered where there is one."""
         return bool(self._kept) if name in {"handed_over", "free"} else True
@@ -80,7 +65,7 @@ class ReservationsScreen(TillScreen[None]):
         """State what is put aside, the first to end first."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("reserve.title")
+        self.frame.border_title = self.t("reserve.title")
         self._kept = reservations(self.till.node)
         columns = (
             Column(self.t("sale.goods")), Column(self.t("goods.quantity"), 8, "right"),

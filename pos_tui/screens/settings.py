@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    pass
 
 CHOICES = ("language", "theme", "training", "password", "lock", "sign_out")
 
@@ -28,20 +24,11 @@ class SettingsScreen(TillScreen[None]):
         super().__init__()
         self.listing = Listing(id="settings", is_numbered=True)
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State each setting with its value."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("settings.title")
+        self.frame.border_title = self.t("settings.title")
         values = {
             "language": self.t("settings.this_language"),
             "theme": self.t("settings.dark" if self.app.current_theme.dark else "settings.light"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.keyed import keyed_money
 from edge.receipts import report_document
 from edge.shift_reports import close_day, day_report, open_days, print_report, shift_report
@@ -17,13 +15,9 @@ from pos_tui.screens.count import Counted, CountScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.screens.money import money
 from pos_tui.screens.report import ReportScreen
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.shifts import ShiftState
     from schema.rules.slips import Report
 
@@ -44,20 +38,11 @@ class ShiftScreen(AllowingScreen[None]):
         self._first = first
         self.listing = Listing(id="ways", is_numbered=True)
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State what can be done, and how the shift stands."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("shift.title")
+        self.frame.border_title = self.t("shift.title")
         state = current_shift(self.till.node)
         rows = [Row((self.t(f"shift.{way}"), self.t(f"shift.{way}_what"))) for way in WAYS]
         rows.append(Row(note=" "))

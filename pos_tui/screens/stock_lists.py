@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from textual.containers import Vertical
-
 from edge.drafting import GoodsDraft, draft_goods, goods_drafts
 from edge.goods_sheet import GoodsSheet, wanted_sheet
 from edge.places import other_places
@@ -18,14 +16,12 @@ from pos_tui.screens.dialogs import Choice, ChooseScreen
 from pos_tui.screens.goods import GoodsScreen
 from pos_tui.screens.money import age, amount_of
 from pos_tui.screens.stock_view import why_rows
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from pos_tui.widgets.total_panel import Fact
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    pass
 
 ROAD, DRAFTS = "road", "drafts"
 LISTS: Final = (*(one.value for one in StockList), ROAD, DRAFTS)
@@ -52,15 +48,6 @@ class StockListsScreen(TillScreen[None]):
         self._road: list[TransferOnRoad] = []
         self._why = ""
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def offers(self, name: str) -> bool:
         """A draft is made of goods; why is asked of one of them."""
         if name == "why":
@@ -78,7 +65,7 @@ class StockListsScreen(TillScreen[None]):
             self._which = next((which.value for which, size in sizes.items() if size), LISTS[0])
         place = LISTS.index(self._which) + 1
         title = self.t("lists.page", title=self.t(f"lists.{self._which}"), place=place, count=len(LISTS))
-        self.query_one("#page", Vertical).border_title = title
+        self.frame.border_title = title
         self._goods, self._drafts, self._road, self._why = [], [], [], ""
         columns: tuple[Column, ...]
         if self._which == ROAD:
@@ -195,7 +182,7 @@ class StockListsScreen(TillScreen[None]):
             one = self._goods[place]
             rows = why_rows(self.till.node, one.product, self.till_app.texts)
             title, self._why = self.t("lookup.why_title", name=one.name), one.product
-        self.query_one("#page", Vertical).border_title = title
+        self.frame.border_title = title
         self.listing.show((Column("", 20), Column("")), rows, selected=0, has_cursor=False)
 
     def act_draft(self) -> None:

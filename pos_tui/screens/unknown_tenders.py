@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.clock_source import local_time
 from edge.unknown_tenders import UnknownTender, settle_tender, unknown_tenders
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.screens.money import money
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    pass
 
 
 class UnknownTendersScreen(TillScreen[None]):
@@ -31,20 +27,11 @@ class UnknownTendersScreen(TillScreen[None]):
         self.listing = Listing(id="list")
         self._open: list[UnknownTender] = []
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the open payments."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("unsettled.title")
+        self.frame.border_title = self.t("unsettled.title")
         self._open = unknown_tenders(self.till.node)
         zone = self.till.node.config.time_zone
         columns = (

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from textual.containers import Vertical
-
 from edge.shifts import current_shift
 from edge.van_load import aboard, loads
 from edge.van_route import home_of, stops
@@ -13,13 +11,9 @@ from edge.van_settlement import last_settlement, standing
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import money
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.members import MemberCard
     from edge.van_settlement import Standing
 
@@ -36,20 +30,11 @@ class VanScreen(TillScreen[None]):
         super().__init__()
         self.listing = Listing(id="ways", is_numbered=True)
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State how far the day is."""
         assert self.listing is not None
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("van.title", van=self.till.node.config.location)
+        self.frame.border_title = self.t("van.title", van=self.till.node.config.location)
         now = standing(self.till.node)
         rows = [Row((self.t(f"van.{way}"), self._far(way, now))) for way in WAYS]
         rows.append(Row(note=" "))

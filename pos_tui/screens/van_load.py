@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from textual.containers import Vertical
-
 from edge.catalog import find_product
 from edge.papers import PaperScanner, TransferPaper, read_paper
 from edge.stock import QuantityRequest
@@ -16,9 +14,7 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import ConfirmScreen, Dialog
 from pos_tui.screens.money import ago, amount_of
 from pos_tui.widgets.entry_line import EntryLine
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.amounts import parse_quantity
 from schema.errors import RefusalError
 
@@ -103,24 +99,13 @@ class VanLoadScreen(TillScreen[None]):
         self._scanner = PaperScanner()
         self._pages: list[str] = []
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State what waits."""
         assert self.listing is not None
         assert self.entry is not None
         self.entry.show(self.t("van_load.prompt"), self.t("van_load.none_hint"))
         self.show_status()
-        self.query_one("#page", Vertical).border_title = self.t("van_load.title")
+        self.frame.border_title = self.t("van_load.title")
         self._loads = loads(self.till.node)
         rows: list[Row] = []
         if self._paper is not None:
@@ -195,24 +180,13 @@ class VanUnloadScreen(TillScreen[None]):
         self._aboard: list[QuantityRequest] = []
         self._back: dict[str, int] = {}
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State what is aboard and what of it goes back."""
         assert self.listing is not None
         assert self.entry is not None
         self.show_status()
         home = home_of(self.till.node)
-        self.query_one("#page", Vertical).border_title = self.t("van_unload.title", home=home or "?")
+        self.frame.border_title = self.t("van_unload.title", home=home or "?")
         self._aboard = aboard(self.till.node)
         columns = (
             Column(self.t("sale.goods")), Column(self.t("van_unload.aboard"), 12, "right"),

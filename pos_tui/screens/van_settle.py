@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 
 from edge.counting import count_product
 from edge.print_jobs import reprint
@@ -46,24 +46,13 @@ class VanSettleScreen(TillScreen[None]):
         self.entry = EntryLine(id="entry")
         self._now: Standing | None = None
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        assert self.entry is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield self.entry
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the goods, the money and what is still to do."""
         assert self.listing is not None
         assert self.entry is not None
         self.show_status()
         self._now = now = standing(self.till.node)
-        self.query_one("#page", Vertical).border_title = self.t("van_settle.title")
+        self.frame.border_title = self.t("van_settle.title")
         columns = (
             Column(self.t("sale.goods")), Column(self.t("van_settle.opening"), 8, "right"),
             Column(self.t("van_settle.came"), 8, "right"), Column(self.t("van_settle.went"), 8, "right"),

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
-
 from edge.clock_source import local_time
 from edge.members import MemberCard
 from edge.van_route import last_purchases, stops
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import age, money
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.van_route import Stop
 
 
@@ -36,15 +30,6 @@ class VanStopsScreen(TillScreen[MemberCard]):
         self.listing = Listing(id="stops")
         self._stops: list[Stop] = []
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        assert self.listing is not None
-        yield StatusLine(id="status")
-        with Vertical(id="page"):
-            yield self.listing
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
-
     def show(self) -> None:
         """State the round anew: balances may have moved."""
         assert self.listing is not None
@@ -53,7 +38,7 @@ class VanStopsScreen(TillScreen[MemberCard]):
         first = next((n for n, one in enumerate(self._stops) if not one.is_done), 0)
         done = sum(one.is_done for one in self._stops)
         title = self.t("van_stops.title", done=done, count=len(self._stops))
-        self.query_one("#page", Vertical).border_title = title
+        self.frame.border_title = title
         self._paint(first if self.listing.selected < 0 else self.listing.selected)
 
     def _paint(self, selected: int) -> None:
