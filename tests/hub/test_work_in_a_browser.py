@@ -24,6 +24,7 @@ from hub.service import Hub, serving
 from hub.summaries import refresh_summaries
 from hub.tokens import create_token
 from schema.errors import RefusalError
+from schema.kinds.buying import OrderDrafted, OrderLine
 from schema.rules.promotion_terms import Language
 from schema.texts import catalogue
 from tests import processes
@@ -182,6 +183,8 @@ class Whole:
         chain.day_of_trade()
         chain.everything()
         chain.refunded_twice()
+        chain.a1.append(OrderDrafted("R-1", "order", "S1", "", (OrderLine("11001", 24_000),)))
+        chain.push(chain.a1)
         make_account(hub, name="林老板")
         with hub.store.transaction(None) as replica:
             create_token(replica.connection, "labels", 0)
@@ -205,6 +208,11 @@ class Whole:
             placed = desk.post("/order-new", order)
             assert placed.status_code == 303, text_of(placed)
             self.order = placed.headers["location"].partition("?")[0]
+            person = {"code": "C1", "name": "王记小卖部", "phone": "13800000001", "price_list": "wholesale"}
+            known = desk.post("/customer-new", person)
+            assert known.status_code == 303, text_of(known)
+            self.customer = known.headers["location"].partition("?")[0]
+            assert desk.post("/rounds/V", {"stops": "C1=后门", "warehouse": "W"}).status_code == 303
         with hub.store.snapshot() as replica:
             rows = replica.connection.execute(
                 "SELECT s.scope, i.conflict, i.code FROM inbox i JOIN scope s ON s.scope_no = i.scope_no"
@@ -227,7 +235,8 @@ class Whole:
             "/promotions/{code:str}": ["/promotions/P1"], "/suppliers/{code:str}": ["/suppliers/S1"],
             "/orders/{location:str}/{number:str}": [self.order],
             "/orders/{location:str}/{number:str}/edit": [f"{self.order}/edit"],
-            "/goods-drafts/{location:str}/{number:str}": [],
+            "/goods-drafts/{location:str}/{number:str}": ["/goods-drafts/A/R-1"],
+            "/customers/{person:str}": [self.customer], "/rounds/{location:str}": ["/rounds/V"],
             "/imports/{file:str}": [self.file, f"{self.file}?skip=1"],
             "/settings/{name:str}": ["/settings/cash", "/settings/receipt", "/settings/limits"],
             "/reports/{name:str}": [f"/reports/{name}" for name in REPORTS],
@@ -249,7 +258,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[
     from hub.service import init_hub, open_hub
 
     directory = tmp_path_factory.mktemp("whole") / "hub"
-    places = ("A:Riverside:shop", "B:Old Town:shop", "W:Warehouse:warehouse")
+    places = ("A:Riverside:shop", "B:Old Town:shop", "W:Warehouse:warehouse", "V:Van:van")
     init_hub(directory, name="Lantern Stores", locations=[parse_location(text) for text in places])
     hub = open_hub(directory)
     try:
