@@ -43,10 +43,14 @@ def products_with(node: Node, code: str) -> list[tuple[str, FoundProduct]]:
 def price_at(found: FoundProduct, unit: str, moment_ms: int, tiers: frozenset[str] = frozenset()) -> ChosenPrice | None:
     """Choose the price of one selling unit at a moment; None when it has none and is to be asked."""
     name = unit or found.product.unit
-    timeline = found.timelines.get(name)
-    if timeline is None:
-        return None
-    return price_book(found.product.code, name, timeline).price_at(found.product.code, name, moment_ms, tiers)
+    for timelines in (found.timelines, found.standard):
+        timeline = timelines.get(name)
+        if timeline is not None:
+            book = price_book(found.product.code, name, timeline)
+            chosen = book.price_at(found.product.code, name, moment_ms, tiers)
+            if chosen is not None:
+                return chosen
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -6,9 +6,10 @@ which moves with every change of a shared document, whoever stored it: the till 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from schema.catalogue import Product, category_of
+from schema.catalogue import DEFAULT_LIST, Product, category_of
 from schema.database import Connection
 from schema.rules.promotion_terms import Promotion, read_terms
 from sync.document_projection import decode_fields
@@ -20,19 +21,22 @@ _CHANGED = "SELECT (SELECT version FROM catalogue_state), (SELECT version FROM s
 
 
 class FoundProduct(NamedTuple):
-    """A product as it reads now, with its price fields of the node's price list by selling unit."""
+    """A product as it reads now, with its price fields by selling unit, those of the location's price list."""
 
     product: Product
     timelines: dict[str, str]
     unit: str
     """The selling unit that the scanned barcode names; empty for the base unit."""
+    standard: dict[str, str] = {}  # noqa: RUF012 - never changed
+    """The standard list's fields where the location sells at another: what that has no price for goes by these."""
 
 
 class KnownCatalogue:
     """What one node has read of the catalogue's records; `refresh` comes before each reading."""
 
-    def __init__(self, price_list: str) -> None:
-        self._prices = f"prices/{price_list}/"
+    def __init__(self, price_list: Callable[[], str]) -> None:
+        self._price_list = price_list
+        self._prices = self._standard = _prices_of(DEFAULT_LIST)
         self._version: tuple[int, int] | None = None
         self._products: dict[str, FoundProduct | None] = {}
         self._promotions: tuple[Promotion, ...] | None = None
@@ -47,6 +51,7 @@ class KnownCatalogue:
         version = (int(row[0]), int(row[1] or 0))
         if version != self._version:
             self._version = version
+            self._prices = _prices_of(self._price_list())
             self._products.clear()
             self._promotions = None
 
@@ -65,13 +70,15 @@ class KnownCatalogue:
         ).fetchall()
         product: Product | None = None
         timelines: dict[str, str] = {}
+        standard: dict[str, str] = {}
         for document, fields in rows:
             category = category_of(document)
             if category is not None and product is None:
                 product = Product.from_fields(code, category, decode_fields(bytes(fields)))
-            elif document.startswith(self._prices):
-                timelines |= {k: v for k, v in decode_fields(bytes(fields)).items() if isinstance(v, str)}
-        return None if product is None else FoundProduct(product, timelines, "")
+            elif document.startswith((self._prices, self._standard)):
+                kept = timelines if document.startswith(self._prices) else standard
+                kept |= {k: v for k, v in decode_fields(bytes(fields)).items() if isinstance(v, str)}
+        return None if product is None else FoundProduct(product, timelines, "", standard)
 
     def promotions(self, connection: Connection) -> tuple[Promotion, ...]:
         """Return every promotion whose terms can be read and applied, in the order of their codes."""
@@ -84,3 +91,7 @@ class KnownCatalogue:
             read = (read_terms(decode_fields(bytes(fields)).get("terms")) for _, fields in rows)
             self._promotions = tuple(promotion for promotion in read if promotion is not None)
         return self._promotions
+
+
+def _prices_of(price_list: str) -> str:
+    return f"prices/{price_list}/"

@@ -62,7 +62,8 @@ def look_up(node: Node, code: str) -> ProductLook:
     prices = []
     for unit, name, factor in units:
         chosen = price_at(found, unit, now_ms)
-        coming = _next_price(found.timelines.get(unit or product.unit), now_ms)
+        name_of_unit = unit or product.unit
+        coming = _next_price(found.timelines.get(name_of_unit, found.standard.get(name_of_unit)), now_ms)
         prices.append(
             UnitPrice(
                 unit, name, factor, None if chosen is None else chosen.price_minor,

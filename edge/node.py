@@ -20,6 +20,7 @@ from edge.high_water import Mark, raise_mark, read_mark
 from edge.known_catalogue import KnownCatalogue
 from edge.missing import note_lost
 from edge.projections import own_folds
+from edge.settings import selling_list
 from edge.store import Store, foreseen
 from edge.watchdog import check_present, verify_if_suspect
 from schema.codec import encode
@@ -127,7 +128,7 @@ class Node:
             self.organisation,
             [self.documents, self.stock, *own_folds()],
         )
-        self.known = KnownCatalogue(self.config.price_list)
+        self.known = KnownCatalogue(lambda: selling_list(self))
         if not is_read_only:
             self._start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge.catalog import find_product, price_at
 from edge.node import Node
+from edge.settings import selling_list
 from schema.errors import RefusalError
 from sync.catalogue_edits import set_price
 
@@ -28,7 +29,7 @@ def change_price(node: Node, code: str, price_minor: int, *, unit: str = "", fro
             price_minor,
             start_ms,
             per_milli=current.per.milli if current else 1000,
-            price_list=node.config.price_list,
+            price_list=selling_list(node),
         )
         if not entries:
             raise RefusalError("price_unchanged", f"{found.product.name} costs that already")

@@ -13,6 +13,7 @@ from edge.clock_source import ScriptedClock, parse_time
 from edge.node import Node
 from edge.returns import ReturnRequest, find_sale
 from edge.selling import Completed, LineRequest, refund, refund_without_receipt, sell
+from edge.settings import selling_list
 from schema.amounts import Minor
 from schema.catalogue import Product, category_of, decode_timeline
 from schema.errors import RefusalError
@@ -67,7 +68,7 @@ def last_reading_ms(directory: Path) -> int:
 def catalogue_rows(node: Node) -> list[ProductRow]:
     """Return the products that this node could sell now, with their price where one is set, for a mapping."""
     prices: dict[str, dict[str, str]] = {}
-    prefix = f"prices/{node.config.price_list}/"
+    prefix = f"prices/{selling_list(node)}/"
     found: dict[str, Product] = {}
     for document, record, encoded in node.connection.execute(
         "SELECT document, record, fields FROM record ORDER BY document, record"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from edge.node import Node
+from typing import TYPE_CHECKING
+
 from schema.kinds.organisation import SettingDefined
-from schema.settings import NAME_OF, SettingT, read_setting
+from schema.settings import NAME_OF, PriceRules, SettingT, read_setting
+
+if TYPE_CHECKING:
+    from edge.node import Node
 
 
 def setting(node: Node, kind: type[SettingT]) -> SettingT:
@@ -16,3 +20,8 @@ def setting(node: Node, kind: type[SettingT]) -> SettingT:
         if found is not None and found.value:  # An empty value follows the chain again.
             return read_setting(kind, found.value)
     return kind()
+
+
+def selling_list(node: Node) -> str:
+    """Return the price list that this location sells at."""
+    return setting(node, PriceRules).price_list or node.config.price_list

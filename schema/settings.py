@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from schema.errors import RefusalError
+from schema.identity import is_code
 from schema.rows import StaffRole
 from schema.rules.barcode_layouts import DEFAULT_LAYOUTS, BarcodeLayout, BarcodeLayouts
 from schema.rules.receipt import ReceiptTemplate
@@ -140,6 +141,19 @@ class StockRules(Setting, frozen=True, kw_only=True):
     """Goods that nobody counted for more days than these."""
 
 
+class PriceRules(Setting, frozen=True, kw_only=True):
+    """Which price list a location sells at, empty for the standard one; the locations that name one are its group.
+
+    What that list has no price for now is sold at the standard list's.
+    """
+
+    price_list: str = ""
+
+    def __post_init__(self) -> None:
+        if self.price_list and not is_code(self.price_list):
+            raise ValueError("a price list's code has letters, digits and hyphens alone")
+
+
 class ElsewhereRules(Setting, frozen=True, kw_only=True):
     """How often tills are told what changed elsewhere, where anything did; of the whole chain.
 
@@ -208,6 +222,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "cash": CashRules,
     "till": TillRules,
     "loyalty": LoyaltyRules,
+    "prices": PriceRules,
     "elsewhere": ElsewhereRules,
     "stock": StockRules,
     "shop": ShopCard,

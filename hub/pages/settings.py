@@ -21,8 +21,10 @@ from schema.rules.rounding import Rounding
 from schema.settings import (
     UNLIMITED,
     CashRules,
+    CountRules,
     Limits,
     LoyaltyRules,
+    PriceRules,
     ReceiptForm,
     RoleLimits,
     Setting,
@@ -33,10 +35,12 @@ from schema.settings import (
 )
 
 routes = Routes()
-PLAIN: Final[dict[str, type[Setting]]] = {"shop": ShopCard, "cash": CashRules, "loyalty": LoyaltyRules,
-                                          "till": TillRules, "stock": StockRules}  # fmt: skip
+PLAIN: Final[dict[str, type[Setting]]] = {
+    "shop": ShopCard, "prices": PriceRules, "cash": CashRules, "loyalty": LoyaltyRules, "till": TillRules,
+    "stock": StockRules, "count": CountRules,
+}  # fmt: skip
 """Settings whose page has one field for each of theirs."""
-_PAGES: Final = ("shop", "receipt", "limits", "cash", "loyalty", "till", "stock")
+_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count")
 _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, StaffRole.SUPERVISOR,
                  StaffRole.SHOP_MANAGER)  # fmt: skip
 
@@ -101,7 +105,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
 
 
 def _unit_of(name: str) -> str:
-    for end in ("_minor", "_ppm"):
+    for end in ("_minor", "_ppm", "_milli"):
         if name.endswith((end, f"{end}_max")):
             return end[1:]
     return "whole"
@@ -132,6 +136,8 @@ def _typed(value: Any, how: str) -> str:
             return "" if value >= UNLIMITED else format_money(value)
         case "ppm":
             return format_quantity(value // 10)
+        case "milli":
+            return format_quantity(value)
         case "list":
             return " ".join(map(str, value))
         case "pairs":
@@ -205,6 +211,8 @@ def _values(form: Form, kind: type[msgspec.Struct], prefix: str) -> dict[str, An
                 values[name] = form.money(field, is_required=False) if form.text(field) else empty
             case "ppm":
                 values[name] = form.quantity(field, is_required=False, highest=100_000) * 10
+            case "milli":
+                values[name] = form.quantity(field, is_required=False)
             case "whole":
                 values[name] = form.whole(field)
             case "list":

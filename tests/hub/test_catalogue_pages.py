@@ -13,7 +13,7 @@ from hub.service import Hub
 from hub.setting_desk import view_setting
 from schema.errors import RefusalError
 from schema.kinds.organisation import OperatorDefined
-from schema.settings import CashRules, ReceiptForm
+from schema.settings import CashRules, CountRules, PriceRules, ReceiptForm
 from tests.hub.desk import DeskClient, at_the_desk, make_account, text_of
 
 CSV = "code,name,category,unit,price,barcode\nX1,水,drinks,pc,2.00,6901234567892\nX2,茶,drinks,pc,3.50,\n"
@@ -140,6 +140,27 @@ def test_a_receipt_is_previewed_and_what_it_cannot_fill_in_is_refused(desk: Desk
     assert isinstance(view.setting, ReceiptForm)
     assert (view.setting.template.columns, view.setting.template.footer) == (48, ("谢谢光临",))
     assert not view.is_own
+
+
+def test_shops_of_a_group_name_their_price_list_and_a_tolerance_is_typed_in_units(desk: DeskClient, hub: Hub) -> None:
+    desk.get("/settings/prices?at=A")
+    assert desk.post("/settings/prices", {"price_list": "hill shops", "at": "A"}).status_code == 422
+    assert desk.post("/settings/prices", {"price_list": "hill", "at": "A"}).status_code == 303
+    assert 'value="1"' in desk.get("/settings/count").text
+    form = {"is_blind": "1", "tolerance_milli": "2.5", "tolerance_ppm": "1", "weighed_tolerance_milli": "0.05",
+            "weighed_tolerance_ppm": "1", "recount_value_minor": "50", "cycle_products": "40",
+            "record_after_seconds": "120", "at": ""}  # fmt: skip
+    assert desk.post("/settings/count", form).status_code == 303
+    with hub.store.snapshot() as replica:
+        found = [
+            view_setting(replica.organisation, replica.connection, name, place).setting
+            for name, place in (("prices", "A"), ("prices", "B"), ("count", "A"))
+        ]
+    assert found == [
+        PriceRules(price_list="hill"),
+        PriceRules(),
+        CountRules(tolerance_milli=2_500, cycle_products=40),
+    ]
 
 
 def test_a_location_has_its_own_cash_rules_and_follows_the_chain_again(desk: DeskClient, hub: Hub) -> None:
