@@ -126,6 +126,8 @@ class TillApp(App[None]):
             self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
+        if key == "enter":  # It ends what came before it, a slow scanner's code as well.
+            self._last_key_s = float("-inf")
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)
 
     def restart_wedge(self) -> None:

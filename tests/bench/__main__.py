@@ -25,10 +25,13 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 130)
     bench = Bench(asked.entries)
     measured = []
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         for name in asked.figure or FIGURES:
             console.print(f"measuring {name} …", highlight=False)
             measured.append(FIGURES[name](bench))
+            console.print(f"  {measured[-1].value:g} {measured[-1].unit}: {measured[-1].note}", highlight=False)
+            asked.out.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n", "utf-8")
     finally:
         bench.close()
     table = Table(title=f"{platform.processor() or platform.machine()}, {platform.platform()}")
@@ -38,8 +41,6 @@ def main() -> int:
         met = "reported" if one.met is None else "yes" if one.met else "NO"
         table.add_row(one.figure, f"{one.value:g}", one.unit, one.reach, met, one.note)
     console.print(table)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n", "utf-8")
     return 1 if any(one.met is False for one in measured) else 0
 
 
