@@ -128,6 +128,21 @@ async def test_a_burst_that_ends_in_no_scan_is_typed_text(at_till: AtTill) -> No
         assert cashier.app.till.basket.is_empty
 
 
+async def test_a_key_right_behind_enter_is_no_part_of_what_enter_ended(at_till: AtTill) -> None:
+    """A code of a scanner that is too slow to be known as one is typed text; its Enter ends it all the same."""
+    async with at_till() as cashier:
+        moment = time.monotonic()
+        keys = [(char, char) for char in COLA_BARCODE] + [("enter", "\r")]
+        for n, (key, character) in enumerate(keys):
+            event = events.Key(key, character)
+            event.time = moment + n * 0.04
+            cashier.app.post_message(event)
+        paying = events.Key("plus", "+")
+        paying.time = moment + (len(keys) - 1) * 0.04 + 0.005
+        cashier.app.post_message(paying)
+        await cashier.until_screen("tender")
+
+
 async def test_keys_of_a_scan_do_nothing_of_their_own(at_till: AtTill) -> None:
     """A code may hold what alone would pay, void or open the menu."""
     async with at_till() as cashier:
