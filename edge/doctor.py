@@ -181,6 +181,7 @@ def _examine(node: Node, findings: list[Finding], *, mend: bool) -> Examination:
         number for scope, number in log.scopes().items() if any(d.stream.startswith(f"{scope}:") for d in damages)
     }
     with _scratch() as scratch:
+        findings += _check_tables(node, scratch)
         organisation = Organisation(node.config.root, node.config.root_public_key)
         documents, stock = core_folds(organisation, index_catalogue)
         replica = Replica(scratch, organisation, [documents, stock, *own_folds()])
@@ -249,6 +250,16 @@ def _check_file(node: Node) -> list[Finding]:
     ]
 
 
+def _check_tables(node: Node, scratch: Any) -> list[Finding]:
+    """Compare how tables, indexes and triggers are defined with what the migrations make of an empty file."""
+    wanted, found = (dict(one.execute(_DEFINED).fetchall()) for one in (scratch, node.connection))
+    return [
+        Finding("table_damaged", f"{name} is defined in another way: restore the backup")
+        for name, definition in sorted(wanted.items())
+        if found.get(name) != definition
+    ]
+
+
 def _check_search(node: Node) -> list[Finding]:
     """Compare the full-text index with the products that it was made of, by FTS5's own check."""
     try:
@@ -303,6 +314,9 @@ def _differs(one: Difference) -> Finding:
     if one.missing:
         parts.append(f"{one.missing} that the log gives are missing (such as {one.missing_examples[0]})")
     return Finding("projection_differs", f"{what} differ from the log: {'; '.join(parts)}")
+
+
+_DEFINED: Final = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
 
 
 @contextmanager

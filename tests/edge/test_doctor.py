@@ -380,4 +380,16 @@ def test_what_is_remembered_of_a_count_is_compared_too_for_tomorrows_figures_res
 def test_a_schema_that_rotted_is_a_finding_and_no_traceback(traded: Node) -> None:
     traded.connection.execute("ALTER TABLE transfer RENAME COLUMN transit TO trbnsit")
     found = examine(traded)
-    assert [finding.code for finding in found.findings] == ["file_damaged"]
+    assert [finding.code for finding in found.findings] == ["table_damaged", "file_damaged"]
+
+
+def test_a_table_whose_name_rotted_into_one_that_still_works_is_named(traded: Node) -> None:
+    rows = traded.connection.execute("SELECT count(*) FROM hub_line").fetchone()
+    traded.connection.execute("PRAGMA writable_schema = ON")
+    traded.connection.execute(
+        "UPDATE sqlite_master SET name = 'hub_lIne', tbl_name = 'hub_lIne', sql = replace(sql, 'hub_line', 'hub_lIne')"
+        " WHERE name = 'hub_line'"
+    )
+    traded.connection.execute("PRAGMA writable_schema = RESET")
+    assert traded.connection.execute("SELECT count(*) FROM hub_line").fetchone() == rows
+    assert "table_damaged" in {finding.code for finding in examine(traded).findings}
