@@ -14,8 +14,8 @@ from schema.database import Connection
 from schema.rules.promotion_terms import Promotion, read_terms
 from sync.document_projection import decode_fields
 
-PRODUCTS_MAX: Final = 4_096
-"""A till sells a few thousand different goods in a day: more than these are not kept in memory."""
+PRODUCTS_MAX: Final = 1_024
+"""The different goods of an hour or two: more than these are not kept in memory, about 4 KB each."""
 PROMOTIONS: Final = "promotions/standard"
 _CHANGED = "SELECT (SELECT version FROM catalogue_state), (SELECT version FROM scope WHERE scope = 'org')"
 
