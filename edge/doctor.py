@@ -16,9 +16,9 @@ from edge.cache import restoring
 from edge.catalogue_index import index_catalogue
 from edge.node import Node
 from edge.projections import own_folds
-from edge.store import foreseen
+from edge.store import foreseen, node_migrations
 from edge.trade_projections import TRADE_TABLES
-from schema.database import migrate, read_migrations
+from schema.database import migrate
 from schema.errors import CorruptionError
 from schema.files import read_given
 from schema.identity import Stream
@@ -327,7 +327,7 @@ def _scratch() -> Iterator[Any]:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536", "recursive_triggers = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN")
-        migrate(connection, read_migrations("replica", "node"))
+        migrate(connection, node_migrations())
         yield connection
     finally:
         connection.close()

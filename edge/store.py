@@ -46,6 +46,11 @@ def _connect(path: Path, *, is_read_only: bool, key: bytes | None) -> Any:
     return connection
 
 
+def node_migrations() -> list[tuple[str, list[str]]]:
+    """Return what makes and brings up the tables of a node's file: names with their statements, in order."""
+    return read_migrations("replica", "node")
+
+
 class Store:
     """One connection to the node's file. Till and sync agent each open their own."""
 
@@ -63,7 +68,7 @@ class Store:
             self._place = (opened.st_dev, opened.st_ino)
             if not is_read_only:
                 with self.transaction():
-                    migrate(self.connection, read_migrations("replica", "node"))
+                    migrate(self.connection, node_migrations())
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Horizontal
-
 from edge.counting import count_product
 from edge.print_jobs import reprint
 from edge.receipts import receipt_document
@@ -16,17 +14,13 @@ from pos_tui.screens.base import TillScreen
 from pos_tui.screens.count import CountScreen
 from pos_tui.screens.dialogs import ConfirmScreen
 from pos_tui.screens.money import amount_of, money
+from pos_tui.screens.report import PaperScreen
 from pos_tui.screens.van_load import goods_name
 from pos_tui.widgets.entry_line import EntryLine
-from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
-from pos_tui.widgets.paper import Paper
-from pos_tui.widgets.status_line import MessageLine, StatusLine
 from schema.amounts import parse_quantity
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
     from edge.van_settlement import Standing
     from edge.wedge import Scan
     from schema.kinds.vans import SettledLine
@@ -194,55 +188,24 @@ class VanSettleScreen(TillScreen[None]):
         self.dismiss(None)
 
 
-class SettlementPaperScreen(TillScreen[None]):
+class SettlementPaperScreen(PaperScreen):
     """Shows a settlement as it stands on paper, the last one where none is named, and prints it again."""
 
     NAME = "van_paper"
-    ACTS = (
-        act("print", "+", "ctrl+r"), act("down", "down", "enter", on_bar=False), act("up", "up", on_bar=False),
-        act("page_down", "pagedown", "*"), act("page_up", "pageup", on_bar=False), act("back", "escape", "-", "0"),
-    )  # fmt: skip
 
     def __init__(self, settlement: str = "") -> None:
         super().__init__()
         self._settlement = settlement
-        self.paper = Paper(id="paper")
 
-    def compose(self) -> ComposeResult:
-        """Put the page together."""
-        yield StatusLine(id="status")
-        with Horizontal(id="body"):
-            yield self.paper
-        yield MessageLine(id="message")
-        yield KeyBar(id="keys")
+    def title_text(self) -> str:
+        """Return what the paper is."""
+        return self.t("van_paper.title")
 
-    def show(self) -> None:
-        """State the paper."""
-        self.show_status()
-        with self.saying():
-            entry = settlement_entry(self.till.node, self._settlement)
-            layout = receipt_document(self.till.node, entry, columns=48, language=self.till.language)
-            self.paper.show(layout.preview())
-            self.say(self.t("van_paper.title"))
+    def preview(self) -> list[str]:
+        """Return the settlement as it is laid out."""
+        entry = settlement_entry(self.till.node, self._settlement)
+        return receipt_document(self.till.node, entry, columns=48, language=self.till.language).preview()
 
-    def act_print(self) -> None:
+    def print_paper(self) -> None:
         """Print it again."""
         reprint(self.till.node, settlement_entry(self.till.node, self._settlement))
-        self.till_app.paper_queued()
-        self.say(self.t("report.printing" if self.till.prints else "receipts.no_printer"), "good")
-
-    def act_down(self) -> None:
-        """Read on."""
-        self.paper.scroll_by(1)
-
-    def act_up(self) -> None:
-        """Read back."""
-        self.paper.scroll_by(-1)
-
-    def act_page_down(self) -> None:
-        """Read on by a page."""
-        self.paper.scroll_by(self.paper.size.height - 2)
-
-    def act_page_up(self) -> None:
-        """Read back by a page."""
-        self.paper.scroll_by(2 - self.paper.size.height)
