@@ -36,24 +36,42 @@ _QUARANTINED: Final = frozenset(
 
 
 class Pace:
-    """How much goes into one transaction: adapts to the slice on a trading node, everything in bulk on a new one."""
+    """How much goes into one transaction: adapts to the slice on a trading node, everything in bulk on a new one.
 
-    def __init__(self, *, is_bulk: bool = False) -> None:
+    What is counted, entries or bytes, is its owner's: it begins with `first` and never takes more than `most`.
+    """
+
+    def __init__(self, first: int = 4_096, most: int = 256 * 1024, *, is_bulk: bool = False) -> None:
         self._is_bulk = is_bulk
-        self._entries = BULK_ENTRIES if is_bulk else 8
+        self._most = most
+        self._allowance = first
 
     @property
-    def entries(self) -> int:
-        """How many entries the next transaction takes."""
-        return self._entries
+    def allowance(self) -> int:
+        """How much the next transaction takes."""
+        return self._allowance
 
-    def note(self, entries: int, took_ms: float) -> None:
+    def count(self, sizes: Sequence[int]) -> int:
+        """Return how many of these, in order, the next transaction takes: at least one.
+
+        An entry's bytes say what it costs within a factor of five, be it a sale or a change of five hundred products.
+        """
+        if self._is_bulk:
+            return min(len(sizes), BULK_ENTRIES)
+        total = 0
+        for number, size in enumerate(sizes):
+            total += size
+            if total > self._allowance and number:
+                return number
+        return len(sizes)
+
+    def note(self, amount: int, took_ms: float) -> None:
         """Learn from a transaction, and pause as long as it held the lock."""
         if self._is_bulk:
             return
-        per_entry_ms = took_ms / max(1, entries)
-        wanted = int(SLICE_MS / per_entry_ms) if per_entry_ms > 0 else self._entries * 2
-        self._entries = max(1, min(wanted, self._entries * 2, 500))
+        each_ms = took_ms / max(1, amount)
+        wanted = int(SLICE_MS / each_ms) if each_ms > 0 else self._allowance * 2
+        self._allowance = max(1, min(wanted, self._allowance * 2, self._most))
         time.sleep(max(took_ms, 1) / 1000)
 
 
@@ -93,9 +111,10 @@ def _apply(node: Node, batch: Batch, pace: Pace) -> int:
 def _store(node: Node, verified: VerifiedBatch, pace: Pace) -> int:
     """Store entries in slices; returns how many, fewer than all where another connection moved the stream's head."""
     entries = verified.entries
+    sizes = [len(entry.encoded) for entry in entries]
     position = 0
     while position < len(entries):
-        count = min(pace.entries, len(entries) - position)
+        count = pace.count(sizes[position:])
         part = entries[position : position + count]
         is_last = position + count == len(entries)
         began = time.perf_counter()
@@ -105,7 +124,7 @@ def _store(node: Node, verified: VerifiedBatch, pace: Pace) -> int:
             if head.seq + 1 != part[0].body.seq or chain(head.digest, part[0].encoded) != part[0].digest:
                 return position
             node.replica.store(VerifiedBatch(verified.stream, part, verified.seal), is_whole=is_last)
-        pace.note(count, (time.perf_counter() - began) * 1000)
+        pace.note(sum(sizes[position : position + count]), (time.perf_counter() - began) * 1000)
         position += count
     return position
 

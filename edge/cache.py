@@ -72,7 +72,7 @@ def prune_old(node: Node, *, pace: Pace | None = None, seconds_max: float | None
     It may stop after any of them (`seconds_max`) and goes on where it stopped. Prices that ended more than 31 days
     ago leave their timelines whenever one changes. Raises RefusalError as `sync.pruning.may_prune` does.
     """
-    pace = pace or Pace()
+    pace = pace or Pace(first=8, most=500)
     scope = node.config.scope
     with foreseen(node.store.path):
         may_prune(node.replica, scope)
@@ -87,7 +87,7 @@ def prune_old(node: Node, *, pace: Pace | None = None, seconds_max: float | None
     while seconds_max is None or time.perf_counter() - began < seconds_max:
         started = time.perf_counter()
         with node.write():
-            found = prune_slice(node.replica, node.stock, scope, pace.entries, leaving)
+            found = prune_slice(node.replica, node.stock, scope, pace.allowance, leaving)
         if not found:
             break
         looked += found

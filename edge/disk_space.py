@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -36,7 +35,8 @@ class DiskRoom(StrEnum):
 
 def free_bytes(directory: Path) -> int:
     """Return the bytes that this user may still write on a directory's disk."""
-    return shutil.disk_usage(directory).free
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
 
 
 def disk_room(directory: Path) -> DiskRoom:

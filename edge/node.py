@@ -16,7 +16,7 @@ from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
 from edge.disk_space import keep_reserve
 from edge.encryption import data_key
-from edge.high_water import Mark, raise_mark, read_mark
+from edge.high_water import HighWater, Mark, read_mark
 from edge.known_catalogue import KnownCatalogue
 from edge.missing import note_lost
 from edge.projections import own_folds
@@ -119,6 +119,7 @@ class Node:
             raise RefusalError("key_foreign", f"the key in {directory} belongs to another node")
         self.clock_source = clock
         self._entropy = entropy
+        self._high_water = HighWater(directory)
         check_present(directory)
         self.store = Store(directory / DATABASE_FILE, is_read_only=is_read_only, key=data_key(directory))
         self.organisation = Organisation(self.config.root, self.config.root_public_key)
@@ -142,6 +143,7 @@ class Node:
 
     def close(self) -> None:
         """Close the node's file."""
+        self._high_water.close()
         self.store.close()
 
     @property
@@ -234,7 +236,7 @@ class Node:
             self.known.forget()
             raise
         if writing.mark is not None:
-            raise_mark(self.directory, writing.mark)
+            self._high_water.rise(writing.mark)
 
     def now_ms(self) -> int:
         """Return the wall clock minus its last measured offset: by it scheduled prices take effect."""

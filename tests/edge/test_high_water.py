@@ -12,7 +12,7 @@ import pytest
 from edge.clock_source import ScriptedClock
 from edge.config import DATABASE_FILE
 from edge.doctor import examine
-from edge.high_water import MARK_FILE, Mark, raise_mark, read_mark
+from edge.high_water import MARK_FILE, HighWater, Mark, read_mark
 from edge.missing import MissingRange, missing_ranges
 from edge.node import Node
 from schema.identity import Stream
@@ -103,11 +103,17 @@ def test_a_mark_that_rotted_says_nothing(tmp_path: Path, content: bytes) -> None
 
 
 def test_a_mark_says_what_was_written_last(tmp_path: Path) -> None:
+    here, there = HighWater(tmp_path), HighWater(tmp_path)
     for mark in (Mark(1, 9), Mark(1, 10), Mark(812, 1)):
-        raise_mark(tmp_path, mark)
+        here.rise(mark)
         assert read_mark(tmp_path) == mark
+    there.rise(Mark(812, 2))
+    assert read_mark(tmp_path) == Mark(812, 2)
+    here.close()
+    here.rise(Mark(812, 3))
+    assert read_mark(tmp_path) == Mark(812, 3)
 
 
 def test_a_mark_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    raise_mark(tmp_path / "nowhere", Mark(1, 1))
+    HighWater(tmp_path / "nowhere").rise(Mark(1, 1))
     assert read_mark(tmp_path / "nowhere") is None
