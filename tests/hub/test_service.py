@@ -286,7 +286,27 @@ def test_the_administrators_verbs_work_beside_a_running_hub(founded: tuple[Path,
         assert run(directory, "location", "add", "V1:Van one:van").returncode == 0
         words = ("operator", "add", "101", "王芳", "--role", "cashier", "--location", "V1", "--pin", "2468")
         assert run_json(directory, *words)["operator"].startswith("o")
+        nobody = run(directory, "token", "reports")
+        assert (nobody.returncode, "[account_missing]" in nobody.stderr) == (1, True)
+        secret = ("--password", "correct horse battery")
+        assert run(directory, "account", "add", "lin", "林", *secret).returncode == 0
+        assert run(directory, "account", "add", "zhao", "赵", "--role", "auditor", *secret).returncode == 0
+        wrongs: tuple[tuple[tuple[str, ...], str], ...] = (
+            (("--by", "nobody"), "account_unknown"), (("--by", "zhao"), "token_maker_forbidden"),
+            (("--scope", "sales"), "token_scope_unknown"), (("--location", "X"), "location_unknown"),
+            (("--scope", "catalogue", "--location", "V1"), "token_catalogue_everywhere"),
+        )  # fmt: skip
+        for options, code in wrongs:
+            refused = run(directory, "token", "reports", *options)
+            assert (refused.returncode, f"[{code}]" in refused.stderr) == (1, True), refused.stderr
         token = run_json(directory, "token", "reports")["token"]
+        with contextlib.closing(open_hub(directory)) as hub:
+            [made] = [one for one in hub.tokens.listed() if one.name == "reports"]
+            assert {one.login: one.operator for one in hub.accounts.listed()}["lin"] == made.operator
+        assert run(directory, "account", "add", "wang", "王", *secret).returncode == 0
+        several = run(directory, "token", "other")
+        assert (several.returncode, "[token_maker_unnamed]" in several.stderr) == (1, True)
+        assert run(directory, "token", "other", "--by", "wang", "--scope", "read", "--location", "V1").returncode == 0
         answer = httpx.get(f"{url}/v1/sales", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
         assert answer.status_code == 200
         wrong = run(directory, "invite", "--location", "V1", "--name", "x", "--till", "V1", "--profile", "robot")
