@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub import commands_findings, commands_people
+from hub.certificate_commands import add_certificate_verb
 from hub.command_options import HERE as _HERE
 from hub.command_options import HubOption, JsonOption
 from hub.command_options import opened as _opened
@@ -42,6 +43,7 @@ def _hub_app() -> typer.Typer:
     app.command()(prune)
     add_store_verbs(app)
     add_token_verb(app)
+    add_certificate_verb(app)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")

@@ -6,6 +6,7 @@ from hub.pages import (
     accounts,
     acts,
     catalogue_conflicts,
+    certificate,
     customers,
     findings,
     first_run,
@@ -32,7 +33,7 @@ from hub.pages.visits import Route
 MODULES = (
     first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
     promotions, imports, settings, staff, customers, reports, purchases, suppliers, minimums, plu,
-    catalogue_conflicts,
+    catalogue_conflicts, certificate,
 )  # fmt: skip
 
 

@@ -16,8 +16,11 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from hub.enrolment import Profile
+from hub.identity import load_identity
 from hub.operators import define_operator
 from hub.service import Founded, Hub, open_hub, serving
 from hub.sync_endpoint import Workers
@@ -313,6 +316,31 @@ def test_the_administrators_verbs_work_beside_a_running_hub(founded: tuple[Path,
         assert (wrong.returncode, "[profile_unknown]" in wrong.stderr) == (1, True)
         again = run(directory, "init", str(directory), "--name", "x", "--location", "A:A:shop")
         assert (again.returncode, "[hub_exists]" in again.stderr) == (1, True)
+
+
+def test_who_trusts_the_hubs_root_certificate_is_asked_nothing_and_it_stays_over_restarts(
+    founded: tuple[Path, Founded], tmp_path: Path
+) -> None:
+    directory, file = founded[0], tmp_path / "root.crt"
+    told = run_json(directory, "certificate", "--out", str(file))
+    trusting = ssl.create_default_context(cafile=str(file))
+    for _ in range(2):
+        with processes.serving_hub(directory) as (_, url), httpx.Client(verify=trusting, trust_env=False) as browser:
+            assert browser.get(f"{url}/certificate/root.crt").text == file.read_text("ascii")
+    assert run_json(directory, "certificate", "--out", str(file)) == told
+    assert len(told["sha256"].split(":")) == 32
+    # Its key is nowhere: what is kept signs nothing that a browser would believe.
+    root = x509.load_pem_x509_certificate(file.read_bytes())
+    served = serialization.load_pem_private_key((directory / "tls.key").read_bytes(), None)
+    assert sorted(one.name for one in directory.glob("*.key")) == ["hub.key", "tls.key"]
+    assert served.public_key() != root.public_key()
+    # Another host asks for another certificate, under a root of its own; nodes pin the key above both.
+    identity = load_identity(directory)
+    identity.renew_tls("hub.example.test")
+    assert identity.browser_fingerprint != told["sha256"]
+    fresh = identity.browser_fingerprint
+    identity.renew_tls()
+    assert identity.browser_fingerprint == fresh
 
 
 def test_settings_with_an_unknown_key_and_an_exposed_key_are_refused(founded: tuple[Path, Founded]) -> None:
