@@ -183,6 +183,8 @@ class ReceiveScreen(GoodsScreen):
         """Fill the list with what is awaited; without anything ask who delivers."""
         if self._expected is not None:
             self.sheet = sheet_of(self.till.node, self._expected)
+            if self._expected.is_counted:
+                self.say(self.t("receive.counted_hint"), "warn")
             if self._sees_cost():
                 costs = {line.product: line.cost_minor for line in self._expected.lines}
                 for line in self.sheet.lines:
@@ -217,6 +219,8 @@ class ReceiveScreen(GoodsScreen):
             facts.append(Fact(self.t("deliveries.source"), self._supplier_name))
         if self._expected is not None:
             facts.append(Fact(self.t(f"deliveries.kind_{self._expected.kind}"), self._expected.reference))
+            if self._expected.is_counted:
+                facts.append(Fact(self.t("receive.counted"), self.t("receive.counted_is"), "warn"))
         elif self._document:
             facts.append(Fact(self.t("receive.document"), self._document))
         short = sum(1 for line in self.sheet.lines if line.expected_milli is not None and line.short_milli > 0)

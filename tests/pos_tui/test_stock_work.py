@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import pytest
 
+from edge.counting import count_product
 from edge.deliveries import expected_deliveries
 from edge.drafting import goods_drafts
 from edge.node import Node
 from edge.papers import paper_pages
 from edge.print_jobs import jobs
 from edge.reserving import reservations
+from edge.resolving import conflicts
 from edge.stock import QuantityRequest, dispatch_transfer, on_hand, transfers_on_road
 from pos_tui.screens.stock_menu import WORKS
 from schema.identity import Scope
@@ -172,6 +174,30 @@ async def test_a_transfer_is_received_by_its_paper_alone_once(
         assert cashier.screen.NAME == "deliveries"
     carry(other, node, "loc/A")
     assert transfers_on_road(node) == []
+
+
+async def test_a_delivery_that_a_count_found_on_the_shelf_is_still_taken_in_and_adds_nothing(
+    at_till: AtTill, node: Node, shops: Shops, language: Language
+) -> None:
+    warehouse = shops.make_node("W1", "W")
+    teach_goods(warehouse)
+    sent = dispatch_transfer(warehouse, "A", [QuantityRequest(COLA, 12_000)])
+    carry(warehouse, node, node.config.scope)
+    count_product(node, COLA, 20_000, absorbs=[sent.transfer])
+    shops.pass_minutes(5)
+    async with at_till(language) as cashier:
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.until(sent.transfer)
+        await cashier.press("enter")
+        await cashier.until_screen("receive")
+        await cashier.until(cashier.t("receive.counted_is"))
+        await cashier.press("*", "+")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
+        await cashier.until_screen("deliveries")
+        await cashier.until(cashier.t("deliveries.none"))
+    assert stock(node) == {COLA: 20_000}
+    assert (transfers_on_road(node), conflicts(node)) == ([], [])
 
 
 async def test_a_damaged_paper_is_told_so_and_lets_nothing_in(at_till: AtTill, node: Node, shops: Shops) -> None:
