@@ -171,7 +171,10 @@ def adjust_stock(
     note: str = "",
     prints: bool = False,
 ) -> Recorded:
-    """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive."""
+    """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive.
+
+    It asks nobody's leave: people's limits are asked by `edge.adjusting.adjust_goods`, for screen and verb alike.
+    """
     sign = REASONS.get(reason)
     if sign is None:
         raise RefusalError("reason_unknown", f"the reasons are {', '.join(REASONS)}")
