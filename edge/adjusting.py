@@ -47,6 +47,7 @@ def adjust_goods(
     stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Adjust stock within what the operator may; raises RefusalError `approval_needed` beyond, else as `adjust_stock`.
 
@@ -57,5 +58,5 @@ def adjust_goods(
     allowed = allow(node, operator, (approver,), Act.ADJUST, adjustment_minor(node, requests))
     return adjust_stock(
         node, reason, requests, operator=operator, approver=allowed or approver, document=document, stated=stated,
-        note=note, prints=prints,
+        note=note, prints=prints, in_hand=in_hand,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from edge.acting import base_quantity, check_permission, named_product
 from edge.adjusting import value_minor
 from edge.allowing import allow
 from edge.catalog import find_product
+from edge.goods_in_hand import let_go
 from edge.limits import Act
 from edge.node import Node, Writing
 from edge.papers import TransferPaper
@@ -301,12 +302,13 @@ def receive_delivery(
     approver: str = "",
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Take a delivery in as it came, beside what was expected of it; one durable operation, and its note.
 
-    `is_final` says that no more of it will come. Raises RefusalError `goods_missing` where nothing came and more is to
-    come, `delivery_unknown` and `transfer_complete` for what is not awaited any more, `approval_needed` where damaged
-    goods of a transfer are more than the operator may write off.
+    `is_final` says that no more of it will come; `in_hand` is the list that this records. Raises RefusalError
+    `goods_missing` where nothing came and more is to come, `delivery_unknown` and `transfer_complete` for what is not
+    awaited any more, `approval_needed` where damaged goods of a transfer are more than the operator may write off.
     """
     checked = _checked(node, lines)
     if not checked.came and (expected is None or not is_final):
@@ -315,9 +317,11 @@ def receive_delivery(
         allowed = _allowed(node, checked, operator, approver)
         with node.write() as writing:
             check_permission(node, writing, Permission.STOCK)
+            let_go(writing.connection, in_hand)
             return _arrive(node, writing, expected, checked, is_final, document, operator, allowed, note, prints)
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
+        let_go(writing.connection, in_hand)
         if expected is not None:
             _check_awaited(node, expected.reference)
             supplier = expected.source

@@ -9,6 +9,7 @@ import msgspec
 
 from edge.acting import base_quantity, check_permission, held_vector, named_product, next_entry_id
 from edge.catalog import find_product
+from edge.goods_in_hand import let_go
 from edge.node import Node, Writing
 from edge.print_jobs import queue_receipt
 from schema.errors import RefusalError
@@ -170,6 +171,7 @@ def adjust_stock(
     stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive.
 
@@ -183,6 +185,7 @@ def adjust_stock(
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
         entry = writing.append(StockAdjusted(reason, operator, moves, document, approver, stated, note))
+        let_go(writing.connection, in_hand)
         if prints:
             queue_receipt(writing, str(entry.id))
     return recorded(entry.id, moves)
@@ -233,10 +236,12 @@ def dispatch_transfer(
     stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Send goods to another location: the movement here and the notice there are one operation.
 
-    The same `transfer` may be dispatched in several goes. Without one a new number is given.
+    The same `transfer` may be dispatched in several goes. Without one a new number is given. `in_hand` is the list that
+    this records.
     """
     check_elsewhere(node, destination, "go to")
     moves = goods_moves(node, requests, -1)
@@ -253,6 +258,7 @@ def dispatch_transfer(
             "dispatched", number, node.config.location, destination, moves, False, str(first), vector, stated
         )
         writing.append(notice, location_scope(LocationId(destination)), str(first))
+        let_go(writing.connection, in_hand)
         if prints:
             queue_receipt(writing, str(entry.id))
     return recorded(entry.id, moves, number)

@@ -274,6 +274,83 @@ async def test_a_list_that_was_begun_is_left_only_after_a_question(at_till: AtTi
     assert said(node, StockAdjusted) == []
 
 
+async def test_a_checked_delivery_is_gone_on_with_after_the_power_went(
+    at_till: AtTill, node: Node, language: Language
+) -> None:
+    hear(node, ORDER)
+    async with at_till(language) as cashier:
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.press("enter")
+        await cashier.until_screen("receive")
+        await cashier.enter("20")
+        await cashier.scan(MILK_BARCODE)
+        await cashier.enter("7")
+        assert said(node, GoodsReceived) == []
+    async with at_till(language) as cashier:  # nobody left the screen: the till ended with it
+        await open_work(cashier, "receive")
+        await cashier.until(cashier.t("in_hand.title"))
+        assert cashier.shows(cashier.t("in_hand.go_on", about="PO-A-0001", lines=2))
+        await cashier.choose(1)
+        await cashier.until_screen("receive")
+        await cashier.until(cashier.t("in_hand.back", lines=2))
+        await cashier.press("+")
+        await cashier.until(cashier.t("receive.short_title"))
+        await cashier.choose(1)
+        await cashier.until_screen("deliveries")
+    assert stock(node) == {COLA: 20_000, MILK: 7_000}
+    async with at_till(language) as cashier:  # it is recorded, and in hand no more
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.until("PO-A-0001")
+
+
+@pytest.mark.parametrize("name", ("dispatch", "adjust"))
+async def test_a_list_in_hand_comes_back_with_what_it_is_about_or_is_dropped(
+    at_till: AtTill, node: Node, name: str
+) -> None:
+    for is_dropped in (False, True):
+        async with at_till() as cashier:
+            await open_work(cashier, name)
+            await cashier.until_screen("choose")
+            await cashier.choose(1)
+            await cashier.until_screen(name)
+            await cashier.scan(COLA_BARCODE)
+            await cashier.scan(COLA_BARCODE)
+        async with at_till() as cashier:
+            await open_work(cashier, name)
+            await cashier.until(cashier.t("in_hand.title"))
+            await cashier.choose(3 if is_dropped else 1)
+            if is_dropped:
+                await cashier.until(cashier.t("adjust.why" if name == "adjust" else "dispatch.where"))
+                await cashier.press("escape")
+                await cashier.until_screen("sale")
+                continue
+            await cashier.until_screen(name)
+            await cashier.until("可口可乐")
+            await cashier.press("+")
+            await cashier.until_screen("confirm")
+            await cashier.press("enter")
+            if name == "adjust":
+                await cashier.allow(SUPERVISOR)
+            await cashier.until_screen("sale")
+    recorded: list[TransferDispatched | StockAdjusted] = [*said(node, TransferDispatched), *said(node, StockAdjusted)]
+    assert [[move.quantity_milli for move in one.moves] for one in recorded] == [[-2_000]]
+
+
+async def test_a_list_that_was_left_on_purpose_is_not_offered_again(at_till: AtTill, node: Node) -> None:
+    async with at_till() as cashier:
+        await open_work(cashier, "adjust")
+        await cashier.choose(6)
+        await cashier.until_screen("adjust")
+        await cashier.scan(COLA_BARCODE)
+        await cashier.press("escape")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
+        await cashier.until_screen("sale")
+        await open_work(cashier, "adjust")
+        await cashier.until(cashier.t("adjust.why"))
+    assert said(node, StockAdjusted) == []
+
+
 async def test_what_is_below_zero_is_listed_and_drafted(at_till: AtTill, node: Node, language: Language) -> None:
     dispatch_transfer(node, "B", [QuantityRequest(COLA, 5_000)])
     async with at_till(language) as cashier:
