@@ -42,6 +42,7 @@ from sync.stock_facts import (
     Policy,
     Promise,
     PromiseEnd,
+    RightMove,
     Rules,
     SessionOpen,
     Side,
@@ -222,7 +223,7 @@ class _Work:
                 self._touch_entry(fact.movement)
             case Void():
                 self._touch_entry(fact.target)
-            case Grant() | Promise() | PromiseEnd():
+            case Grant() | RightMove() | Promise() | PromiseEnd():
                 self.dirty_rights.add(Key(fact.location, fact.product))
             case ClockFix():
                 self.clocks_touched = True
