@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
 
+from edge.clock_source import ClockSource
 from edge.handing_out import van_of
 from edge.lan import Line
 from edge.lan_carry import VisitReport, visit
@@ -40,6 +42,12 @@ def visit_shops(node: Node, addresses: Iterable[str] = (), *, search_s: float = 
         raise RefusalError("van_only", "only a van carries for other shops")
     listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
     return asyncio.run(_call(node, dict.fromkeys(listed), search_s))
+
+
+def visit_shops_of(directory: Path, clock: ClockSource) -> list[VisitReport]:
+    """Visit as `visit_shops` does, on a connection of its own: for a screen, from a thread."""
+    with Node(directory, clock=clock) as node:
+        return visit_shops(node)
 
 
 async def _call(node: Node, listed: Iterable[Address], search_s: float) -> list[VisitReport]:
