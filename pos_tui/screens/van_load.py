@@ -55,7 +55,7 @@ class SignScreen(Dialog[Signature]):
             self.entry.show(self.t("sign_in.pin"), self.t("sign_in.pin_hint", number=self._number))
         else:
             own = self.till.operator.number if self.till.operator is not None else ""
-            self.entry.show(self.t("approve.number"), self.t("sign.number_hint", number=own))
+            self.entry.show(self.t("sign_in.number"), self.t("sign.number_hint", number=own))
 
     def act_confirm(self) -> None:
         """Take the number, then the PIN."""
