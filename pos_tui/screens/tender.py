@@ -141,7 +141,8 @@ class TenderScreen(AllowingScreen[Completed]):
         return self.till.rules.means[max(0, self.listing.selected)]
 
     def moved(self) -> None:
-        """Ask for an amount of the means that was pointed at."""
+        """Ask for an amount of the means that was pointed at; what was wrong with one before is over."""
+        self.say("")
         self._show_prompt()
 
     def typed(self) -> None:

@@ -55,7 +55,7 @@ class SignScreen(Dialog[Signature]):
             self.entry.show(self.t("sign_in.pin"), self.t("sign_in.pin_hint", number=self._number))
         else:
             own = self.till.operator.number if self.till.operator is not None else ""
-            self.entry.show(self.t("approve.number"), self.t("sign.number_hint", number=own))
+            self.entry.show(self.t("sign_in.number"), self.t("sign.number_hint", number=own))
 
     def act_confirm(self) -> None:
         """Take the number, then the PIN."""
@@ -116,7 +116,7 @@ class VanLoadScreen(TillScreen[None]):
             for load in self._loads:
                 sent = "" if load.dispatched_ms is None else ago(self.till_app.texts, now_ms - load.dispatched_ms)
                 rows.append(Row((load.transfer, load.origin, sent)))
-                rows += [self._goods(line.product, line.transit_milli) for line in load.lines]
+                rows += [self._goods(line.product, line.awaited_milli) for line in load.lines]
         columns = (Column(self.t("van_load.transfer"), 16), Column(self.t("van_load.from"), 8),
                    Column(self.t("van_load.sent")))  # fmt: skip
         self.listing.show(columns, rows, empty=(self.t("van_load.none"), self.t("van_load.none_hint")))

@@ -139,6 +139,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "sent": ("调出", "sent"),
     "wasted": ("损耗", "written off"),
     "not-counted": ("未盘", "not counted"),
+    "stayed-uncounted": ("没有进出、也未盘（按账面）", "not moved, not counted (by the book)"),
     "goods-missing": ("差异金额", "Goods missing"),
     "collected": ("收欠款", "Collected"),
     "deposit": ("押金", "Deposit"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schema.amounts import format_money, format_quantity
-from schema.kinds.vans import VanSettled
+from schema.kinds.vans import SettledLine, VanSettled
 from schema.rules.paper import Paper, ReceiptRow
 from schema.rules.receipt import ReceiptNames, ReceiptTemplate
 from schema.rules.slips import framed, signature
@@ -19,9 +19,9 @@ def settlement_rows(settled: VanSettled, template: ReceiptTemplate, names: Recei
     rows += paper.rule()
     rows += paper.columns_of([paper.word(word) for word in ("opening", "came-aboard", "went-off", "still-aboard")])
     for line in settled.lines:
-        unit = names.units.get(line.product, "")
-        name = names.products.get(line.product, line.product)
-        rows += paper.text(f"{name} ({unit})" if unit else name)
+        if _is_idle(line):
+            continue
+        rows += paper.text(_goods(line, names))
         came = line.loaded_milli + line.returned_milli + line.found_milli + max(0, line.repacked_milli)
         went = line.sold_milli + line.sent_milli + line.wasted_milli + line.given_milli + max(0, -line.repacked_milli)
         figures = (line.opening_milli, came, -went, line.left_milli)
@@ -42,6 +42,12 @@ def settlement_rows(settled: VanSettled, template: ReceiptTemplate, names: Recei
             told = f"{paper.word('counted')} {format_quantity(line.closing_milli)}  {paper.word(word)}"
             shown = f"{format_quantity(abs(line.difference_milli))}  {format_money(line.value_minor)}"
             rows += paper.pair(told, shown, indent=2)
+    idle = [line for line in settled.lines if _is_idle(line)]
+    if idle:
+        rows += paper.rule()
+        rows += paper.text(paper.word("stayed-uncounted"))
+        for line in idle:
+            rows += paper.pair(_goods(line, names), format_quantity(line.left_milli), indent=2)
     rows += paper.rule()
     rows += paper.pair(paper.word("goods-missing"), format_money(settled.missing_minor), is_double=True)
     rows += paper.rule()
@@ -63,3 +69,17 @@ def settlement_rows(settled: VanSettled, template: ReceiptTemplate, names: Recei
     rows += signature(paper, "driver-signs")
     rows += signature(paper, "warehouse-signs")
     return framed(paper, "van-settlement", rows, template, names)
+
+
+def _is_idle(line: SettledLine) -> bool:
+    """Tell whether goods only stayed aboard: nobody moved or counted them, so a row of the book is enough."""
+    return line.closing_milli is None and not any(
+        (line.loaded_milli, line.returned_milli, line.found_milli, line.repacked_milli, line.sold_milli,
+         line.sent_milli, line.wasted_milli, line.given_milli)
+    )  # fmt: skip
+
+
+def _goods(line: SettledLine, names: ReceiptNames) -> str:
+    unit = names.units.get(line.product, "")
+    name = names.products.get(line.product, line.product)
+    return f"{name} ({unit})" if unit else name
