@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from hub.import_terms import ImportKind
 from schema.errors import RefusalError
 
+_PRODUCT_WORDS: Final = (
+    "product", "code", "productcode", "sku", "商品编码", "商品编号", "货号", "编码", "条码", "barcode",
+)  # fmt: skip
+"""How a column is called that names a product which is there already."""
 _HEADERS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
     ImportKind.PRODUCTS: {
         "code": (
@@ -55,18 +60,7 @@ _HEADERS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
         "is_deposit": ("isdeposit", "depositarticle", "empties", "是否押金", "是否押金商品", "空瓶", "空容器"),
     },
     ImportKind.PRICES: {
-        "product": (
-            "product",
-            "code",
-            "productcode",
-            "sku",
-            "商品编码",
-            "商品编号",
-            "货号",
-            "编码",
-            "条码",
-            "barcode",
-        ),
+        "product": _PRODUCT_WORDS,
         "unit": ("unit", "单位", "销售单位"),
         "price": ("price", "newprice", "新价", "新售价", "售价", "零售价", "价格", "单价"),
         "price_per": ("priceper", "per", "计价单位"),
@@ -111,18 +105,7 @@ _HEADERS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
     },
     ImportKind.OPENING_STOCK: {
         "location": ("location", "store", "shop", "warehouse", "门店", "仓库", "店铺", "地点"),
-        "product": (
-            "product",
-            "code",
-            "productcode",
-            "sku",
-            "商品编码",
-            "商品编号",
-            "货号",
-            "编码",
-            "条码",
-            "barcode",
-        ),
+        "product": _PRODUCT_WORDS,
         "quantity": ("quantity", "qty", "stock", "数量", "库存", "库存数量", "期初数量", "实际库存"),
         "lot": ("lot", "batch", "批号", "批次"),
         "expiry": ("expiry", "expirydate", "bestbefore", "有效期", "到期日期", "保质期至"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 
 from hub.catalogue import CatalogueDesk, price_lists, view_product
+from hub.importing import append_rows
 from hub.product_index import categories, find_products, owners_of, rebuild_products
 from hub.service import Hub
+from schema.amounts import Minor
 from schema.catalogue import PriceStep, Product, Scalar, UnitFactor
+from schema.database import Connection, Rows
 from schema.errors import RefusalError
 from schema.identity import ORG, ProductId
+from schema.rows import ProductRow
+from sync.catalogue_edits import DocumentPlaces
 
 COLA = Product(
     code=ProductId("D100"), category="drinks", name="可口可乐 330ml", units=(UnitFactor("case", 24_000),),
@@ -148,3 +154,51 @@ def test_a_price_that_could_not_hold_is_refused(
     now_ms = hub.now_ms()
     step = PriceStep(now_ms + from_ms, None if until_ms is None else now_ms + until_ms, price, per)
     assert refusal(hub, lambda desk: desk.set_price("D100", unit, step)) == code
+
+
+class Counted:
+    """A connection that counts what its statements return."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.rows = 0
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows:
+        found = self._connection.execute(sql, parameters)
+        return _CountedRows(self, found)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any:
+        return self._connection.executemany(sql, rows)
+
+
+class _CountedRows:
+    def __init__(self, connection: Counted, rows: Rows) -> None:
+        self._connection, self._rows = connection, rows
+
+    def fetchone(self) -> Any:
+        self._connection.rows += 1
+        return self._rows.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        found = self._rows.fetchall()
+        self._connection.rows += len(found)
+        return found
+
+
+def test_where_a_record_stands_costs_the_same_in_a_catalogue_of_any_size(hub: Hub) -> None:
+    rows = [
+        ProductRow(
+            code=ProductId(f"P{number:04}"), name="水", category="drinks" if number else "food", price_minor=Minor(1)
+        )
+        for number in range(2_100)
+    ]
+    append_rows(hub, rows)
+    with hub.store.snapshot() as replica:
+        counted = Counted(replica.connection)
+        few, bulk = DocumentPlaces(counted), DocumentPlaces(replica.connection, is_bulk=True)
+        for code in ("P0000", "P0001", "P1500", "P2099", "new"):
+            assert few.category(code) == bulk.category(code)
+            for base in ("products/drinks", "prices/standard/drinks", "prices/member/drinks"):
+                assert few.place(base, code) == bulk.place(base, code), (base, code)
+        assert few.place("products/drinks", "new") == "products/drinks#3"
+        assert counted.rows < 50
