@@ -16,10 +16,11 @@ SYNC_S = 5.0
 """How often the agent exchanges."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ending", "within_s"),
-    [(signal.SIGTERM, SYNC_S + 4), (signal.SIGKILL, SYNC_S + 4), (signal.SIGSTOP, OFFLINE_AFTER_MS / 1000 + 4)],
-    ids=["stopped", "killed", "silent"],
+    [(signal.SIGKILL, SYNC_S + 4), (signal.SIGSTOP, OFFLINE_AFTER_MS / 1000 + 4)],
+    ids=["gone", "silent"],
 )
 def test_a_till_is_offline_soon_after_its_hub_has_ended(
     tmp_path: Path, ending: signal.Signals, within_s: float
@@ -39,7 +40,6 @@ def test_a_till_is_offline_soon_after_its_hub_has_ended(
         hub.send_signal(ending)
         try:
             took_s = until(lambda: not till_status(node).is_online, "offline", 90)
-            print(f"offline {took_s:.1f} s after the hub ended")
             assert took_s < within_s
         finally:
             if ending == signal.SIGSTOP:
