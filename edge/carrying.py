@@ -1,33 +1,45 @@
-"""Owns bundles that a node carries for others: taken as a file, kept sealed, handed to the hub with the next exchange.
+"""Owns bundles that a node carries for others: taken as a file or on a shop's network, kept sealed, handed to the hub.
 
 A van that visits shops without a line takes their entries along. It cannot read them, keeps only so much of them, and
-never lets them take the room that its own sales need.
+never lets them take the room that its own sales need: the bytes lie in files beside the node's own, written in small
+parts with pauses, and only what is known of them in its tables.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from edge.carried_answers import keep_answer
 from edge.disk_space import check_others_room
 from edge.node import Node
-from schema.errors import RefusalError
+from schema.codec import encode
+from schema.errors import RefusalError, TransientError
 from schema.files import read_given, write_private
 from schema.identity import NodeId
-from sync.sealing import CARRIED_BYTES_MAX, CarriedHead, is_whole, read_sealed, seal_bundle
+from sync.sealing import CARRIED_BYTES_MAX, CarriedHead, SealedBundle, is_whole, read_sealed, seal_bundle, too_large
 from sync.transport import BroughtAnswer
+from sync.visiting import Aboard, Span
 
+CARRIED_FOLDER: Final = "carried"
 CARRIED_TOTAL_MAX: Final = 64 * 1024 * 1024
 KEPT: Final = 50
 """Bundles that were handed over stay named for a while, without their content."""
+WRITTEN_BYTES: Final = 256 * 1024
+_decode_spans: Final = msgspec.msgpack.Decoder(tuple[Span, ...]).decode
 
 
 class Carried(NamedTuple):
-    """A bundle aboard: of which node and place, how many entries, since when; `handed_ms` 0 while it waits."""
+    """A bundle aboard: of which node and place, how many entries, since when; `handed_ms` 0 while it waits.
+
+    `made_ms` is when its writer sealed it, by that node's clock; `size` in bytes, 0 once it was handed over.
+    """
 
     bundle: str
     writer: str
@@ -37,6 +49,7 @@ class Carried(NamedTuple):
     taken_ms: int
     handed_ms: int
     outcome: str
+    made_ms: int
 
 
 @runtime_checkable
@@ -56,10 +69,14 @@ def seal_for_hub(node: Node, file: Path) -> int:
     from edge.bundles import bundle_content  # it knows what a node subscribes to, as the agent that calls this does
 
     content, entries = bundle_content(node)
-    head = CarriedHead(node.config.root, node.config.node, node.config.location, node.clock_source().wall_ms, entries)
-    sealed = seal_bundle(content, head, node.config.root_public_key, node.signer, secrets.token_bytes(32))
-    write_private(file, sealed)
+    write_private(file, seal(node, content, entries))
     return entries
+
+
+def seal(node: Node, content: bytes, entries: int) -> bytes:
+    """Seal a bundle of this node to the hub; raises RefusalError `carried_large`."""
+    head = CarriedHead(node.config.root, node.config.node, node.config.location, node.clock_source().wall_ms, entries)
+    return seal_bundle(content, head, node.config.root_public_key, node.signer, secrets.token_bytes(32))
 
 
 def take_along(node: Node, file: Path) -> Carried:
@@ -70,15 +87,54 @@ def take_along(node: Node, file: Path) -> Carried:
     TransientError `disk_tight`.
     """
     if file.is_file() and file.stat().st_size > CARRIED_BYTES_MAX:
-        from sync.sealing import too_large
-
         raise too_large(file.stat().st_size)
     return keep(node, read_given(file))
 
 
-def keep(node: Node, content: bytes) -> Carried:
-    """Keep the bytes of a sealed bundle, as `take_along` does."""
+def keep(node: Node, content: bytes, spans: Sequence[Span] = ()) -> Carried:
+    """Keep the bytes of a sealed bundle, as `take_along` does; `spans` are what its writer says that it has.
+
+    An older one of the same writer makes way. Of a file it is known alone that it has all that its writer recorded,
+    so it does not replace what came over a network and has entries of other tills.
+    """
     check_others_room(node.directory)
+    bundle = check_sealed(node, content)
+    known = next((one for one in carried(node) if one.bundle == bundle.name), None)
+    if known is not None:
+        return known
+    head = bundle.head
+    older = [
+        name
+        for name, their_spans in node.connection.execute(
+            "SELECT bundle, spans FROM carried_bundle WHERE writer = ? AND handed_ms = 0 AND made_ms <= ?",
+            (head.writer, head.made_ms),
+        ).fetchall()
+        if spans or not their_spans
+    ]
+    waiting = [one.size for one in carried(node) if not one.handed_ms and one.bundle not in older]
+    if sum(waiting) + len(content) > CARRIED_TOTAL_MAX:
+        raise RefusalError(
+            "carried_full", "no more bundles fit aboard before these have reached the hub",
+            most=CARRIED_TOTAL_MAX // 1_000_000,
+        )  # fmt: skip
+    write_gently(bundle_file(node, bundle.name), content)
+    with node.store.transaction() as connection:
+        connection.executemany("DELETE FROM carried_bundle WHERE bundle = ?", [(name,) for name in older])
+        connection.execute(
+            "INSERT INTO carried_bundle (bundle, writer, location, content, entries, taken_ms, size, made_ms, spans)"
+            " VALUES (?, ?, ?, x'', ?, ?, ?, ?, ?) ON CONFLICT (bundle) DO NOTHING",
+            (
+                bundle.name, head.writer, head.location, head.entries, node.clock_source().wall_ms, len(content),
+                head.made_ms, encode(tuple(spans)) if spans else b"",
+            ),
+        )  # fmt: skip
+    for name in older:
+        bundle_file(node, name).unlink(missing_ok=True)
+    return next(one for one in carried(node) if one.bundle == bundle.name)
+
+
+def check_sealed(node: Node, content: bytes) -> SealedBundle:
+    """Return a sealed bundle that may be carried; raises RefusalError as `take_along` does."""
     bundle = read_sealed(content)
     head = bundle.head
     if head.root != node.config.root:
@@ -91,62 +147,112 @@ def keep(node: Node, content: bytes) -> Carried:
         raise RefusalError("carried_unknown", told, writer=head.writer)
     if not is_whole(bundle, key):
         raise RefusalError("carried_damaged", "this bundle is damaged: have it written again")
-    with node.store.transaction() as connection:
-        if connection.execute("SELECT 1 FROM carried_bundle WHERE bundle = ?", (bundle.name,)).fetchone() is None:
-            (kept,) = connection.execute("SELECT coalesce(sum(length(content)), 0) FROM carried_bundle").fetchone()
-            if int(kept) + len(content) > CARRIED_TOTAL_MAX:
-                raise RefusalError(
-                    "carried_full", "no more bundles fit aboard before these have reached the hub",
-                    most=CARRIED_TOTAL_MAX // 1_000_000,
-                )  # fmt: skip
-            connection.execute(
-                "INSERT INTO carried_bundle (bundle, writer, location, content, entries, taken_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (bundle.name, head.writer, head.location, content, head.entries, node.clock_source().wall_ms),
-            )
-    return next(one for one in carried(node) if one.bundle == bundle.name)
+    return bundle
+
+
+def bundle_file(node: Node, bundle: str) -> Path:
+    """Return where a bundle's bytes lie."""
+    return node.directory / CARRIED_FOLDER / f"{bundle}.sealed"
+
+
+def write_gently(file: Path, content: bytes) -> None:
+    """Write what is carried in small parts, each durable, with a pause as long as it took: a sale's sync comes between.
+
+    Raises TransientError `disk_tight`.
+    """
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = file.with_suffix(".new")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0) as written:
+            for offset in range(0, len(content), WRITTEN_BYTES):
+                check_others_room(file.parent)
+                began_s = time.monotonic()
+                written.write(content[offset : offset + WRITTEN_BYTES])
+                os.fdatasync(written.fileno())
+                time.sleep(min(0.1, time.monotonic() - began_s))
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TransientError("disk_tight", f"what is carried cannot be written: {error.strerror}") from None
+    except TransientError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def carried(node: Node) -> list[Carried]:
     """Return what is aboard or was handed over lately, what waits first."""
     rows = node.connection.execute(
-        "SELECT bundle, writer, location, entries, length(content), taken_ms, handed_ms, outcome FROM carried_bundle"
-        " ORDER BY handed_ms > 0, handed_ms DESC, taken_ms, bundle"
+        "SELECT bundle, writer, location, entries, max(size, length(content)), taken_ms, handed_ms, outcome, made_ms"
+        " FROM carried_bundle ORDER BY handed_ms > 0, handed_ms DESC, taken_ms, bundle"
     ).fetchall()
     return [Carried(*row) for row in rows]
+
+
+def aboard_of(node: Node, location: str) -> tuple[Aboard, ...]:
+    """Return what waits here of a place, as its tills are told; of a file nobody knows what is in it."""
+    rows = node.connection.execute(
+        "SELECT writer, made_ms, spans FROM carried_bundle WHERE location = ? AND handed_ms = 0 AND length(spans) > 0"
+        " ORDER BY bundle",
+        (location,),
+    ).fetchall()
+    return tuple(Aboard(str(writer), int(made_ms), _decode_spans(bytes(spans))) for writer, made_ms, spans in rows)
 
 
 def hand_over(node: Node, send: Callable[[bytes], bytes]) -> int:
     """Hand every bundle that waits to the hub; returns how many it took or refused for good.
 
-    Raises TransientError where the line fails: what was not handed over waits for the next exchange.
+    What the hub answers to a bundle's writer comes aboard. Raises TransientError where the line fails: what was not
+    handed over waits for the next exchange.
     """
     done = 0
     for one in carried(node):
         if one.handed_ms:
             continue
-        row = node.connection.execute("SELECT content FROM carried_bundle WHERE bundle = ?", (one.bundle,)).fetchone()
+        content = _content(node, one.bundle)
+        if content is None:  # another took its place meanwhile, or this file is an older copy
+            _settle(node, one.bundle, "lost")
+            continue
+        answered = b""
         try:
-            answer = msgspec.msgpack.decode(send(bytes(row[0])), type=BroughtAnswer)
-            outcome = f"taken:{answer.entries}"
+            answer = msgspec.msgpack.decode(send(content), type=BroughtAnswer)
+            outcome = f"refused:{answer.refused}" if answer.refused else f"taken:{answer.entries}"
+            answered = answer.answer
         except RefusalError as error:
             if not _is_final(error):
                 return done
             outcome = f"refused:{error.code}"
         except msgspec.MsgspecError:
             outcome = "refused:reply_malformed"
-        with node.store.transaction() as connection:
-            connection.execute(
-                "UPDATE carried_bundle SET handed_ms = ?, outcome = ?, content = x'' WHERE bundle = ?",
-                (max(1, node.clock_source().wall_ms), outcome, one.bundle),
-            )
-            connection.execute(
-                "DELETE FROM carried_bundle WHERE handed_ms > 0 AND bundle NOT IN (SELECT bundle FROM carried_bundle"
-                " WHERE handed_ms > 0 ORDER BY handed_ms DESC, bundle LIMIT ?)",
-                (KEPT,),
-            )
+        if answered:
+            keep_answer(node, answered)
+        _settle(node, one.bundle, outcome)
         done += 1
     return done
+
+
+def _content(node: Node, bundle: str) -> bytes | None:
+    row = node.connection.execute("SELECT content FROM carried_bundle WHERE bundle = ?", (bundle,)).fetchone()
+    if row is not None and row[0]:  # an earlier release kept it there
+        return bytes(row[0])
+    try:
+        return bundle_file(node, bundle).read_bytes()
+    except OSError:
+        return None
+
+
+def _settle(node: Node, bundle: str, outcome: str) -> None:
+    """Note what became of a bundle; its bytes are not needed any more."""
+    with node.store.transaction() as connection:
+        connection.execute(
+            "UPDATE carried_bundle SET handed_ms = ?, outcome = ?, content = x'', size = 0 WHERE bundle = ?",
+            (max(1, node.clock_source().wall_ms), outcome[:96], bundle),
+        )
+        connection.execute(
+            "DELETE FROM carried_bundle WHERE handed_ms > 0 AND bundle NOT IN (SELECT bundle FROM carried_bundle"
+            " WHERE handed_ms > 0 ORDER BY handed_ms DESC, bundle LIMIT ?)",
+            (KEPT,),
+        )
+    bundle_file(node, bundle).unlink(missing_ok=True)
 
 
 def _is_final(error: RefusalError) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from edge.command_options import HERE, JsonOption, NodeOption
+from edge.command_options import HERE, JsonOption, NodeOption, shown_time
 from schema.errors import RefusalError, TransientError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     bundles.command("export")(bundle_export)
     bundles.command("seal")(bundle_seal)
     bundles.command("import")(bundle_import)
+    bundles.command("handed")(bundle_handed)
     app.add_typer(bundles, name="bundle")
     prices = typer.Typer(help="Prices of this location.", no_args_is_help=True)
     prices.command("set")(price_set)
@@ -202,6 +203,28 @@ def bundle_seal(
     with Node(node, clock=clock_from_environment()) as opened:
         entries = seal_for_hub(opened, file)
     typer.echo(f"{entries} entries in {file}, sealed to the hub")
+
+
+def bundle_handed(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
+    """List what vans took from here over the network, and what the hub is known to hold."""
+    from edge.clock_source import clock_from_environment
+    from edge.handing_out import handed_out
+    from edge.node import Node
+    from edge.status import node_status
+    from sync.explanation import NodeNames
+
+    with Node(node, clock=clock_from_environment()) as opened:
+        found = handed_out(opened)
+        if as_json:
+            typer.echo(msgspec.json.encode(found).decode())
+            return
+        names = NodeNames(opened.connection, opened.organisation)
+        for one in found:
+            who = names.of(f"{one.bearer}.1")
+            typer.echo(f"{shown_time(opened, one.at_ms)}  {who}  {one.entries} entries, {one.size} bytes")
+        if not found:
+            typer.echo("no van took anything over the network")
+        typer.echo(f"{node_status(opened).waiting} entries of this till are not known to be at the hub")
 
 
 def bundle_import(

@@ -27,6 +27,7 @@ from schema.errors import RefusalError
 
 DriverOption = Annotated[str, typer.Option("--driver", help="Who signs, by the number that the driver signs in with.")]
 PinOption = Annotated[str, typer.Option("--pin", envvar="EDGETILL_PIN", help="The driver's PIN; asked where left out.")]
+EXIT_INCOMPLETE = 5
 PrintOption = Annotated[bool, typer.Option("--print", help="Print it as well.")]
 GoodsOption = Annotated[list[str] | None, typer.Argument(help=GOODS_HELP)]
 
@@ -42,6 +43,8 @@ def add_to(app: typer.Typer) -> None:
     van.command("unload")(unload)
     van.command("settle")(settle)
     van.command("carry")(carry)
+    van.command("visit")(visit)
+    van.command("answer")(answer)
     app.add_typer(van, name="van")
 
 
@@ -230,15 +233,82 @@ def carry(
     as_json: JsonOption = False,
 ) -> None:
     """Take another node's sealed bundle along: the next sync hands it to the hub; nobody here can read it."""
+    from edge.carried_answers import carried_answers
     from edge.carrying import carried, take_along
+    from sync.explanation import NodeNames
 
     with open_node(node) as opened:
         found = [take_along(opened, file)] if file is not None else carried(opened)
         if as_json:
             write_json(found)
             return
+        names = NodeNames(opened.connection, opened.organisation)
         for one in found:
-            state = f"{one.outcome} {shown_time(opened, one.handed_ms)}" if one.handed_ms else "waits"
-            typer.echo(f"{one.bundle[:12]}  {one.location}  {one.entries} entries  {state}")
+            state = (
+                f"{one.outcome} {shown_time(opened, one.handed_ms)}" if one.handed_ms else f"waits, {_size(one.size)}"
+            )
+            who = names.of(f"{one.writer}.1")
+            typer.echo(f"{one.location}  {who}  {one.entries} entries, sealed {_age(opened, one.made_ms)}  {state}")
         if not found:
             typer.echo("no bundle of others is aboard")
+        for answer in carried_answers(opened) if file is None else ():
+            state = f"{answer.outcome} {shown_time(opened, answer.handed_ms)}" if answer.handed_ms else "waits"
+            who = names.of(f"{answer.reader}.1")
+            typer.echo(f"{answer.location}  answer for {who}, made {_age(opened, answer.made_ms)}  {state}")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{-(-size // 1000)} kB"
+
+
+def _age(node: Node, made_ms: int) -> str:
+    """Say how long ago something was made; another node's clock may be ahead of this one's."""
+    minutes = max(0, node.now_ms() - made_ms) // 60_000
+    if minutes < 120:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"
+
+
+def visit(
+    addresses: Annotated[
+        list[str] | None, typer.Argument(help="Tills as host:port; those listed or announced too.", metavar="[TILL]...")
+    ] = None,
+    search: Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait for announcements.")] = 3.0,
+    node: NodeOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take along now what the shop on this network has for the hub, and bring it the hub's answer."""
+    from edge.lan_visit import visit_shops
+
+    with open_node(node) as opened:
+        reports = visit_shops(opened, addresses or (), search_s=search)
+    if as_json:
+        write_json(reports)
+    for one in () if as_json else reports:
+        told = [f"{one.answered} entries of the hub's answer were new there"] if one.answered else []
+        if one.taken is not None:
+            told.append(f"{one.taken.entries} entries came aboard, {_size(one.taken.size)}")
+        if one.refused:
+            told.append(f"{one.message} [{one.refused}]")
+        typer.echo(f"{one.location}: {'; '.join(told) or 'nothing is new'}")
+    if not reports:
+        typer.echo("no till of another place answers on this network", err=True)
+    if not reports or any(one.refused for one in reports):
+        raise SystemExit(EXIT_INCOMPLETE)
+
+
+def answer(
+    reader: Annotated[str, typer.Argument(help="The node that the answer is for, by its id or its till's code.")],
+    file: Annotated[Path, typer.Argument(help="Where to write it, for `edgetill bundle import` there.")],
+    node: NodeOption = HERE,
+) -> None:
+    """Write the hub's answer to a shop's bundle into a file, where the shop has no network of its own."""
+    from edge.carried_answers import give_answer
+    from schema.kinds.organisation import AuthorityGranted
+
+    with open_node(node) as opened:
+        opened.organisation.refresh(opened.connection)
+        grants = opened.organisation.newest_each(opened.connection, AuthorityGranted).values()
+        named = next((one.node for one in grants if one.till == reader), reader)
+        given = give_answer(opened, named, file)
+    typer.echo(f"the answer of {given.entries} entries is in {file}")

@@ -21,6 +21,8 @@ from typing import Any, Final, TypeVar
 
 from edge.applying import Pace
 from edge.clock_source import ClockSource
+from edge.handing_out import Outbox
+from edge.lan_carry import answer_visit, visit
 from edge.lan_copies import note_problem
 from edge.lan_discovery import Address, Announcement, Discovery
 from edge.lan_frames import read_frame, write_frame
@@ -30,6 +32,7 @@ from edge.lan_session import PeerReport, answer, exchange, refusing
 from edge.node import Node
 from schema.errors import CorruptionError, EdgetillError, RefusalError, TransientError
 from schema.identity import NodeId
+from sync.visiting import is_visit
 
 POLL_S: Final = 0.02
 """How often a commit of the till is looked for."""
@@ -40,6 +43,8 @@ REPLY_S: Final = 15.0
 RETRY_S: Final = (0.5, 30.0)
 """The first and the longest pause before an address is tried again."""
 TOLD_EVERY_S: Final = 60.0
+UNVISITED_S: Final = 300.0
+"""A node that refuses a van's visit, or says what it should not, is left alone for so long."""
 
 Tell = Callable[[str], None]
 ResultT = TypeVar("ResultT")
@@ -85,6 +90,8 @@ class LanService:
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._once: set[asyncio.Task[None]] = set()
         self._lines: dict[NodeId, str] = {}
+        self._unvisited_until_s: dict[NodeId, float] = {}
+        self._visits: _Worker
         self._own = 0
         self._news = asyncio.Event()
         self.port = 0
@@ -136,18 +143,23 @@ class LanService:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         self._news = asyncio.Event()
         self._followed, self._lines = {}, {}
-        callers, called = (
+        callers, called, visits = (
             _Worker(self._directory, self._clock, "calls"),
             _Worker(self._directory, self._clock, "called"),
+            _Worker(self._directory, self._clock, "visits"),
         )
+        self._visits, outbox = visits, Outbox()
         server: LanServer | None = None
         discovery: Discovery | None = None
         try:
             node = await callers.open()
             served = await called.open()
-            pace = Pace()
+            visited = await visits.open()
+            pace, visit_pace = Pace(), Pace()
 
             async def respond(peer: NodeId, host: str, body: bytes) -> bytes:
+                if is_visit(body):  # in a thread of its own: sealing for a van keeps no neighbour's sale waiting
+                    return await visits.run(lambda: answer_visit(visited, peer, host, body, outbox, visit_pace))
                 return await called.run(lambda: answer(served, peer, host, self._instance, body, pace))
 
             def noted(peer: NodeId | None, host: str, error: EdgetillError) -> None:
@@ -179,7 +191,7 @@ class LanService:
                     await asyncio.wait_for(discovery.stop(), 3)
             if server is not None:
                 await server.close()
-            for worker in (callers, called):
+            for worker in (callers, called, visits):
                 await worker.close()
 
     def _listen(self, server: LanServer, node: Node) -> int:
@@ -253,6 +265,8 @@ class LanService:
                             own, news = self._own, self._news
                             report = await self._exchange(worker, line, address)
                             pause_s = RETRY_S[0]
+                            if report.is_complete:
+                                await self._visit(line, address)
                             if report.is_complete and own == self._own:
                                 with suppress(TimeoutError):
                                     async with asyncio.timeout(ROUND_S * random.uniform(0.8, 1.2)):  # noqa: S311
@@ -273,6 +287,24 @@ class LanService:
                 self._say(f"{error.message} [{error.code}]")
                 pause_s = RETRY_S[1]
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - two tills need not retry in step
+
+    async def _visit(self, line: Line, address: Address) -> None:
+        """Let a van take a shop's bundle along and bring what the hub answered; a liar is left alone for a while."""
+        if time.monotonic() < self._unvisited_until_s.get(line.peer, 0.0):
+            return
+        try:
+            report = await visit(self._visits.node, line.peer, line.carry, self._visits.run)
+        except RefusalError as error:
+            self._unvisited_until_s[line.peer] = time.monotonic() + UNVISITED_S
+            self._note(self._visits, line.peer, str(address), error)
+            return
+        if report is None:
+            return
+        if report.refused:
+            self._unvisited_until_s[line.peer] = time.monotonic() + UNVISITED_S
+            self._say(f"{report.location}: {report.message}", f"visit {line.peer} {report.refused}")
+        if report.taken is not None:
+            self._say(f"{report.taken.entries} entries of {report.location} came aboard", f"aboard {line.peer}")
 
     async def _exchange(self, worker: _Worker, line: Line, address: Address) -> PeerReport:
         report: PeerReport | None = None

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
 
+from edge.clock_source import ClockSource
+from edge.handing_out import van_of
 from edge.lan import Line
+from edge.lan_carry import VisitReport, visit
 from edge.lan_discovery import Address, Announcement, Discovery
 from edge.lan_identity import client_context
 from edge.lan_session import WHOLE, PeerReport, exchange
@@ -27,6 +31,50 @@ def visit_neighbours(node: Node, addresses: Iterable[str] = (), *, search_s: flo
     """Exchange once with every neighbour that is listed, named here, or announces itself; returns what came of each."""
     listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
     return asyncio.run(_visit(node, dict.fromkeys(listed), search_s))
+
+
+def visit_shops(node: Node, addresses: Iterable[str] = (), *, search_s: float = SEARCH_S) -> list[VisitReport]:
+    """Call on every node of another place that is listed, named here, or announces itself, as a van that leaves.
+
+    It takes what is there now, however little it is since the last time; raises RefusalError `van_only` elsewhere.
+    """
+    if not van_of(node, node.config.node_id):
+        raise RefusalError("van_only", "only a van carries for other shops")
+    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
+    return asyncio.run(_call(node, dict.fromkeys(listed), search_s))
+
+
+def visit_shops_of(directory: Path, clock: ClockSource) -> list[VisitReport]:
+    """Visit as `visit_shops` does, on a connection of its own: for a screen, from a thread."""
+    with Node(directory, clock=clock) as node:
+        return visit_shops(node)
+
+
+async def _call(node: Node, listed: Iterable[Address], search_s: float) -> list[VisitReport]:
+    reports: dict[str, VisitReport] = {}
+    for address in dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())]):
+        with suppress(OSError):
+            try:
+                await _call_on(node, address, reports)
+            except EdgetillError as error:
+                reports.setdefault(
+                    str(address), VisitReport("", str(address), refused=error.code, message=error.message)
+                )
+    return list(reports.values())
+
+
+async def _call_on(node: Node, address: Address, reports: dict[str, VisitReport]) -> None:
+    async with Line.to(address, client_context(node)) as line:
+        if line.peer in reports or line.peer == node.config.node_id:
+            return
+        await exchange(node, line.peer, str(address), token_hex(8), line.carry, _at_once, is_org_only=True)
+        report = await visit(node, line.peer, line.carry, _at_once, is_leaving=True)
+        if report is not None:
+            reports[line.peer] = report
+
+
+async def _at_once(piece: Callable[[], ResultT]) -> ResultT:
+    return piece()
 
 
 def ask_neighbours(
@@ -93,9 +141,6 @@ async def _search(node: Node, search_s: float) -> list[Address]:
 
 
 async def _visit_one(node: Node, address: Address) -> PeerReport:
-    async def work(piece: Callable[[], ResultT]) -> ResultT:
-        return piece()
-
     instance = token_hex(8)
     async with Line.to(address, client_context(node)) as line:
         total = PeerReport(line.peer)
@@ -103,7 +148,7 @@ async def _visit_one(node: Node, address: Address) -> PeerReport:
         for _ in range(ROUNDS_MAX):
             try:
                 report = await exchange(
-                    node, line.peer, str(address), instance, line.carry, work, is_org_only=is_org_only
+                    node, line.peer, str(address), instance, line.carry, _at_once, is_org_only=is_org_only
                 )
             except RefusalError as error:
                 # A neighbour that does not know this node yet hears of its grant first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic, perf_counter
@@ -12,6 +12,7 @@ import msgspec
 
 from edge.applying import Pace, apply_batches, keep_statements
 from edge.carrying import Bearer, hand_over
+from edge.hub_held import note_held
 from edge.hub_report import hub_report
 from edge.line_state import note_answer, note_line
 from edge.node import RELEASE, Node
@@ -27,12 +28,15 @@ from sync.messages import (
     ClockReport,
     Refusal,
     Request,
+    Response,
+    ScopeVector,
     decode_response,
     encode_request,
+    scope_vector,
 )
 from sync.session import ClientSession, SessionResult, Subscription
 from sync.transport import BROUGHT_PATH, SYNC_PATH
-from sync.version_vector import Head, VersionVector
+from sync.version_vector import Head, VersionVector, vector_digest
 
 REMINDED_BYTES: Final = 1024 * 1024
 _PASSES_MAX: Final = 4
@@ -193,6 +197,7 @@ def _session(
         request: Request | None = session.open(node.replica, clock_report(node, None), hub_report(node))
     prepared: tuple[Request, bytes] | None = None
     acknowledged = 0
+    hub_holds: list[ScopeVector] = []
     with ThreadPoolExecutor(1) as carrier:
         while request is not None:
             body = prepared[1] if prepared is not None and prepared[0] is request else encode_request(request)
@@ -213,10 +218,13 @@ def _session(
             report.refusals += refused
             keep_statements(node, response.statements)
             theirs |= {v.scope: v.vector for v in response.vectors}
+            asked = request
             with node.store.reading():
                 clock = clock_report(node, round_trip_ms)
                 request = session.next(node.replica, clock, request, response)
                 acknowledged = own_total(node)
+                if request is None:
+                    hub_holds = _held(node, asked, response)
             if progress is not None:
                 progress(session.result.entries_sent, session.result.entries_received)
             if response.busy_ms and request is not None:
@@ -229,8 +237,18 @@ def _session(
     report.refusals += result.refusals
     if best is not None:
         report.offset_ms = best.offset_ms
-        _note_exchange(node, best, acknowledged, result)
+        _note_exchange(node, best, acknowledged, result, hub_holds)
     return result, theirs
+
+
+def _held(node: Node, asked: Request, response: Response) -> list[ScopeVector]:
+    """Return what the hub holds of each scope as its last answer said it; what was sold meanwhile says nothing."""
+    said = {(vector.scope, vector.own_only): vector for vector in response.vectors}
+    for state in asked.scopes:
+        mine = node.replica.log.heads(state.scope, node.config.node_id if state.own_only else None)
+        if (state.scope, state.own_only) not in said and vector_digest(mine) == state.digest:
+            said[state.scope, state.own_only] = scope_vector(state.scope, mine, own_only=state.own_only)
+    return list(said.values())
 
 
 def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
@@ -240,7 +258,9 @@ def _carry(node: Node, line: Line, body: bytes) -> tuple[bytes, int, int]:
     return reply, sent_ms, node.clock_source().wall_ms
 
 
-def _note_exchange(node: Node, measured: ClockMeasurement, acknowledged: int, result: SessionResult) -> None:
+def _note_exchange(
+    node: Node, measured: ClockMeasurement, acknowledged: int, result: SessionResult, held: Sequence[ScopeVector]
+) -> None:
     with node.write() as writing:
         clock = anchored(writing.clock, measured)
         node.connection.execute("UPDATE node_state SET clock = ?", (encode(clock),))
@@ -254,6 +274,7 @@ def _note_exchange(node: Node, measured: ClockMeasurement, acknowledged: int, re
             node.connection.execute(
                 "UPDATE node_state SET last_exchange_ms = ?, acknowledged = ?", (now_ms, acknowledged)
             )
+            note_held(node.connection, held, now_ms)
 
 
 def _settle(node: Node, result: SessionResult, theirs: Mapping[str, VersionVector], report: SyncReport) -> bool:

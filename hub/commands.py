@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hub import commands_findings, commands_people
+from hub import commands_brought, commands_findings, commands_people
 from hub.command_options import HERE as _HERE
 from hub.command_options import HubOption, JsonOption
 from hub.command_options import opened as _opened
@@ -51,6 +51,7 @@ def _hub_app() -> typer.Typer:
     app.add_typer(operator, name="operator")
     commands_people.add_to(app, operator)
     commands_findings.add_to(app)
+    commands_brought.add_to(app)
     account = typer.Typer(help="Who may use the hub's desk.", no_args_is_help=True)
     account.command("add")(add_account)
     account.command("password")(set_account_password)

@@ -217,6 +217,20 @@ class RouteRules(Setting, frozen=True, kw_only=True):
             raise ValueError(f"a route has at most {STOPS_MAX} stops, and each customer once")
 
 
+class CarryRules(Setting, frozen=True, kw_only=True):
+    """Whether tills hand what they recorded, sealed to the hub, to vans on their network; `vans` names which may.
+
+    Every van of the organisation may where none is named.
+    """
+
+    hands_out: bool = True
+    vans: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.vans) > STOPS_MAX or not all(is_code(van) for van in self.vans):
+            raise ValueError("vans are named by their locations' codes")
+
+
 SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "limits": RoleLimits,
     "cash": CashRules,
@@ -229,6 +243,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "receipt": ReceiptForm,
     "count": CountRules,
     "route": RouteRules,
+    "carry": CarryRules,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
 SettingT = TypeVar("SettingT", bound=Setting)

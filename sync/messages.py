@@ -225,6 +225,19 @@ def unframe_all(data: bytes) -> Iterator[bytes]:
         yield packed if packed_length == length else _decompress(packed, length)
 
 
+def first_bytes(data: bytes, count: int) -> bytes:
+    """Return how the content of a frame begins, by which kinds of messages differ; empty for what is no frame."""
+    try:
+        length, packed_length = _lengths(data, 0)
+        packed = data[_HEADER.size : _HEADER.size + packed_length]
+        if packed_length == length:
+            return packed[:count]
+        with zstandard.ZstdDecompressor(max_window_size=FRAME_BYTES_MAX * 2).stream_reader(packed) as reader:
+            return bytes(reader.read(count))
+    except (RefusalError, zstandard.ZstdError):
+        return b""
+
+
 def frame_length(header: bytes) -> int:
     """Return how many bytes follow a frame's header; raises RefusalError before anything of it is read."""
     return _lengths(header, 0)[1]

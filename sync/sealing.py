@@ -1,14 +1,15 @@
-"""Seals what a stranger carries so that only the hub can read it: a bundle of one node in the hands of another.
+"""Seals what a stranger carries: a bundle that only the hub can read, and its answer that only one node can read.
 
-The hub's signing key serves as the address: its Curve25519 form (RFC 7748's birational map of RFC 8032's point) is
-known to every node since it joined, so no further key has to reach anybody. Each sealing makes one key by X25519 with
-a fresh key of its own and HKDF-SHA256, and uses it once (ChaCha20-Poly1305). Entropy is a parameter.
+The reader's signing key serves as the address: its Curve25519 form (RFC 7748's birational map of RFC 8032's point) is
+known to whoever seals, the hub's since a node joined and the node's by its grant, so no further key has to reach
+anybody. Each sealing makes one key by X25519 with a fresh key of its own and HKDF-SHA256, and uses it once
+(ChaCha20-Poly1305). Entropy is a parameter.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -24,8 +25,11 @@ from sync.messages import Message
 from sync.signing import SigningKey, is_signed, statement_message
 
 MAGIC: Final = b"edgetill-carried-1\0"
+ANSWER_MAGIC: Final = b"edgetill-answer-1\0"
 CARRIED_BYTES_MAX: Final = 16 * 1024 * 1024
 """More than a shop sells in 30 days; what is larger goes by stick to the hub itself."""
+ANSWER_BYTES_MAX: Final = 2 * 1024 * 1024
+"""So much of the hub's answer goes back at once, in one frame on a shop's network; the rest goes with the next."""
 _P: Final = 2**255 - 19
 _NONCE: Final = bytes(12)
 
@@ -54,7 +58,34 @@ class SealedBundle(Message, frozen=True):
         return _digest(self.head, self.ephemeral, self.sealed).hex()[:32]
 
 
-def _digest(head: CarriedHead, ephemeral: bytes, sealed: bytes) -> bytes:
+class AnswerHead(Message, frozen=True):
+    """What the bearer of an answer may know: which node it is for, where, when it was made, and its entries."""
+
+    root: Code
+    reader: Code
+    location: Code
+    made_ms: Millis
+    entries: Count
+
+
+class SealedAnswer(Message, frozen=True):
+    """The hub's answer to a bundle that was brought: only the node that wrote the bundle reads it."""
+
+    head: AnswerHead
+    ephemeral: bytes
+    sealed: bytes
+    signature: bytes
+
+    @property
+    def name(self) -> str:
+        """Name the answer by its content: the same one twice has the same name."""
+        return _digest(self.head, self.ephemeral, self.sealed).hex()[:32]
+
+
+SealedT = TypeVar("SealedT", SealedBundle, SealedAnswer)
+
+
+def _digest(head: Message, ephemeral: bytes, sealed: bytes) -> bytes:
     return hashlib.sha256(encode(head) + ephemeral + sealed).digest()
 
 
@@ -73,8 +104,31 @@ def _private_of(signer: SigningKey) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(scalar)
 
 
-def _key(shared: bytes, ephemeral: bytes, signing_key: bytes) -> bytes:
-    return HKDF(SHA256(), 32, ephemeral + signing_key, MAGIC).derive(shared)
+def _key(shared: bytes, ephemeral: bytes, signing_key: bytes, magic: bytes) -> bytes:
+    return HKDF(SHA256(), 32, ephemeral + signing_key, magic).derive(shared)
+
+
+def _seal(content: bytes, head: Message, reader_key: bytes, magic: bytes, entropy: bytes) -> tuple[bytes, bytes]:
+    own = X25519PrivateKey.from_private_bytes(entropy)
+    ephemeral = own.public_key().public_bytes_raw()
+    key = _key(own.exchange(_public_of(reader_key)), ephemeral, reader_key, magic)
+    return ephemeral, ChaCha20Poly1305(key).encrypt(_NONCE, content, encode(head))
+
+
+def _open(sealed: SealedBundle | SealedAnswer, reader: SigningKey, magic: bytes) -> bytes:
+    try:
+        shared = _private_of(reader).exchange(X25519PublicKey.from_public_bytes(sealed.ephemeral))
+        key = _key(shared, sealed.ephemeral, reader.public, magic)
+        return ChaCha20Poly1305(key).decrypt(_NONCE, sealed.sealed, encode(sealed.head))
+    except (InvalidTag, ValueError):
+        raise RefusalError("carried_damaged", "this is damaged, or was sealed to another than its reader") from None
+
+
+def _read(file: bytes, magic: bytes, form: type[SealedT]) -> SealedT:
+    try:
+        return msgspec.msgpack.decode(file[len(magic) :], type=form)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RefusalError("carried_damaged", "this bundle is damaged: have it written again") from None
 
 
 def seal_bundle(content: bytes, head: CarriedHead, hub_key: bytes, writer: SigningKey, entropy: bytes) -> bytes:
@@ -82,10 +136,7 @@ def seal_bundle(content: bytes, head: CarriedHead, hub_key: bytes, writer: Signi
 
     Raises RefusalError `carried_large`.
     """
-    own = X25519PrivateKey.from_private_bytes(entropy)
-    ephemeral = own.public_key().public_bytes_raw()
-    key = _key(own.exchange(_public_of(hub_key)), ephemeral, hub_key)
-    sealed = ChaCha20Poly1305(key).encrypt(_NONCE, content, encode(head))
+    ephemeral, sealed = _seal(content, head, hub_key, MAGIC, entropy)
     signature = writer.sign(statement_message("carried", _digest(head, ephemeral, sealed)))
     file = MAGIC + encode(SealedBundle(head, ephemeral, sealed, signature))
     if len(file) > CARRIED_BYTES_MAX:
@@ -108,10 +159,7 @@ def read_sealed(file: bytes) -> SealedBundle:
         raise too_large(len(file))
     if not file.startswith(MAGIC):
         raise RefusalError("carried_malformed", "this file is no bundle that is sealed to a hub")
-    try:
-        return msgspec.msgpack.decode(file[len(MAGIC) :], type=SealedBundle)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise RefusalError("carried_damaged", "this bundle is damaged: have it written again") from None
+    return _read(file, MAGIC, SealedBundle)
 
 
 def is_whole(bundle: SealedBundle, writer_key: bytes) -> bool:
@@ -122,9 +170,29 @@ def is_whole(bundle: SealedBundle, writer_key: bytes) -> bool:
 
 def open_bundle(bundle: SealedBundle, hub: SigningKey) -> bytes:
     """Return what was sealed to the hub; raises RefusalError `carried_damaged`."""
-    try:
-        shared = _private_of(hub).exchange(X25519PublicKey.from_public_bytes(bundle.ephemeral))
-        key = _key(shared, bundle.ephemeral, hub.public)
-        return ChaCha20Poly1305(key).decrypt(_NONCE, bundle.sealed, encode(bundle.head))
-    except (InvalidTag, ValueError):
-        raise RefusalError("carried_damaged", "this bundle is damaged, or was sealed to another hub") from None
+    return _open(bundle, hub, MAGIC)
+
+
+def seal_answer(content: bytes, head: AnswerHead, reader_key: bytes, hub: SigningKey, entropy: bytes) -> bytes:
+    """Return the hub's answer sealed to the node that it is for; `entropy` is 32 fresh random bytes."""
+    ephemeral, sealed = _seal(content, head, reader_key, ANSWER_MAGIC, entropy)
+    signature = hub.sign(statement_message("answer", _digest(head, ephemeral, sealed)))
+    return ANSWER_MAGIC + encode(SealedAnswer(head, ephemeral, sealed, signature))
+
+
+def read_answer(file: bytes) -> SealedAnswer:
+    """Read an answer as whoever carries it does; raises RefusalError `answer_malformed`, `carried_damaged`."""
+    if not file.startswith(ANSWER_MAGIC) or len(file) > ANSWER_BYTES_MAX:
+        raise RefusalError("answer_malformed", "this is no answer of a hub to a bundle that was brought")
+    return _read(file, ANSWER_MAGIC, SealedAnswer)
+
+
+def is_answer_whole(answer: SealedAnswer, hub_key: bytes) -> bool:
+    """Tell whether an answer is what the hub sealed, byte for byte."""
+    message = statement_message("answer", _digest(answer.head, answer.ephemeral, answer.sealed))
+    return is_signed(hub_key, answer.signature, message)
+
+
+def open_answer(answer: SealedAnswer, reader: SigningKey) -> bytes:
+    """Return what the hub sealed to this node; raises RefusalError `carried_damaged`."""
+    return _open(answer, reader, ANSWER_MAGIC)

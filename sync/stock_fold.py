@@ -255,6 +255,8 @@ class _Work:
     def finish(self) -> FoldChanges:
         keys = {*self.moved, *self.counted, *self.dirty, *self.dirty_if_counted}
         stored = self.store.load_figures(keys) if keys else {}
+        counted = {key for key in self.dirty_if_counted if (row := stored.get(key)) is not None and row.state}
+        self.store.prepare(self.dirty | counted)
         figures = self.changes.figures
         digest_change = 0
         for key in keys:

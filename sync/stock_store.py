@@ -73,6 +73,10 @@ class StockStore(Protocol):
         """Replace the clock epochs reported as corrected."""
         ...
 
+    def prepare(self, keys: Collection[Key]) -> None:
+        """Hear which keys are about to be derived, to read ahead what bears on them."""
+        ...
+
     def named_entries(self) -> Collection[tuple[str, int]]:
         """Return (writer, seq) of all entries that a VOID or CLASSIFY names, arrived or not; best kept in memory."""
         ...

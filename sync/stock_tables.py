@@ -14,6 +14,7 @@ from schema.kinds.base import Payload
 from sync.effective import Effective, as_effective
 from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
+from sync.read_ahead import KEYS_MIN, ReadAhead
 from sync.rights import RightsFigure
 from sync.standing_balances import StandingBalances
 from sync.stock_facts import (
@@ -68,6 +69,8 @@ class StockTables:
         self._rows: dict[int, StreamRow] | None = None
         self._entries: dict[tuple[int, int], list[Fact]] = {}
         self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
+        self._ahead: ReadAhead | None = None
+        self._moved_ahead: dict[str, dict[int, list[Movement]]] = {}
 
     # What the projection stores before the rules fold it.
 
@@ -77,6 +80,7 @@ class StockTables:
 
     def add_all(self, stream_no: int, batch: Iterable[tuple[Effective, Sequence[Fact]]]) -> None:
         """Index the facts of entries of one stream."""
+        self._ahead = None
         movements: list[tuple[int, int, int, int, int, int]] = []
         papers: list[tuple[int, str, str, int, int, str]] = []
         others: list[tuple[int, str, str, int, int]] = []
@@ -126,6 +130,7 @@ class StockTables:
             else:
                 self._connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)
         self._entries.clear()
+        self._ahead = None
 
     def apply(self, changes: FoldChanges) -> None:
         """Keep the conflicts and the fold digest in step with what the rules report."""
@@ -338,6 +343,7 @@ class StockTables:
                 others += [(self._scope_no, about, subject, stream_no, seq) for about, subject in _index(fact)]
             if isinstance(fact, Movement | Count) and not isinstance(fact, Notice):
                 products.add(fact.product)
+        self._ahead = None
         self._connection.executemany(
             "DELETE FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq = ?", sorted(movements)
         )
@@ -408,6 +414,25 @@ class StockTables:
                 high = middle
         return steps[low - 1][1]
 
+    def prepare(self, keys: Collection[Key]) -> None:
+        """Read ahead what bears on many keys, which are about to be derived."""
+        products = {key.product for key in keys if key.location == self._location}
+        if len(products) < KEYS_MIN:
+            return
+        self._read_keys([product for product in products if product not in self._key_nos])
+        key_nos = {product: self._key_nos[product] for product in products if product in self._key_nos}
+        ahead = ReadAhead(self._connection, self._scope_no, self._location, key_nos)
+        places = ahead.places()
+        for stream_no, seq, digest, encoded in ahead.bodies([one for one in places if one not in self._entries]):
+            entry = self._effective(stream_no, encoded, digest)
+            self._entries[stream_no, seq] = stock_facts_of(entry) if entry is not None else []
+        moved: dict[str, dict[int, list[Movement]]] = {product: {} for product in key_nos}
+        for place in places:
+            for fact in self._entries.get(place, ()):
+                if isinstance(fact, Movement) and fact.product in moved and not isinstance(fact, Notice):
+                    moved[fact.product].setdefault(place[0], []).append(fact)
+        self._ahead, self._moved_ahead = ahead, moved
+
     def _facts(self, stream_no: int, seq: int) -> list[Fact]:
         known = self._entries.get((stream_no, seq))
         if known is not None:
@@ -432,11 +457,13 @@ class StockTables:
         return as_effective(stream, stream_no, body, payload, self._vector(stream_no, body.seq), digest)
 
     def _about(self, about: str, subject: str | None, kind: type[_FactT]) -> list[_FactT]:
-        sql = "SELECT stream_no, seq FROM stock_fact WHERE scope_no = ? AND about = ?"
-        parameters: tuple[Any, ...] = (self._scope_no, about)
-        if subject is not None:
-            sql, parameters = f"{sql} AND subject = ?", (*parameters, subject)
-        rows = self._connection.execute(f"{sql} ORDER BY stream_no, seq", parameters).fetchall()
+        rows = self._ahead.about(about, subject) if self._ahead is not None else None
+        if rows is None:
+            sql = "SELECT stream_no, seq FROM stock_fact WHERE scope_no = ? AND about = ?"
+            parameters: tuple[Any, ...] = (self._scope_no, about)
+            if subject is not None:
+                sql, parameters = f"{sql} AND subject = ?", (*parameters, subject)
+            rows = self._connection.execute(f"{sql} ORDER BY stream_no, seq", parameters).fetchall()
         return [
             fact
             for place in rows
@@ -493,6 +520,7 @@ class StockTables:
             return []
         found: list[Movement] = []
         stand = None if self._sees_history else self.balances.of(key.product)
+        ahead = self._moved_ahead.get(key.product) if self._ahead is not None else None
         for stream_no, row in self._stream_rows().items():
             after_seq = 0 if stand is None else stand.cut.get(row.stream.writer, 0)
             if after_seq and stand is not None:
@@ -501,6 +529,9 @@ class StockTables:
                 covered = not_covered_by.get(row.stream.writer, 0)
                 if covered and self._latest_wall(row, covered) <= or_later_than_ms:
                     after_seq = max(after_seq, covered)
+            if ahead is not None:
+                found += [one for one in ahead.get(stream_no, ()) if one.seq > after_seq]
+                continue
             places = self._connection.execute(
                 "SELECT DISTINCT seq FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq > ?",
                 (self._scope_no, key_no, stream_no, after_seq),
@@ -559,11 +590,14 @@ class StockTables:
 
     def papers_touching(self, key: Key) -> Iterable[Movement]:
         """Return all papers of transfers that have a dispatch to, or a receipt at, a key."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT transfer FROM transfer_paper WHERE scope_no = ? AND touches = ? AND product = ?",
-            (self._scope_no, key.location, key.product),
-        ).fetchall()
-        return self.papers([(transfer, key.product) for (transfer,) in rows])
+        ahead = self._ahead.transfers(key.product) if self._ahead and key.location == self._location else None
+        if ahead is None:
+            rows = self._connection.execute(
+                "SELECT DISTINCT transfer FROM transfer_paper WHERE scope_no = ? AND touches = ? AND product = ?",
+                (self._scope_no, key.location, key.product),
+            ).fetchall()
+            ahead = [transfer for (transfer,) in rows]
+        return self.papers([(transfer, key.product) for transfer in ahead])
 
     def facts_of(self, writer: str, seq: int) -> Iterable[Fact]:
         """Return what an entry says, unless authority withholds it."""

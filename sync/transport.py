@@ -16,6 +16,7 @@ import msgspec
 from schema.codec import encode
 from schema.kinds.base import Code, Count, Millis, Text
 from sync.messages import Message, Signature
+from sync.sealing import ANSWER_BYTES_MAX
 from sync.signing import SigningKey, is_signed
 
 SYNC_PATH: Final = "/v1/sync"
@@ -126,8 +127,13 @@ def enrol_proof(code: str, public_key: bytes) -> bytes:
 
 
 class BroughtAnswer(Message, frozen=True):
-    """What became of a sealed bundle that a node brought: how many of its entries were new; `is_new` the first time."""
+    """What became of a sealed bundle that a node brought: how many of its entries were new; `is_new` the first time.
+
+    `refused` is why a part of it was not taken. `answer` goes back to the bundle's writer, sealed to it.
+    """
 
     bundle: Code
     entries: Count
     is_new: bool
+    refused: Code = ""
+    answer: Annotated[bytes, msgspec.Meta(max_length=ANSWER_BYTES_MAX)] = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.pages import (
     accounts,
     acts,
+    brought,
     catalogue_conflicts,
     customers,
     findings,
@@ -30,8 +31,8 @@ from hub.pages import (
 from hub.pages.visits import Route
 
 MODULES = (
-    first_run, signing_in, overview, inbox, findings, stock, nodes, locations, policies, accounts, acts, products,
-    promotions, imports, settings, staff, customers, reports, purchases, suppliers, minimums, plu,
+    first_run, signing_in, overview, inbox, findings, stock, nodes, brought, locations, policies, accounts, acts,
+    products, promotions, imports, settings, staff, customers, reports, purchases, suppliers, minimums, plu,
     catalogue_conflicts,
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from schema.rules.receipt import Detail, ReceiptTemplate, Section
 from schema.rules.rounding import Rounding
 from schema.settings import (
     UNLIMITED,
+    CarryRules,
     CashRules,
     CountRules,
     Limits,
@@ -38,9 +39,10 @@ routes = Routes()
 PLAIN: Final[dict[str, type[Setting]]] = {
     "shop": ShopCard, "prices": PriceRules, "cash": CashRules, "loyalty": LoyaltyRules, "till": TillRules,
     "stock": StockRules, "count": CountRules,
+    "carry": CarryRules,
 }  # fmt: skip
 """Settings whose page has one field for each of theirs."""
-_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count")
+_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry")
 _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, StaffRole.SUPERVISOR,
                  StaffRole.SHOP_MANAGER)  # fmt: skip
 

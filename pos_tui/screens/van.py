@@ -1,9 +1,11 @@
-"""Owns the van's day at a glance: load, round, stock, unload, settle, each by its number with how far it is."""
+"""Owns the van's day at a glance: load, round, stock, unload, settle, carry, each by its number with how far it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.carried_answers import carried_answers
+from edge.carrying import carried
 from edge.shifts import current_shift
 from edge.van_load import aboard, loads
 from edge.van_route import home_of, stops
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from edge.members import MemberCard
     from edge.van_settlement import Standing
 
-WAYS: Final = ("load", "stops", "unload", "settle", "paper")
+WAYS: Final = ("load", "stops", "unload", "settle", "paper", "carry")
 
 
 class VanScreen(TillScreen[None]):
@@ -57,6 +59,11 @@ class VanScreen(TillScreen[None]):
                 return self.t("van.aboard", count=kinds, home=home_of(node) or "?")
             case "settle":
                 return self.t("van.uncounted", count=len(now.uncounted))
+            case "carry":
+                bundles = sum(not one.handed_ms for one in carried(node))
+                answers = sum(not one.handed_ms for one in carried_answers(node))
+                is_empty = not bundles and not answers
+                return self.t("van.carry_none" if is_empty else "van.carry_waits", bundles=bundles, answers=answers)
             case _:
                 known = last_settlement(node)
                 return self.t("van.never_settled") if known is None else known[1].settlement
@@ -111,6 +118,10 @@ class VanScreen(TillScreen[None]):
                 from pos_tui.screens.van_settle import VanSettleScreen
 
                 self.app.push_screen(VanSettleScreen(), self._came_back)
+            case "carry":
+                from pos_tui.screens.van_carry import VanCarryScreen
+
+                self.app.push_screen(VanCarryScreen(), self._came_back)
             case _:
                 from pos_tui.screens.van_settle import SettlementPaperScreen
 

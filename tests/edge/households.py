@@ -27,7 +27,7 @@ from sync.documents import DocumentState, edit
 from tests import processes
 from tests.edge.shops import PRICES, PRODUCTS
 
-LOCATIONS = ("A:河边店:shop", "B:老城店:shop", "W:仓库:warehouse")
+LOCATIONS = ("A:河边店:shop", "B:老城店:shop", "W:仓库:warehouse", "V:送货车:van", "V2:二号车:van")
 
 
 def free_port() -> int:

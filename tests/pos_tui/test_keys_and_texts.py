@@ -39,6 +39,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "status.device_": tuple(role.value for role in DeviceRole if role is not DeviceRole.DRAWER),
     "stock_menu.": tuple(one.name for one in WORKS),
     "van.": VAN_WAYS,
+    "van_carry.waits_": ("hub", "shop"),
     "means.": (*TillRules().means, "gift_card", "exchange"),
     "limit.": tuple(one.value for one in Limited),
     "discount.": ("line_amount", "line_share", "basket_amount", "basket_share", "none"),

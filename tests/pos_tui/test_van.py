@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from edge.balances import balance
+from edge.carrying import hand_over, seal_for_hub, take_along
+from edge.lan_carry import VisitReport
 from edge.node import Node
 from edge.papers import paper_pages
 from edge.stock import QuantityRequest, receive_goods
 from edge.van_load import load_out
 from edge.van_settlement import last_settlement
+from schema.codec import encode
 from schema.rows import BalanceKind
 from schema.rules.promotion_terms import Language
+from sync.transport import BroughtAnswer
 from tests.edge.goods import COLA, COLA_BARCODE, TEA, teach_goods
 from tests.edge.people import employ
 from tests.edge.shops import Shops, carry, figures
@@ -220,3 +224,40 @@ async def test_a_shop_is_not_offered_the_vans_day(at_till: AtTill) -> None:
         await cashier.press("ctrl+w")
         await cashier.until_screen("choose")
         assert all(cashier.t("stock_menu.van") not in line for line in _choices(cashier))
+
+
+async def test_what_is_carried_for_others_is_listed_with_its_age_and_whether_it_was_delivered(
+    shops: Shops, van: Node, at_till: AtTill, language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = teach_goods(shops.make_node("A7", "A"))
+    receive_goods(shop, [QuantityRequest(COLA, 24_000)])
+
+    def visits(reports: list[VisitReport]) -> None:
+        monkeypatch.setattr("pos_tui.screens.van_carry.visit_shops_of", lambda _directory, _clock: reports)
+
+    async with at_till(language, on=van, is_signed_in=False, size=WIDE) as cashier:
+        await cashier.sign_in(DRIVER)
+        await open_van(cashier)
+        assert cashier.shows(cashier.t("van.carry_none"))
+        await cashier.press("6")
+        await cashier.until_screen("van_carry")
+        assert cashier.shows(cashier.t("van_carry.none"))
+        visits([])
+        await cashier.press("+")
+        await cashier.until(cashier.t("van_carry.nobody"))
+        seal_for_hub(shop, tmp_path / "sealed")
+        taken = take_along(van, tmp_path / "sealed")
+        visits([VisitReport(shop.config.node, "A", taken)])
+        await cashier.press("+")
+        await cashier.until(cashier.t("van_carry.came", entries=1, places="Shop A"))
+        assert cashier.shows(cashier.t("van_carry.waits_hub"))
+        visits([VisitReport(shop.config.node, "A", refused="carry_forbidden", message="no")])
+        await cashier.press("+")
+        await cashier.until(shop.config.node)
+        hand_over(van, lambda _: encode(BroughtAnswer("x", 1, is_new=True)))
+        visits([VisitReport(shop.config.node, "A")])
+        await cashier.press("+")
+        await cashier.until(cashier.t("van_carry.nothing"))
+        assert cashier.shows(cashier.t("van_carry.delivered"))
+        await cashier.press("escape")
+        await cashier.until_screen("van")

@@ -88,7 +88,23 @@ async def paper(cashier: Cashier) -> None:
     await cashier.until_screen("van_paper")
 
 
-STORIES: tuple[Story, ...] = (day, stops, unload, settle, paper)
+async def carrying(cashier: Cashier) -> None:
+    """Look at what is carried for other shops."""
+    node = cashier.app.till.node
+    for bundle, place, taken_ms, handed_ms, outcome in (
+        ("a" * 32, "A", START_MS - 7_200_000, 0, ""), ("b" * 32, "B", START_MS - 90_000_000, START_MS, "taken:40"),
+    ):  # fmt: skip
+        node.connection.execute(
+            "INSERT INTO carried_bundle (bundle, writer, location, content, entries, taken_ms, handed_ms, outcome,"
+            " size, made_ms) VALUES (?, 'x', ?, x'', 40, ?, ?, ?, ?, ?)",
+            (bundle, place, taken_ms, handed_ms, outcome, 0 if handed_ms else 18_400, taken_ms),
+        )
+    await opened(cashier)
+    await cashier.press("6")
+    await cashier.until_screen("van_carry")
+
+
+STORIES: tuple[Story, ...] = (day, stops, unload, settle, paper, carrying)
 SIZES = pytest.mark.parametrize(
     ("language", "size"), [(Language.ZH, NARROW), (Language.EN, WIDE)], ids=["zh-80x24", "en-120x36"]
 )

@@ -39,7 +39,10 @@ def test_the_runs_meet_every_fault(runs: list[Run]) -> None:
     faults = [
         "bundle", "bundle damaged", "branch left", "clock fix", "clock jump", "clone", "dead clock", "incarnation",
         "kill", "late request", "late response", "partition", "recovered entry", "request damaged", "request doubled",
-        "bundle aboard", "carried answer read", "carried bundle delivered", "hub away", "lan session",
+        "bundle aboard", "carried answer read", "carried bundle delivered", "hub away", "answer for another",
+        "carried answer refused", "sealed bundle damaged", "sealed bundle foreign", "sealed bundle in another's name",
+        "sealed bundle of nobody", "sealed bundle refused carried_damaged", "sealed bundle refused carried_foreign",
+        "sealed bundle refused node_unknown", "lan session",
         "lan session without a hub", "lan visit", "van loaded", "van unloaded",
         "request lost", "response damaged", "response lost", "restore", "hub restore", "revoked", "upgrade",
     ]  # fmt: skip

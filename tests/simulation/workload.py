@@ -42,6 +42,7 @@ from sync.clock import ClockMeasurement
 from sync.document_projection import read_document
 from sync.documents import edit
 from sync.signing import SigningKey
+from tests.simulation.carrying import deliver_bundles, hand_mail, load_bundle
 from tests.simulation.world import HOUR, MINUTE, NEW, OLD, SECOND, Conversation, Machine, TastingGiven, World
 
 CATEGORIES = {"drinks": ("cola", "tea", "water"), "snacks": ("nuts", "rice"), "fruit": ("apple", "pear", "plum")}
@@ -418,7 +419,7 @@ class Workload:
         warehouse = next((m for m in self.world.nodes if m.location == "W"), None)
         if warehouse is not None and self.rng.random() < 0.8:
             self.arrive(warehouse)
-        self.world.deliver_bundles(van)
+        deliver_bundles(self.world, van)
         self.world.exchange_bundles(van)
         self.world.count("van unloaded")
 
@@ -429,13 +430,13 @@ class Workload:
         if not shops:
             return
         shop = rng.choice(shops)
-        world.hand_mail(van, shop)
+        hand_mail(world, van, shop)
         if rng.random() < 0.6:
             self.dispatch(van, shop.location)
             if rng.random() < 0.7:
                 self.arrive(shop)
         if rng.random() < 0.7 and len(van.aboard) < 4:
-            world.load_bundle(van, shop)
+            load_bundle(world, van, shop)
         if rng.random() < 0.5 and van.transact(lambda: True):
             world.conversations.append(Conversation(van, shop))
         self.sell(van)

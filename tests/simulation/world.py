@@ -60,6 +60,7 @@ from sync.stock_projection import core_folds
 from sync.transport import NONCE_HEADER, SIGNATURE_HEADER, is_request_signed, sign_request
 from sync.verification import verify_batch
 from sync.version_vector import Head, VersionVector
+from tests.simulation.carrying import SealedAboard
 
 T = TypeVar("T")
 OLD, NEW = "1.0", "1.1"
@@ -166,10 +167,10 @@ class Machine:
         self.knows_copy = True
         self.round_trip_ms: int | None = None
         self.hub_vectors: dict[str, VersionVector] = {}
-        self.aboard: list[tuple[Machine, bytes]] = []
+        self.aboard: list[SealedAboard] = []
         """Bundles of others on their way to the hub; only a van has any."""
         self.mail: list[tuple[Machine, bytes]] = []
-        """The hub's answers on their way back."""
+        """The hub's answers on their way back, each sealed to its reader."""
         self.looks: list[Any] = []
         self.disk = Disk(image)
         if image is None:
@@ -206,6 +207,7 @@ class Machine:
         """Run a use case in one transaction; None when the machine was killed. A refusal rolls back and goes on."""
         self.disk.fuse = None
         self._entries, self._receipt = [], ""
+        knew_copy = self.knows_copy
         self.disk.execute("BEGIN IMMEDIATE")
         self.disk.fuse = fuse
         try:
@@ -215,12 +217,14 @@ class Machine:
         except KilledError:
             self.disk.fuse = None
             self.disk.execute("ROLLBACK")
+            self.knows_copy = knew_copy  # a renewal that was rolled back is forgotten with the rest
             self.world.count("kill")
             self.boot()
             return None
         except BaseException:
             self.disk.fuse = None
             self.disk.execute("ROLLBACK")
+            self.knows_copy = knew_copy
             self.replica.forget()
             raise
         self.disk.fuse = None
@@ -649,14 +653,14 @@ class World:
             )
         ]
         probes = tuple(probe(node.replica, stream) for stream in suspects)
-        there = self._bundle(node, self.hub, node.hub_vectors, probes=probes)
-        header = self._read(self.hub, there, is_calm=is_calm)
+        there = self.bundle(node, self.hub, node.hub_vectors, probes=probes)
+        header = self.read(self.hub, there, is_calm=is_calm)
         if header is None:
             return
         stated: dict[str, VersionVector] = {v.scope: v.vector for v in header.vectors}
         found = tuple((p.stream, locate(self.hub.replica, p)) for p in header.probes)
-        back = self._bundle(self.hub, node, stated, asker=node, found=found)
-        answer = self._read(node, back, is_calm=is_calm)
+        back = self.bundle(self.hub, node, stated, asker=node, found=found)
+        answer = self.read(node, back, is_calm=is_calm)
         if answer is None:
             return
         node.hub_vectors = {v.scope: v.vector for v in answer.vectors}
@@ -666,37 +670,7 @@ class World:
             result.ahead += own_ahead(node.replica, scope, vector, node.signer.node)
         node.finish(self.hub, result, node.hub_vectors)
 
-    def load_bundle(self, van: Machine, node: Machine) -> None:
-        """Let a van take a node's bundle aboard: all that it holds, for nobody there knows what the hub has."""
-        van.aboard.append((node, self._bundle(node, self.hub, {})))
-        self.count("bundle aboard")
-
-    def deliver_bundles(self, van: Machine) -> None:
-        """Give the hub what a van carries of others, and take the answers along; a file may come twice, or never."""
-        rng = self.rng
-        waiting, van.aboard = van.aboard, []
-        rng.shuffle(waiting)
-        for author, data in waiting:
-            if rng.random() < self.loss_chance:
-                self.count("carried bundle lost")
-                continue
-            for _ in range(2 if rng.random() < 0.2 else 1):
-                header = self._read(self.hub, data, is_calm=False)
-            if header is None or author.is_dead:
-                continue
-            stated: dict[str, VersionVector] = {v.scope: v.vector for v in header.vectors}
-            van.mail.append((author, self._bundle(self.hub, author, stated, asker=author)))
-            self.count("carried bundle delivered")
-
-    def hand_mail(self, van: Machine, node: Machine) -> None:
-        """Give a node what a van brought it of the hub, however old."""
-        mine = [data for owner, data in van.mail if owner is node]
-        van.mail = [(owner, data) for owner, data in van.mail if owner is not node]
-        for data in mine:
-            if self._read(node, data, is_calm=False) is not None:
-                self.count("carried answer read")
-
-    def _bundle(
+    def bundle(
         self,
         writer: Machine,
         reader: Machine,
@@ -705,6 +679,7 @@ class World:
         probes: tuple[ForkProbe, ...] = (),
         found: tuple[tuple[str, int], ...] = (),
     ) -> bytes:
+        """Write what a reader lacks who holds `theirs`: of the writer's scopes, or of those of `asker`."""
         subscriptions = (asker or writer).subscriptions
         only = {s.scope: (asker or writer).signer.node if s.own_only else None for s in subscriptions}
 
@@ -739,7 +714,8 @@ class World:
         self.count("bundle")
         return made
 
-    def _read(self, reader: Machine, data: bytes, *, is_calm: bool) -> BundleHeader | None:
+    def read(self, reader: Machine, data: bytes, *, is_calm: bool) -> BundleHeader | None:
+        """Let a machine take in a bundle; None where it was refused as a whole, or the machine was killed."""
         if not is_calm and self.rng.random() < self.damage_chance * 2:
             data = self.damaged(data)
             self.count("bundle damaged")

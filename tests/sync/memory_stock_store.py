@@ -62,6 +62,9 @@ class MemoryStockStore:
         self._balances: dict[Key, KeyBalance] = {}
         self._cut: tuple[Vector, Vector] = ({}, {})
 
+    def prepare(self, keys: Collection[Key]) -> None:
+        """Read nothing ahead: it is all in memory."""
+
     def add(self, facts: Iterable[Fact]) -> list[Fact]:
         """Store facts; return those that were not here yet, each once."""
         return [fact for fact in facts if self._add(fact)]

@@ -1,0 +1,79 @@
+"""Reads in few queries what bears on many keys that are about to be derived: a shop's count touches thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from schema.database import Connection
+
+KEYS_MIN: Final = 16
+"""For fewer keys it costs more than it spares."""
+_SQL_VARIABLES_MAX: Final = 500
+Place = tuple[int, int]
+"""An entry of one scope: its stream's number and its sequence number."""
+
+
+class ReadAhead:
+    """Where the facts of some keys of a scope stand; true until something is added to the scope or leaves it."""
+
+    def __init__(self, connection: Connection, scope_no: int, location: str, key_nos: Mapping[str, int]) -> None:
+        """Look up the movements, counts, accepted figures and transfers' papers of products, given with their keys."""
+        self._connection = connection
+        self._scope_no = scope_no
+        self._about: dict[tuple[str, str], list[Place]] = {
+            (about, product): [] for product in key_nos for about in ("count", "accept")
+        }
+        self._transfers: dict[str, list[str]] = {product: [] for product in key_nos}
+        self._moved: list[tuple[int, int, int]] = list(
+            self._in_parts(
+                "SELECT DISTINCT key_no, stream_no, seq FROM movement WHERE scope_no = ? AND key_no IN ({})",
+                key_nos.values(),
+            )
+        )
+        for about, product, stream_no, seq in self._in_parts(
+            "SELECT about, subject, stream_no, seq FROM stock_fact WHERE scope_no = ?"
+            " AND about IN ('count', 'accept') AND subject IN ({}) ORDER BY stream_no, seq",
+            self._transfers,
+        ):
+            self._about[about, product].append((stream_no, seq))
+        for transfer, product, touches in self._in_parts(
+            "SELECT DISTINCT transfer, product, touches FROM transfer_paper WHERE scope_no = ? AND product IN ({})",
+            self._transfers,
+        ):
+            if touches == location:
+                self._transfers[product].append(transfer)
+
+    def about(self, about: str, product: str | None) -> Sequence[Place] | None:
+        """Return where counts or accepted figures of a product stand; None for what was not looked up."""
+        return None if product is None else self._about.get((about, product))
+
+    def transfers(self, product: str) -> Sequence[str] | None:
+        """Return the transfers with papers that touch this location; None for a product that was not looked up."""
+        return self._transfers.get(product)
+
+    def places(self) -> list[Place]:
+        """Return where all movements and counts found stand, in order."""
+        found = {(stream_no, seq) for _, stream_no, seq in self._moved}
+        found.update(place for places in self._about.values() for place in places)
+        return sorted(found)
+
+    def bodies(self, places: Iterable[Place]) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """Yield (stream number, seq, digest, body) of entries."""
+        wanted: dict[int, list[int]] = {}
+        for stream_no, seq in places:
+            wanted.setdefault(stream_no, []).append(seq)
+        for stream_no, seqs in wanted.items():
+            for seq, digest, body in self._in_parts(
+                "SELECT seq, digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq IN ({})",
+                seqs,
+                stream_no,
+            ):
+                yield stream_no, seq, bytes(digest), bytes(body)
+
+    def _in_parts(self, sql: str, wanted: Iterable[Any], *first: Any) -> Iterator[Any]:
+        every = list(wanted)
+        for start in range(0, len(every), _SQL_VARIABLES_MAX):
+            part = every[start : start + _SQL_VARIABLES_MAX]
+            marks = ", ".join("?" * len(part))
+            yield from self._connection.execute(sql.format(marks), (self._scope_no, *first, *part)).fetchall()
