@@ -265,6 +265,11 @@ class _Work:
                 movements = self.moved.get(key)
                 if movements is None:
                     continue
+                if old is None and any(True for _ in self.store.accepts(key)):
+                    # Choices between counts came before all that they bear on: they may disagree.
+                    self.dirty.add(key)
+                    self._fold_key(key, None)
+                    continue
                 total = sum([one.quantity for one in movements])
                 if old is not None:
                     if total == 0:
