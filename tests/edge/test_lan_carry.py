@@ -195,19 +195,47 @@ def test_one_till_hands_out_what_the_others_of_its_shop_recorded(shops: Shops, s
 def test_a_newer_bundle_of_a_till_replaces_the_older_one_and_not_with_every_sale(
     shops: Shops, shop: Node, van: Node
 ) -> None:
-    outbox = Outbox()
+    elapsed_s = 0.0
+    outbox = Outbox(lambda: elapsed_s)
     meet(van, shop, outbox)
     [first] = carried(van)
     sell_pieces(shop)
     meet(van, shop, outbox)
     assert entries_aboard(van) == [5], "it has just been sealed"
     shops.pass_minutes(2)
+    elapsed_s += 120
     meet(van, shop, outbox)
     assert entries_aboard(van) == [6]
     assert not bundle_file(van, first.bundle).exists()
     sell_pieces(shop)
     meet(van, shop, outbox, is_leaving=True)
     assert entries_aboard(van) == [7], "whoever leaves takes what there is"
+
+
+def test_where_sealing_takes_long_even_a_van_that_leaves_gets_what_was_just_sealed(
+    shops: Shops, shop: Node, van: Node
+) -> None:
+    elapsed_s, each_s = 0.0, 0.0
+
+    def monotonic_s() -> float:
+        nonlocal elapsed_s
+        elapsed_s += each_s
+        return elapsed_s
+
+    outbox = Outbox(monotonic_s)
+    each_s = 4.0  # two readings of the clock apart: so long it takes
+    meet(van, shop, outbox)
+    each_s = 0.0
+    sell_pieces(shop)
+    elapsed_s += 10
+    meet(van, shop, outbox, is_leaving=True)
+    assert entries_aboard(van) == [5], "it has the bundle that was sealed a moment ago"
+    second = shops.make_node("V2", "V")
+    meet(second, shop, outbox)
+    assert entries_aboard(second) == [5], "and so has another van"
+    elapsed_s += 60
+    meet(van, shop, outbox, is_leaving=True)
+    assert entries_aboard(van) == [6]
 
 
 def test_a_shop_that_reaches_the_hub_hands_nothing_out(shop: Node, van: Node) -> None:
