@@ -200,17 +200,10 @@ class CatalogueDesk:
                     "barcode_taken", f"the barcode {barcode} belongs to {other} already", barcode=barcode, product=other
                 )
         edit = CatalogueEdit(self._replica, self._stream, self._moment)
-        edit.put_product(product)
+        edit.put_product(product, extras)
         for article in articles:
             edit.put_product(msgspec.structs.replace(article, is_deposit=True))
-        entries = edit.append()
-        if extras:
-            document = self._document_of(product.code)
-            entries += edit_document(
-                self._replica, self._stream, self._moment, document,
-                {(product.code, name): value for name, value in extras.items()},
-            )  # fmt: skip
-        return entries
+        return edit.append()
 
     def _check_parts(self, product: Product) -> None:
         """Refuse a kit of what is not there, of itself, or of another kit: a till takes parts from the shelf once."""
@@ -248,14 +241,6 @@ class CatalogueDesk:
             if not article.is_deposit:
                 found.append(article)
         return found
-
-    def _document_of(self, product: str) -> str:
-        row = self._connection.execute(
-            "SELECT document FROM record WHERE record = ? AND document LIKE 'products/%' ORDER BY document", (product,)
-        ).fetchone()
-        if row is None:
-            raise RefusalError("product_unknown", f"{product} is not in the catalogue", product=product)
-        return str(row[0])
 
     def set_price(self, code: str, unit: str, step: PriceStep, price_list: str = DEFAULT_LIST) -> list[Entry]:
         """Set or schedule a price; every node applies it at its minute, online or not.

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub import commands_brought, commands_findings, commands_people
+from hub.certificate_commands import add_certificate_verb
 from hub.command_options import HERE as _HERE
 from hub.command_options import HubOption, JsonOption
 from hub.command_options import opened as _opened
 from hub.command_options import write_json as _write_json
 from hub.import_commands import add_import
 from hub.store_commands import add_store_verbs
+from hub.token_commands import add_token_verb
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 
@@ -40,9 +42,10 @@ def _hub_app() -> typer.Typer:
     app.command()(status)
     app.command()(revoke)
     app.command()(rights)
-    app.command()(token)
     app.command()(prune)
     add_store_verbs(app)
+    add_token_verb(app)
+    add_certificate_verb(app)
     location = typer.Typer(help="The places of the organisation.", no_args_is_help=True)
     location.command("add")(add_location)
     app.add_typer(location, name="location")
@@ -429,22 +432,6 @@ def export_bundle(
     with _opened(hub) as opened:
         entries = write_out(opened, node, file, answering)
     typer.echo(f"{entries} entries in {file}")
-
-
-def token(
-    name: Annotated[str, typer.Argument(help="Who uses it; the old token of that name stops working.")],
-    hub: HubOption = _HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a token for the JSON API; it is shown once."""
-    from hub.tokens import create_token
-
-    with _opened(hub) as opened, opened.store.transaction(None) as replica:
-        made = create_token(replica.connection, name, opened.now_ms())
-    if as_json:
-        _write_json({"name": name, "token": made})
-        return
-    typer.echo(made)
 
 
 def prune(

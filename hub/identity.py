@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -40,6 +41,7 @@ KEY_FILE: Final = "hub.key"
 CA_FILE: Final = "ca.pem"
 TLS_KEY_FILE: Final = "tls.key"
 TLS_CHAIN_FILE: Final = "tls.pem"
+TLS_ROOT_FILE: Final = "tls-root.pem"
 SNAPSHOTS_FOLDER: Final = "snapshots"
 RECORD_FILE: Final = "hub.heads"
 DATABASE_VARIABLE: Final = "EDGETILL_HUB_DATABASE"
@@ -100,7 +102,9 @@ class HubIdentity:
         """Write a server certificate for these hosts and the loopback; returns (key file, chain file).
 
         Its key is on P-256 and so is the key that signs it, because no browser knows Ed25519, and the desk is read in
-        browsers. The organisation's own key, which nodes pin, signs that one; it is made anew each time and forgotten.
+        browsers. The organisation's own key, which nodes pin, signs that one. It signs itself as well, for browsers to
+        trust, and is forgotten at once: what they trust can never vouch for anything but this certificate. So both
+        stay as they are for as long as these hosts are among theirs.
         """
         key_file, chain_file = self.directory / TLS_KEY_FILE, self.directory / TLS_CHAIN_FILE
         loaded = serialization.load_pem_private_key(key_file.read_bytes(), None) if key_file.exists() else None
@@ -113,7 +117,13 @@ class HubIdentity:
             beside = key_file.with_suffix(f".{secrets.token_hex(4)}")
             _write_secret(beside, content)
             beside.replace(key_file)
-        wanted = dict.fromkeys([self.settings.host, *hosts, "localhost", "127.0.0.1", "::1"])
+        wanted = [
+            _general_name(host)
+            for host in dict.fromkeys([self.settings.host, *hosts, "localhost", "127.0.0.1", "::1"])
+            if host
+        ]
+        if self._serves(wanted, loaded.public_key()):
+            return key_file, chain_file
         between = generate_private_key(SECP256R1())
         issued = _authority(self.signer.private, self.settings.name, between.public_key())
         chain = _certificate(
@@ -121,13 +131,35 @@ class HubIdentity:
             issuer=self.settings.name,
             subject=self.node,
             public_key=loaded.public_key(),
-            names=[_general_name(host) for host in wanted if host] + [x509.DNSName(self.node)],
+            names=[*wanted, x509.DNSName(self.node)],
         )
-        # Written beside and moved: a hub that starts meanwhile reads a whole chain.
-        beside = chain_file.with_suffix(f".{secrets.token_hex(4)}")
-        beside.write_text(chain + issued + self.ca_pem, "ascii")
-        beside.replace(chain_file)
+        _replace_text(self.directory / TLS_ROOT_FILE, _authority(between, self.settings.name))
+        # Written beside and moved: a hub that starts meanwhile reads a whole chain. The organisation's own certificate
+        # is not part of it: nodes pin it, and Chromium lets nobody past a chain with an Ed25519 certificate inside.
+        _replace_text(chain_file, chain + issued)
         return key_file, chain_file
+
+    def _serves(self, names: Sequence[x509.GeneralName], key: EllipticCurvePublicKey) -> bool:
+        """Tell whether the certificate that is there is for these names and this key, under what browsers trust."""
+        try:
+            leaf, issued = x509.load_pem_x509_certificates((self.directory / TLS_CHAIN_FILE).read_bytes())
+            issued.verify_directly_issued_by(x509.load_pem_x509_certificate(self.ca_pem.encode()))
+            leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(self.browser_pem.encode()))
+            known = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            return False
+        return leaf.public_key() == key and set(names) <= set(known)
+
+    @property
+    def browser_pem(self) -> str:
+        """The certificate that a browser trusts so as to know this hub; raises FileNotFoundError before `renew_tls`."""
+        return (self.directory / TLS_ROOT_FILE).read_text("ascii")
+
+    @property
+    def browser_fingerprint(self) -> str:
+        """The SHA-256 of what a browser is to trust, in pairs of hexadecimal digits as browsers show it."""
+        digest = x509.load_pem_x509_certificate(self.browser_pem.encode()).fingerprint(SHA256())
+        return digest.hex(":").upper()
 
 
 def found_directory(directory: Path, settings: HubSettings, seed: bytes) -> HubIdentity:
@@ -203,6 +235,12 @@ def _toml(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
+def _replace_text(path: Path, text: str) -> None:
+    beside = path.with_suffix(f".{secrets.token_hex(4)}")
+    beside.write_text(text, "ascii")
+    beside.replace(path)
+
+
 def _write_secret(path: Path, content: bytes) -> None:
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(content)
@@ -219,8 +257,10 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _authority(key: Ed25519PrivateKey, name: str, other: EllipticCurvePublicKey | None = None) -> str:
-    """Return the organisation's own certificate, or one for another key of it.
+def _authority(
+    key: Ed25519PrivateKey | EllipticCurvePrivateKey, name: str, other: EllipticCurvePublicKey | None = None
+) -> str:
+    """Return the organisation's own certificate under a key, or one for another key of it.
 
     Both have the organisation's name: a certificate between is issued by its own subject, and so does not count
     against the length of path that earlier releases wrote into what nodes pin (RFC 5280, 4.2.1.9).
@@ -238,7 +278,7 @@ def _authority(key: Ed25519PrivateKey, name: str, other: EllipticCurvePublicKey 
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-        .sign(key, None)
+        .sign(key, SHA256() if isinstance(key, EllipticCurvePrivateKey) else None)
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 

@@ -95,6 +95,51 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(b"edgetill-token-1\0" + token.encode("utf-8", "replace")).digest()
 
 
+def check_reach(scopes: Sequence[str], locations: Sequence[str]) -> None:
+    """Raise RefusalError `token_catalogue_everywhere` for a token of some locations that shall change the catalogue.
+
+    The catalogue is the whole chain's, so such a token could never do what it says.
+    """
+    if locations and TokenScope.CATALOGUE.value in scopes:
+        raise RefusalError(
+            "token_catalogue_everywhere",
+            "the catalogue is the whole chain's: a token that changes it is bound to no location",
+        )
+
+
+def token_maker(replica: Replica, login: str) -> str:
+    """Return the operator whose account makes a token: of that login, or the only owner's.
+
+    Raises RefusalError `account_missing` where there is no account yet, `account_unknown`, `token_maker_unnamed`
+    where several owners could be meant, or `token_maker_forbidden` for one who may make no tokens.
+    """
+    from hub.accounts import OWNER, RIGHTS, Right
+    from schema.kinds.organisation import OperatorDefined
+
+    rows = replica.connection.execute("SELECT login, operator FROM account ORDER BY login").fetchall()
+    defined = {
+        str(known): replica.organisation.newest(replica.connection, OperatorDefined, str(operator))
+        for known, operator in rows
+    }
+    active = {known: one for known, one in defined.items() if one is not None and one.is_active}
+    if not active:
+        raise RefusalError(
+            "account_missing", "nobody has an account yet: make the owner's with `edgetill hub account add LOGIN NAME`"
+        )
+    if login and login not in active:
+        raise RefusalError("account_unknown", f"nobody signs in as {login}", login=login)
+    owners = [known for known, one in active.items() if one.role == OWNER]
+    if not login and len(owners) != 1:
+        names = ", ".join(owners or active)
+        raise RefusalError("token_maker_unnamed", f"say who makes the token with --by: {names}", names=names)
+    maker = active[login or owners[0]]
+    if Right.ACCOUNTS not in RIGHTS.get(maker.role, frozenset()):
+        raise RefusalError(
+            "token_maker_forbidden", f"{login} may make no tokens: an owner or administrator does", login=login
+        )
+    return str(maker.operator)
+
+
 def create_token(
     connection: Connection,
     name: str,

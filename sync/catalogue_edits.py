@@ -120,8 +120,11 @@ class CatalogueEdit:
         self._steps: dict[str, dict[str, list[tuple[str, PriceStep]]]] = {}
         self._new_categories: dict[str, str] = {}
 
-    def put_product(self, product: Product) -> None:
-        """Define a product, or change it; what it no longer has of units, barcodes, parts or deposits goes."""
+    def put_product(self, product: Product, extras: Mapping[str, Scalar] | None = None) -> None:
+        """Define a product, or change it, with `extras` of its record that no till reads.
+
+        What it no longer has of units, barcodes, parts or deposits goes.
+        """
         old = self._places.category(product.code)
         if old is not None and old != product.category:
             raise RefusalError("category_fixed", f"{product.code} is in category {old}: a product keeps its category")
@@ -134,7 +137,7 @@ class CatalogueEdit:
             for name in known
             if (name.startswith(("unit:", "barcode:")) or name in _WHOLE_FIELDS) and name not in fields
         }
-        for name, value in {**gone, **fields}.items():
+        for name, value in {**gone, **fields, **(extras or {})}.items():
             self._edits.setdefault(document, {})[product.code, name] = value
 
     def known(self, product: str) -> Product | None:

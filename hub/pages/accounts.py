@@ -15,7 +15,7 @@ from hub.accounts import (
     set_password,
 )
 from hub.pages.visits import Answer, Routes, Visit
-from hub.tokens import TokenScope, create_token, delete_token
+from hub.tokens import TokenScope, check_reach, create_token, delete_token
 from schema.errors import RefusalError
 from schema.kinds.organisation import OperatorDefined
 from schema.rules.promotion_terms import Language
@@ -159,6 +159,10 @@ def add_token(visit: Visit) -> Answer:
     days = form.whole("days", lowest=1, highest=3_650, is_required=False)
     if form.is_valid and any(one.name == name for one in visit.hub.tokens.listed()):
         form.wrong("name", "tokens.taken")
+    try:
+        check_reach(scopes, locations)
+    except RefusalError as error:
+        form.refuse(error, "at")
     if form.is_valid:
         try:
             with visit.change_beside("token.add", name) as change:

@@ -7,6 +7,7 @@ from hub.pages import (
     acts,
     brought,
     catalogue_conflicts,
+    certificate,
     customers,
     findings,
     first_run,
@@ -33,7 +34,7 @@ from hub.pages.visits import Route
 MODULES = (
     first_run, signing_in, overview, inbox, findings, stock, nodes, brought, locations, policies, accounts, acts,
     products, promotions, imports, settings, staff, customers, reports, purchases, suppliers, minimums, plu,
-    catalogue_conflicts,
+    catalogue_conflicts, certificate,
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from schema.kinds.desk import ActRecorded
 from schema.rules.promotion_terms import Language
 from tests.hub.conflicting import Chain
 from tests.hub.conftest import Enrol
-from tests.hub.desk import make_account
+from tests.hub.desk import at_the_desk, make_account, text_of
 from tests.hub.fleet import sale
 
 COLA = {
@@ -322,6 +322,19 @@ def test_a_token_does_what_it_is_for_and_what_its_maker_still_may(hub: Hub, clie
     with hub.store.transaction(ORG) as replica:
         redefine(replica, hub.own_log, owner, operator, role="shop_manager", locations=["B"], is_active=False)
     assert reader.get("/v1/products").json()["code"] == "token_orphaned"
+
+
+def test_a_token_of_some_locations_is_not_offered_the_catalogue(hub: Hub, client: httpx.Client) -> None:
+    make_account(hub)
+    with at_the_desk(str(client.base_url)) as desk:
+        desk.get("/accounts/tokens/new")
+        wanted = {"name": "labels", "scope": ["read", "catalogue"], "at": ["A"], "days": ""}
+        refused = desk.post("/accounts/tokens/new", wanted)
+        assert refused.status_code == 422
+        assert "bound to no location" in text_of(refused)
+        assert [one.name for one in hub.tokens.listed() if one.name == "labels"] == []
+        assert desk.post("/accounts/tokens/new", {**wanted, "at": []}).status_code == 200
+    assert [one.locations for one in hub.tokens.listed() if one.name == "labels"] == [frozenset()]
 
 
 def test_the_description_is_served_to_everybody_and_names_every_route(client: httpx.Client) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from hub.inbox import InboxFilter, count_inbox, list_inbox
 from hub.service import Hub, serving
@@ -212,6 +212,25 @@ def test_the_menu_opens_on_a_phone(browser: Browser, shop: Shop) -> None:
         page.get_by_label("Menu").check(force=True)
         page.get_by_role("link", name="Inbox").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Inbox")
+
+
+def test_a_browser_that_does_not_know_the_hub_can_go_on_and_read_how_it_comes_to_know_it(
+    browser: Browser, hub: Hub
+) -> None:
+    make_account(hub)
+    with serving(hub, plain=False) as url:
+        context = browser.new_context(base_url=url, locale="en-GB")
+        page = context.new_page()
+        with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
+            page.goto("/sign-in")
+        page.click("#details-button")
+        page.click("#proceed-link")
+        page.get_by_role("link", name="Does the browser say that this is not secure?").click()
+        expect(page.locator("main")).to_contain_text(hub.identity.browser_fingerprint)
+        with page.expect_download() as fetched:
+            page.get_by_role("link", name="Download the root certificate").click()
+        assert fetched.value.path().read_text("ascii") == hub.identity.browser_pem
+        context.close()
 
 
 def test_everything_works_without_the_script(browser: Browser, shop: Shop) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from hub.enrolment import Profile
+from hub.identity import load_identity
 from hub.operators import define_operator
 from hub.service import Founded, Hub, open_hub, serving
 from hub.sync_endpoint import Workers
@@ -286,13 +289,58 @@ def test_the_administrators_verbs_work_beside_a_running_hub(founded: tuple[Path,
         assert run(directory, "location", "add", "V1:Van one:van").returncode == 0
         words = ("operator", "add", "101", "王芳", "--role", "cashier", "--location", "V1", "--pin", "2468")
         assert run_json(directory, *words)["operator"].startswith("o")
+        nobody = run(directory, "token", "reports")
+        assert (nobody.returncode, "[account_missing]" in nobody.stderr) == (1, True)
+        secret = ("--password", "correct horse battery")
+        assert run(directory, "account", "add", "lin", "林", *secret).returncode == 0
+        assert run(directory, "account", "add", "zhao", "赵", "--role", "auditor", *secret).returncode == 0
+        wrongs: tuple[tuple[tuple[str, ...], str], ...] = (
+            (("--by", "nobody"), "account_unknown"), (("--by", "zhao"), "token_maker_forbidden"),
+            (("--scope", "sales"), "token_scope_unknown"), (("--location", "X"), "location_unknown"),
+            (("--scope", "catalogue", "--location", "V1"), "token_catalogue_everywhere"),
+        )  # fmt: skip
+        for options, code in wrongs:
+            refused = run(directory, "token", "reports", *options)
+            assert (refused.returncode, f"[{code}]" in refused.stderr) == (1, True), refused.stderr
         token = run_json(directory, "token", "reports")["token"]
+        with contextlib.closing(open_hub(directory)) as hub:
+            [made] = [one for one in hub.tokens.listed() if one.name == "reports"]
+            assert {one.login: one.operator for one in hub.accounts.listed()}["lin"] == made.operator
+        assert run(directory, "account", "add", "wang", "王", *secret).returncode == 0
+        several = run(directory, "token", "other")
+        assert (several.returncode, "[token_maker_unnamed]" in several.stderr) == (1, True)
+        assert run(directory, "token", "other", "--by", "wang", "--scope", "read", "--location", "V1").returncode == 0
         answer = httpx.get(f"{url}/v1/sales", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
         assert answer.status_code == 200
         wrong = run(directory, "invite", "--location", "V1", "--name", "x", "--till", "V1", "--profile", "robot")
         assert (wrong.returncode, "[profile_unknown]" in wrong.stderr) == (1, True)
         again = run(directory, "init", str(directory), "--name", "x", "--location", "A:A:shop")
         assert (again.returncode, "[hub_exists]" in again.stderr) == (1, True)
+
+
+def test_who_trusts_the_hubs_root_certificate_is_asked_nothing_and_it_stays_over_restarts(
+    founded: tuple[Path, Founded], tmp_path: Path
+) -> None:
+    directory, file = founded[0], tmp_path / "root.crt"
+    told = run_json(directory, "certificate", "--out", str(file))
+    trusting = ssl.create_default_context(cafile=str(file))
+    for _ in range(2):
+        with processes.serving_hub(directory) as (_, url), httpx.Client(verify=trusting, trust_env=False) as browser:
+            assert browser.get(f"{url}/certificate/root.crt").text == file.read_text("ascii")
+    assert run_json(directory, "certificate", "--out", str(file)) == told
+    assert len(told["sha256"].split(":")) == 32
+    # Its key is nowhere: what is kept signs nothing that a browser would believe.
+    root = x509.load_pem_x509_certificate(file.read_bytes())
+    served = serialization.load_pem_private_key((directory / "tls.key").read_bytes(), None)
+    assert sorted(one.name for one in directory.glob("*.key")) == ["hub.key", "tls.key"]
+    assert served.public_key() != root.public_key()
+    # Another host asks for another certificate, under a root of its own; nodes pin the key above both.
+    identity = load_identity(directory)
+    identity.renew_tls("hub.example.test")
+    assert identity.browser_fingerprint != told["sha256"]
+    fresh = identity.browser_fingerprint
+    identity.renew_tls()
+    assert identity.browser_fingerprint == fresh
 
 
 def test_settings_with_an_unknown_key_and_an_exposed_key_are_refused(founded: tuple[Path, Founded]) -> None:
