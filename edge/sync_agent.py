@@ -40,9 +40,9 @@ from sync.version_vector import Head, VersionVector, vector_digest
 
 REMINDED_BYTES: Final = 1024 * 1024
 _PASSES_MAX: Final = 4
+"""Each branch of this node that is found costs one more pass."""
 ANSWER_NOTED_S: Final = 3.0
 """An exchange that takes longer says this often that the hub answers."""
-"""Each branch of this node that is found costs one more pass."""
 
 
 class Line(Protocol):
