@@ -86,8 +86,11 @@ def taken_back(
     tenders: Sequence[Tender],
     paid: Mapping[str, int],
     back_before: Mapping[str, int],
+    is_whole: bool = False,
 ) -> list[Effect]:
     """Return what a refund undoes of what came with its sale (`effects_here`).
+
+    Where with it everything has come back (`is_whole`), the sale's single-use coupons may be used again.
 
     Of a sale of `sold_minor`, `before_minor` came back before and `now_minor` comes now, in `tenders`. `paid` and
     `back_before` are by means what the sale took and what earlier refunds gave back.
@@ -118,4 +121,7 @@ def taken_back(
     if amount := now.get("gift_card", 0):
         for subject in came.get((SPENT, BalanceKind.GIFT_CARD.value), {}):
             moves.append(move(BalanceKind.GIFT_CARD, subject, amount))
+    if is_whole:
+        used = came.get((COUPON, BalanceKind.COUPON.value), {})
+        moves += [move(BalanceKind.COUPON, code, -uses) for code, uses in used.items()]
     return [Effect(TAKEN_BACK, tuple(moves))] if moves else []

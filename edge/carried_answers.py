@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edge.applying import Pace, apply_batches, keep_statements
-from edge.disk_space import check_others_room
+from edge.carried_files import keep_file, read_file, remove_file
 from edge.hub_held import note_held, own_held, said_ms
 from edge.node import Node
 from schema.errors import RefusalError
@@ -20,7 +20,6 @@ from sync.bundle import is_bundle_signed, read_bundle
 from sync.messages import Refusal
 from sync.sealing import SealedAnswer, is_answer_whole, open_answer, read_answer
 
-CARRIED_FOLDER: Final = "carried"
 KEPT: Final = 50
 
 
@@ -58,10 +57,7 @@ def keep_answer(node: Node, content: bytes) -> None:
     except RefusalError:
         return
     head = answer.head
-    file = answer_file(node, answer.name)
-    check_others_room(node.directory)
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    write_private(file, content)
+    keep_file(node.directory, _named(answer.name), content)
     with node.store.transaction() as connection:
         gone = connection.execute(
             "DELETE FROM carried_answer WHERE reader = ? AND made_ms <= ? AND answer <> ? RETURNING answer",
@@ -76,12 +72,11 @@ def keep_answer(node: Node, content: bytes) -> None:
             ),
         )  # fmt: skip
     for (name,) in gone:
-        answer_file(node, name).unlink(missing_ok=True)
+        remove_file(node.directory, _named(name))
 
 
-def answer_file(node: Node, answer: str) -> Path:
-    """Return where an answer's bytes lie."""
-    return node.directory / CARRIED_FOLDER / f"{answer}.answer"
+def _named(answer: str) -> str:
+    return f"{answer}.answer"
 
 
 def carried_answers(node: Node) -> list[CarriedAnswer]:
@@ -98,10 +93,10 @@ def answer_for(node: Node, reader: str) -> tuple[CarriedAnswer, bytes] | None:
     """Return the answer that waits here for a node, with its bytes."""
     waiting = [one for one in carried_answers(node) if one.reader == reader and not one.handed_ms]
     for one in waiting:
-        try:
-            return one, answer_file(node, one.answer).read_bytes()
-        except OSError:  # this file is an older copy
-            settle_answer(node, one.answer, "lost")
+        content = read_file(node.directory, _named(one.answer))
+        if content is not None:
+            return one, content
+        settle_answer(node, one.answer, "lost")  # the database is an older copy's
     return None
 
 
@@ -127,7 +122,7 @@ def settle_answer(node: Node, answer: str, outcome: str) -> None:
             " WHERE handed_ms > 0 ORDER BY handed_ms DESC, answer LIMIT ?)",
             (KEPT,),
         )
-    answer_file(node, answer).unlink(missing_ok=True)
+    remove_file(node.directory, _named(answer))
 
 
 # The side that it is for.

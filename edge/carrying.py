@@ -1,15 +1,13 @@
 """Owns bundles that a node carries for others: taken as a file or on a shop's network, kept sealed, handed to the hub.
 
 A van that visits shops without a line takes their entries along. It cannot read them, keeps only so much of them, and
-never lets them take the room that its own sales need: the bytes lie in files beside the node's own, written in small
-parts with pauses, and only what is known of them in its tables.
+never lets them take the room that its own sales need: their bytes lie in files beside the node's own, and only what is
+known of them in its tables.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -17,21 +15,20 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from edge.carried_answers import keep_answer
+from edge.carried_files import carried_file, keep_file, read_file, remove_file, sweep
 from edge.disk_space import check_others_room
 from edge.node import Node
 from schema.codec import encode
-from schema.errors import RefusalError, TransientError
+from schema.errors import RefusalError
 from schema.files import read_given, write_private
 from schema.identity import NodeId
 from sync.sealing import CARRIED_BYTES_MAX, CarriedHead, SealedBundle, is_whole, read_sealed, seal_bundle, too_large
 from sync.transport import BroughtAnswer
 from sync.visiting import Aboard, Span
 
-CARRIED_FOLDER: Final = "carried"
 CARRIED_TOTAL_MAX: Final = 64 * 1024 * 1024
 KEPT: Final = 50
 """Bundles that were handed over stay named for a while, without their content."""
-WRITTEN_BYTES: Final = 256 * 1024
 _decode_spans: Final = msgspec.msgpack.Decoder(tuple[Span, ...]).decode
 
 
@@ -117,7 +114,7 @@ def keep(node: Node, content: bytes, spans: Sequence[Span] = ()) -> Carried:
             "carried_full", "no more bundles fit aboard before these have reached the hub",
             most=CARRIED_TOTAL_MAX // 1_000_000,
         )  # fmt: skip
-    write_gently(bundle_file(node, bundle.name), content)
+    keep_file(node.directory, _named(bundle.name), content)
     with node.store.transaction() as connection:
         connection.executemany("DELETE FROM carried_bundle WHERE bundle = ?", [(name,) for name in older])
         connection.execute(
@@ -129,7 +126,7 @@ def keep(node: Node, content: bytes, spans: Sequence[Span] = ()) -> Carried:
             ),
         )  # fmt: skip
     for name in older:
-        bundle_file(node, name).unlink(missing_ok=True)
+        remove_file(node.directory, _named(name))
     return next(one for one in carried(node) if one.bundle == bundle.name)
 
 
@@ -152,31 +149,11 @@ def check_sealed(node: Node, content: bytes) -> SealedBundle:
 
 def bundle_file(node: Node, bundle: str) -> Path:
     """Return where a bundle's bytes lie."""
-    return node.directory / CARRIED_FOLDER / f"{bundle}.sealed"
+    return carried_file(node.directory, _named(bundle))
 
 
-def write_gently(file: Path, content: bytes) -> None:
-    """Write what is carried in small parts, each durable, with a pause as long as it took: a sale's sync comes between.
-
-    Raises TransientError `disk_tight`.
-    """
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = file.with_suffix(".new")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0) as written:
-            for offset in range(0, len(content), WRITTEN_BYTES):
-                check_others_room(file.parent)
-                began_s = time.monotonic()
-                written.write(content[offset : offset + WRITTEN_BYTES])
-                os.fdatasync(written.fileno())
-                time.sleep(min(0.1, time.monotonic() - began_s))
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TransientError("disk_tight", f"what is carried cannot be written: {error.strerror}") from None
-    except TransientError:
-        temporary.unlink(missing_ok=True)
-        raise
+def _named(bundle: str) -> str:
+    return f"{bundle}.sealed"
 
 
 def carried(node: Node) -> list[Carried]:
@@ -205,6 +182,7 @@ def hand_over(node: Node, send: Callable[[bytes], bytes]) -> int:
     handed over waits for the next exchange.
     """
     done = 0
+    _sweep(node)
     for one in carried(node):
         if one.handed_ms:
             continue
@@ -234,10 +212,14 @@ def _content(node: Node, bundle: str) -> bytes | None:
     row = node.connection.execute("SELECT content FROM carried_bundle WHERE bundle = ?", (bundle,)).fetchone()
     if row is not None and row[0]:  # an earlier release kept it there
         return bytes(row[0])
-    try:
-        return bundle_file(node, bundle).read_bytes()
-    except OSError:
-        return None
+    return read_file(node.directory, _named(bundle))
+
+
+def _sweep(node: Node) -> None:
+    rows = node.connection.execute(
+        "SELECT bundle || '.sealed' FROM carried_bundle UNION ALL SELECT answer || '.answer' FROM carried_answer"
+    ).fetchall()
+    sweep(node.directory, {str(name) for (name,) in rows})
 
 
 def _settle(node: Node, bundle: str, outcome: str) -> None:
@@ -252,7 +234,7 @@ def _settle(node: Node, bundle: str, outcome: str) -> None:
             " WHERE handed_ms > 0 ORDER BY handed_ms DESC, bundle LIMIT ?)",
             (KEPT,),
         )
-    bundle_file(node, bundle).unlink(missing_ok=True)
+    remove_file(node.directory, _named(bundle))
 
 
 def _is_final(error: RefusalError) -> bool:

@@ -285,7 +285,7 @@ def visit(
     if as_json:
         write_json(reports)
     for one in () if as_json else reports:
-        told = [f"{one.answered} entries of the hub's answer were new there"] if one.answered else []
+        told = [f"the shop has the hub's answer, {one.answered} entries were new there"] if one.answered else []
         if one.taken is not None:
             told.append(f"{one.taken.entries} entries came aboard, {_size(one.taken.size)}")
         if one.refused:

@@ -37,6 +37,7 @@ DELAY_S: Final = 2.0
 TRIES: Final = 3
 _KEY_BYTES: Final = 32
 _SEALED: Final = "sealed:"
+_SEALED_BYTES: Final = b"edgetill-at-rest-1\0"
 _PERSON, _RECOVERY = b"edgetill-vault-passphrase-1", b"edgetill-vault-recovery-1"
 _FILE: Final = b"edgetill-file-1\0"
 
@@ -293,6 +294,27 @@ def open_text(directory: Path, content: str, name: str) -> str:
         if key is None:
             raise ValueError
         return ChaCha20Poly1305(key).decrypt(raw[:12], raw[12:], _FILE + name.encode()).decode()
+    except (ValueError, InvalidTag):
+        raise RefusalError("file_sealed", f"{name} is sealed under another key than this node's") from None
+
+
+def seal_bytes(key: bytes | None, content: bytes, name: str) -> bytes:
+    """Return a large file's bytes as `seal_text` does a small one's text."""
+    if key is None:
+        return content
+    nonce = secrets.token_bytes(12)
+    return _SEALED_BYTES + nonce + ChaCha20Poly1305(key).encrypt(nonce, content, _FILE + name.encode())
+
+
+def open_bytes(key: bytes | None, content: bytes, name: str) -> bytes:
+    """Return what `seal_bytes` sealed; bytes that are not sealed as they are. Raises RefusalError `file_sealed`."""
+    if not content.startswith(_SEALED_BYTES):
+        return content
+    raw = content[len(_SEALED_BYTES) :]
+    try:
+        if key is None:
+            raise ValueError
+        return ChaCha20Poly1305(key).decrypt(raw[:12], raw[12:], _FILE + name.encode())
     except (ValueError, InvalidTag):
         raise RefusalError("file_sealed", f"{name} is sealed under another key than this node's") from None
 

@@ -31,9 +31,12 @@ from sync.visiting import PIECE_BYTES, Aboard, Offered, Piece, PieceAsked, reach
 VAN: Final = "van"
 LINE_FRESH_MS: Final = 60_000
 """Whoever spoke with the hub so lately brings it everything itself."""
-RENEW_MS: Final = 60_000
+RENEW_S: Final = 60.0
 RENEW_SHARE: Final = 100
 """A bundle is sealed anew no more often than once in a minute, and in a hundred times what it took."""
+SLOW_S: Final = 1.0
+LEAVING_SHARE: Final = 10
+"""For a van that leaves it is sealed anew at once; where that takes longer than a second, in ten times what it took."""
 OUTBOX_MAX: Final = 2
 KEPT: Final = 200
 _Heads = Mapping[str, Mapping[str, Head]]
@@ -73,9 +76,23 @@ def check_bearer(node: Node, peer: NodeId) -> None:
 
 
 class _Sealed(NamedTuple):
+    """A bundle with what it began at, when it was sealed by the monotonic clock, and how long that took."""
+
     content: bytes
     offered: Offered
-    took_ms: int
+    starts: bytes
+    ends: bytes
+    at_s: float
+    took_s: float
+
+    def is_good(self, starts: bytes, ends: bytes, now_s: float, *, is_leaving: bool) -> bool:
+        """Tell whether this is handed out again: it has all that there is, or a newer one would cost too much now."""
+        if starts != self.starts:
+            return False
+        fresh_s = max(RENEW_S, self.took_s * RENEW_SHARE)
+        if is_leaving:
+            fresh_s = self.took_s * LEAVING_SHARE if self.took_s > SLOW_S else 0.0
+        return ends == self.ends or now_s - self.at_s < fresh_s
 
 
 class Outbox:
@@ -83,8 +100,7 @@ class Outbox:
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
-        self._sealed: dict[bytes, _Sealed] = {}
-        self._took_ms = 0
+        self._sealed: list[_Sealed] = []
 
     def offer(self, node: Node, aboard: Sequence[Aboard], *, is_leaving: bool) -> Offered | None:
         """Return the bundle for a van with this aboard; None where there is nothing that it should take now."""
@@ -97,31 +113,32 @@ class Outbox:
             mine = [one for one in aboard if one.writer == node.config.node]
             if mine and not _lacking(node, _starts(node, aboard)):
                 return None
-            key = _key(node, starts)
-        made_ms = max((one.made_ms for one in mine), default=0)
-        age_ms = node.clock_source().wall_ms - made_ms
-        if mine and not is_leaving and 0 <= age_ms < max(RENEW_MS, self._took_ms * RENEW_SHARE):
+            begins, ends = _named(starts), _named({scope: node.replica.log.heads(scope) for scope in starts})
+        took_s = max((one.took_s for one in self._sealed), default=0.0)
+        age_ms = node.clock_source().wall_ms - max((one.made_ms for one in mine), default=0)
+        if mine and not is_leaving and 0 <= age_ms < 1000 * max(RENEW_S, took_s * RENEW_SHARE):
             return None
-        if key not in self._sealed:
-            self._seal(node, key, starts)
-        return self._sealed[key].offered
+        now_s = self._monotonic_s()
+        good = (one for one in self._sealed if one.is_good(begins, ends, now_s, is_leaving=is_leaving))
+        offered = (next(good, None) or self._seal(node, starts, begins, ends)).offered
+        return None if any(offered.spans == one.spans for one in mine) else offered
 
-    def _seal(self, node: Node, key: bytes, starts: _Heads) -> None:
+    def _seal(self, node: Node, starts: _Heads, begins: bytes, ends: bytes) -> _Sealed:
         began_s = self._monotonic_s()
         content, spans, entries = content_above(node, starts, CARRIED_BYTES_MAX - 64 * 1024)
         sealed = seal(node, content, entries)
-        self._took_ms = int((self._monotonic_s() - began_s) * 1000)
-        while len(self._sealed) >= OUTBOX_MAX:
-            self._sealed.pop(next(iter(self._sealed)))
+        now_s = self._monotonic_s()
         offered = Offered(read_sealed(sealed).name, len(sealed), entries, spans)
-        self._sealed[key] = _Sealed(sealed, offered, self._took_ms)
+        made = _Sealed(sealed, offered, begins, ends, now_s, now_s - began_s)
+        self._sealed = [made, *self._sealed[: OUTBOX_MAX - 1]]
+        return made
 
     def piece(self, node: Node, peer: NodeId, asked: PieceAsked) -> Piece:
         """Return a part of an offered bundle; the last one is noted as handed out. Raises RefusalError `carried_gone`.
 
         What lies beyond a bundle's end is `message_malformed`.
         """
-        found = next((one for one in self._sealed.values() if one.offered.bundle == asked.bundle), None)
+        found = next((one for one in self._sealed if one.offered.bundle == asked.bundle), None)
         if found is None:
             raise RefusalError("carried_gone", "this bundle is not offered any more: ask anew")
         content = found.content[asked.offset : asked.offset + PIECE_BYTES]
@@ -168,13 +185,9 @@ def _lacking(node: Node, starts: _Heads) -> bool:
     return False
 
 
-def _key(node: Node, starts: _Heads) -> bytes:
-    """Name what a bundle would have: where it begins, and where what is here ends."""
-    ends = {scope: node.replica.log.heads(scope) for scope in starts}
-    told = [
-        [(scope, writer, head.seq) for scope, heads in one.items() for writer, head in sorted(heads.items())]
-        for one in (starts, ends)
-    ]
+def _named(heads: _Heads) -> bytes:
+    """Name where streams begin or end."""
+    told = [(scope, w, head.seq) for scope, found in sorted(heads.items()) for w, head in sorted(found.items())]
     return hashlib.sha256(encode(told)).digest()
 
 

@@ -16,13 +16,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from edge.applying import Pace
 from edge.clock_source import ClockSource
 from edge.handing_out import Outbox
-from edge.lan_carry import answer_visit, visit
+from edge.lan_carry import answer_visit, is_visited, visit
 from edge.lan_copies import note_problem
 from edge.lan_discovery import Address, Announcement, Discovery
 from edge.lan_frames import read_frame, write_frame
@@ -265,7 +266,7 @@ class LanService:
                             own, news = self._own, self._news
                             report = await self._exchange(worker, line, address)
                             pause_s = RETRY_S[0]
-                            if report.is_complete:
+                            if report.is_complete and await worker.run(partial(is_visited, worker.node, line.peer)):
                                 await self._visit(line, address)
                             if report.is_complete and own == self._own:
                                 with suppress(TimeoutError):

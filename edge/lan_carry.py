@@ -95,6 +95,15 @@ def _answer(node: Node, peer: NodeId, request: VisitRequest, outbox: Outbox, pac
 # The van's side.
 
 
+def is_visited(node: Node, peer: NodeId) -> bool:
+    """Tell whether this is a van, and the peer a node of another place; raises RefusalError `node_revoked`."""
+    if not van_of(node, node.config.node_id):
+        return False
+    van_of(node, peer)
+    grants = node.organisation.all(node.connection, AuthorityGranted, peer)
+    return bool(grants) and all(grant.location != node.config.location for grant in grants)
+
+
 async def visit(node: Node, peer: NodeId, carry: Carry, work: Work, *, is_leaving: bool = False) -> VisitReport | None:
     """Bring a peer of another place the hub's answer and take its bundle aboard; None where there is nothing to ask.
 
@@ -163,13 +172,9 @@ class _Visitor:
     def ask(self) -> VisitAsked | None:
         """Return what to say first; None where this is no van, or the peer is of the same place or unknown."""
         node = self._node
-        if not van_of(node, node.config.node_id):
+        if not is_visited(node, self._peer):
             return None
-        van_of(node, self._peer)  # one that has left is not visited
-        grants = node.organisation.all(node.connection, AuthorityGranted, self._peer)
-        if not grants or any(grant.location == node.config.location for grant in grants):
-            return None
-        self.report.location = grants[-1].location
+        self.report.location = node.organisation.all(node.connection, AuthorityGranted, self._peer)[-1].location
         found = answer_for(node, self._peer)
         answer_ms = None if found is None else found[0].made_ms
         aboard = aboard_of(node, self.report.location)

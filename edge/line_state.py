@@ -9,10 +9,14 @@ from schema.errors import EdgetillError
 
 
 class LineState(NamedTuple):
-    """How the last exchange ended: `fault` is its error's code, empty where it was whole; since when that is so."""
+    """How the last exchange ended: `fault` is its error's code, empty where it was whole; since when that is so.
+
+    `answered_ms` is when the hub answered last within a long exchange.
+    """
 
     fault: str
     since_ms: int
+    answered_ms: int = 0
 
 
 def note_line(node: Node, fault: str) -> None:
@@ -31,7 +35,21 @@ def note_line(node: Node, fault: str) -> None:
         return
 
 
+def note_answer(node: Node) -> None:
+    """Note that the hub answers within an exchange that is not over: the line works, however long this takes."""
+    try:
+        with node.store.transaction() as connection:
+            connection.execute(
+                "INSERT INTO hub_line (only, is_online, fault, since_ms, answered_ms) VALUES (1, 1, '', ?, ?)"
+                " ON CONFLICT (only) DO UPDATE SET answered_ms = excluded.answered_ms, is_online = 1, fault = '',"
+                " since_ms = CASE WHEN hub_line.fault = '' THEN hub_line.since_ms ELSE excluded.since_ms END",
+                (node.now_ms(), node.now_ms()),
+            )
+    except EdgetillError:  # as above
+        return
+
+
 def line_state(node: Node) -> LineState | None:
     """Return how the last exchange ended; None for a node that never tried."""
-    row = node.connection.execute("SELECT fault, since_ms FROM hub_line").fetchone()
-    return None if row is None else LineState(str(row[0]), int(row[1]))
+    row = node.connection.execute("SELECT fault, since_ms, answered_ms FROM hub_line").fetchone()
+    return None if row is None else LineState(str(row[0]), int(row[1]), int(row[2]))

@@ -50,6 +50,11 @@ class OriginalSale(msgspec.Struct, frozen=True):
                 returned[line.original_line] = returned.get(line.original_line, 0) + line.quantity_milli
         return msgspec.structs.replace(self, returned_milli=returned)
 
+    @property
+    def is_all_back(self) -> bool:
+        """Tell whether every line has come back whole."""
+        return all(self.left_milli(place) <= 0 for place in range(len(self.sale.lines)))
+
     def whole(self) -> list[ReturnRequest]:
         """Return what would bring everything back that is left; a kit's parts come with the kit."""
         return [
@@ -132,7 +137,7 @@ def draft_refund(
     effects = taken_back(
         effects_here(node, place, sale.receipt_number), sold_minor=sale.total_minor,
         before_minor=refunded_minor(node, original.entry), now_minor=total, tenders=tenders,
-        paid=by_means(sale.tenders), back_before=before,
+        paid=by_means(sale.tenders), back_before=before, is_whole=left.is_all_back,
     )  # fmt: skip
     return RefundDraft(
         original=original.entry, lines=tuple(lines), moves=_moves_back(sale, lines), tenders=tenders,

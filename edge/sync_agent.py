@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final, Protocol
 
 import msgspec
@@ -14,7 +14,7 @@ from edge.applying import Pace, apply_batches, keep_statements
 from edge.carrying import Bearer, hand_over
 from edge.hub_held import note_held
 from edge.hub_report import hub_report
-from edge.line_state import note_line
+from edge.line_state import note_answer, note_line
 from edge.node import RELEASE, Node
 from edge.status import own_total
 from schema.codec import encode
@@ -41,6 +41,8 @@ from sync.version_vector import Head, VersionVector, vector_digest
 REMINDED_BYTES: Final = 1024 * 1024
 _PASSES_MAX: Final = 4
 """Each branch of this node that is found costs one more pass."""
+ANSWER_NOTED_S: Final = 3.0
+"""An exchange that takes longer says this often that the hub answers."""
 
 
 class Line(Protocol):
@@ -190,6 +192,7 @@ def _session(
     best: ClockMeasurement | None = None
     round_trip_ms: int | None = None
     theirs: dict[str, VersionVector] = {}
+    told_s = monotonic()
     with node.store.reading():
         request: Request | None = session.open(node.replica, clock_report(node, None), hub_report(node))
     prepared: tuple[Request, bytes] | None = None
@@ -205,6 +208,9 @@ def _session(
             prepared = None if following is None else (following, encode_request(following))
             reply, sent_ms, received_ms = answer.result()
             response = decode_response(reply)
+            if monotonic() - told_s > ANSWER_NOTED_S:
+                told_s = monotonic()
+                note_answer(node)
             measured = measure(sent_ms, response.wall_ms, received_ms)
             round_trip_ms = max(0, received_ms - sent_ms)
             best = measured if best is None or measured.unc_ms < best.unc_ms else best

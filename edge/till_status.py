@@ -11,8 +11,10 @@ from edge.print_jobs import QueueState, queue_state
 from edge.shifts import ShiftState, current_shift
 from edge.status import cache_age, is_lease_lapsed
 
-OFFLINE_AFTER_MS: Final = 60_000
-"""So long without a finished exchange and the till calls itself offline: progress is what counts, not errors."""
+OFFLINE_AFTER_MS: Final = 15_000
+"""So long without an answer (three exchanges' time) and the till calls itself offline, also where nothing failed."""
+STILL_THERE: Final = frozenset({"", "hub_busy"})
+"""How an exchange may end with the hub there: any other fault is offline at once."""
 
 
 class TillStatus(NamedTuple):
@@ -43,8 +45,10 @@ def till_status(node: Node) -> TillStatus:
     now_ms = node.clock_source().wall_ms - state.clock.offset_ms
     last_ms = state.last_exchange_ms or None
     age_ms = None if last_ms is None else max(0, now_ms - last_ms)
-    is_online = age_ms is not None and age_ms < OFFLINE_AFTER_MS
     line = line_state(node)
+    heard_ms = max(state.last_exchange_ms, line.answered_ms if line is not None else 0)
+    is_there = line is None or line.fault in STILL_THERE
+    is_online = last_ms is not None and is_there and now_ms - heard_ms < OFFLINE_AFTER_MS
     was_whole = line is not None and not line.fault
     written, acknowledged = connection.execute(
         "SELECT (SELECT coalesce(sum(head_seq), 0) FROM stream WHERE node = ?),"

@@ -18,8 +18,9 @@ from hub.own_log import write_state
 from hub.store import HubStore
 from schema.codec import decode_body, decode_payload, encode
 from schema.database import Connection
-from schema.identity import EntryId, Scope, scope_location
+from schema.identity import EntryId, NodeId, Scope, Stream, scope_location
 from schema.kinds.balances import balance_moves
+from schema.kinds.base import Payload
 from schema.kinds.organisation import SettingDefined
 from schema.kinds.trading import Refund, Sale
 from schema.kinds.vans import CreditLimited
@@ -31,6 +32,8 @@ from sync.elsewhere import slot_of
 from sync.replica import Replica
 
 EVIDENCE_MAX: Final = 50
+_NEIGHBOURS: Final = 12
+"""Entries of one operation follow each other in their stream; there are never more than these of a refund."""
 PER_TRANSACTION: Final = 500
 OPEN: Final = "open"
 WHOLE: Final = -1
@@ -241,7 +244,7 @@ def judge(replica: Replica, subject: str) -> Finding | None:
         return _judge_refunds(replica, subject, about)
     total = _total(replica.connection, balance, about)
     if balance == BalanceKind.COUPON.value:
-        return _judge_coupon(replica, subject, about, total)
+        return _judge_coupon(replica, subject, about)
     if balance == BalanceKind.CUSTOMER_CREDIT.value:
         return _judge_credit(replica, subject, about, total)
     if total >= 0:
@@ -317,14 +320,48 @@ def _judge_credit(replica: Replica, subject: str, about: str, total: int) -> Fin
     return _found(subject, FindingKind.CREDIT_EXCEEDED, balance, about, total - limit, evidence)
 
 
-def _judge_coupon(replica: Replica, subject: str, code: str, total: int) -> Finding | None:
-    if total < 2:
-        return None
+def _judge_coupon(replica: Replica, subject: str, code: str) -> Finding | None:
     balance = BalanceKind.COUPON.value
-    uses = [change for change in _changes(replica, balance, code) if change.amount > 0]
+    changes = _changes(replica, balance, code)
+    uses = _standing_uses(replica, [one for one in changes if one.amount > 0], [c for c in changes if c.amount < 0])
+    if len(uses) < 2:
+        return None
     amount = sum(_given_by_promotions(replica, use.operation) for use in uses[1:])
     evidence = [use.evidence for use in uses[:EVIDENCE_MAX]]
     return _found(subject, FindingKind.COUPON_REUSED, balance, code, amount, evidence)
+
+
+def _standing_uses(replica: Replica, uses: Sequence[_Change], backs: Sequence[_Change]) -> list[_Change]:
+    """Return the uses of a coupon that were not given back with their sale.
+
+    A sale that two shops refunded gave its coupon back once: what they gave back with it is another finding.
+    """
+    originals = set()
+    unnamed = 0
+    for back in backs:
+        refund = _beside(replica, back, Refund)
+        if isinstance(refund, Refund) and refund.original:
+            originals.add(refund.original)
+        else:
+            unnamed += -back.amount
+    standing = [use for use in uses if use.operation not in originals]
+    unnamed += len(originals - {use.operation for use in uses})
+    return standing[unnamed:]
+
+
+def _beside(replica: Replica, change: _Change, kind: type[Payload]) -> Payload | None:
+    """Return the payload of a kind that a change came with: it stands before it in its stream, in its operation."""
+    writer, _, incarnation = change.writer.rpartition(".")
+    row = replica.log.stream(Stream(Scope(change.scope), NodeId(writer), int(incarnation)))
+    if row is None or not change.operation:
+        return None
+    for seq in range(change.seq - 1, max(0, change.seq - _NEIGHBOURS), -1):
+        entry = replica.log.entry_at(row, seq)
+        if entry is None or change.operation not in {entry.body.operation, str(entry.id)}:
+            return None
+        if isinstance(entry.payload, kind):
+            return entry.payload
+    return None
 
 
 def _given_by_promotions(replica: Replica, operation: str) -> int:

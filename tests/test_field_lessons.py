@@ -141,6 +141,10 @@ IN_SYNC: Final = {
             "tests/hub/test_ingest.py::"
             "test_a_hub_restored_from_an_older_copy_gets_back_what_it_lost_and_continues_as_a_new_incarnation"
         ),
+        (
+            "tests/edge/test_vans_visit_shops.py::"
+            "test_a_hub_restored_from_an_older_copy_gets_back_through_a_van_what_it_had_lost"
+        ),
     ),
     "a restored or cloned device forks nothing": (
         "tests/sync/test_branches.py::test_a_restored_copy_gets_its_own_entries_back_and_begins_anew",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +15,7 @@ import pytest
 from edge import carrying, handing_out
 from edge.applying import Pace
 from edge.carried_answers import answer_for, carried_answers, give_answer, keep_answer, take_answer
+from edge.carried_files import CARRIED_FOLDER
 from edge.carrying import aboard_of, bundle_file, carried, hand_over, keep, seal_for_hub, take_along
 from edge.handing_out import Outbox, handed_out
 from edge.hub_held import held_by_hub, note_held
@@ -195,19 +198,47 @@ def test_one_till_hands_out_what_the_others_of_its_shop_recorded(shops: Shops, s
 def test_a_newer_bundle_of_a_till_replaces_the_older_one_and_not_with_every_sale(
     shops: Shops, shop: Node, van: Node
 ) -> None:
-    outbox = Outbox()
+    elapsed_s = 0.0
+    outbox = Outbox(lambda: elapsed_s)
     meet(van, shop, outbox)
     [first] = carried(van)
     sell_pieces(shop)
     meet(van, shop, outbox)
     assert entries_aboard(van) == [5], "it has just been sealed"
     shops.pass_minutes(2)
+    elapsed_s += 120
     meet(van, shop, outbox)
     assert entries_aboard(van) == [6]
     assert not bundle_file(van, first.bundle).exists()
     sell_pieces(shop)
     meet(van, shop, outbox, is_leaving=True)
     assert entries_aboard(van) == [7], "whoever leaves takes what there is"
+
+
+def test_where_sealing_takes_long_even_a_van_that_leaves_gets_what_was_just_sealed(
+    shops: Shops, shop: Node, van: Node
+) -> None:
+    elapsed_s, each_s = 0.0, 0.0
+
+    def monotonic_s() -> float:
+        nonlocal elapsed_s
+        elapsed_s += each_s
+        return elapsed_s
+
+    outbox = Outbox(monotonic_s)
+    each_s = 4.0  # two readings of the clock apart: so long it takes
+    meet(van, shop, outbox)
+    each_s = 0.0
+    sell_pieces(shop)
+    elapsed_s += 10
+    meet(van, shop, outbox, is_leaving=True)
+    assert entries_aboard(van) == [5], "it has the bundle that was sealed a moment ago"
+    second = shops.make_node("V2", "V")
+    meet(second, shop, outbox)
+    assert entries_aboard(second) == [5], "and so has another van"
+    elapsed_s += 60
+    meet(van, shop, outbox, is_leaving=True)
+    assert entries_aboard(van) == [6]
 
 
 def test_a_shop_that_reaches_the_hub_hands_nothing_out(shop: Node, van: Node) -> None:
@@ -462,7 +493,7 @@ def test_a_till_that_offers_what_is_not_its_own_is_refused_by_name(shops: Shops,
         meet(van, shop, tamper=lying(shop, bundle_of(shop, location="B")))
     assert refused.value.code == "carried_other"
     assert carried(van) == []
-    assert not list((van.directory / carrying.CARRIED_FOLDER).glob("*"))
+    assert not list((van.directory / CARRIED_FOLDER).glob("*"))
 
 
 def _as_another(reply: VisitReply) -> VisitReply:
@@ -575,7 +606,7 @@ def test_what_a_van_has_no_room_for_is_said_and_the_rest_goes_on(
     report = meet(van, shop)
     assert report is not None
     assert (report.taken, report.refused) == (None, "carried_full")
-    assert not list((van.directory / carrying.CARRIED_FOLDER).glob("*"))
+    assert not list((van.directory / CARRIED_FOLDER).glob("*"))
 
 
 def test_a_disk_that_is_nearly_full_takes_nothing_of_others(
@@ -612,3 +643,48 @@ def test_a_bundle_whose_bytes_are_gone_is_said_to_be_lost(shop: Node, van: Node)
     assert carried(van)[0].outcome == "lost"
     meet(van, shop)
     assert entries_aboard(van) == [5], "the shop hands it out again"
+
+
+def test_what_a_program_that_died_left_behind_is_swept(shop: Node, van: Node) -> None:
+    meet(van, shop)
+    folder = van.directory / CARRIED_FOLDER
+    for name, age_s in (("left.sealed", 7_200), ("left.sealed.new", 7_200), ("being.written.new", 60)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age_s,) * 2)
+    with pytest.raises(TransientError):
+        hand_over(van, _no_line)
+    assert sorted(one.name for one in folder.iterdir()) == sorted(
+        ["being.written.new", bundle_file(van, carried(van)[0].bundle).name]
+    )
+
+
+def _no_line(_: bytes) -> bytes:
+    raise TransientError("hub_unreachable", "no line")
+
+
+def test_an_encrypted_van_keeps_what_it_carries_under_its_own_key_too(
+    shop: Node, van: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.carried_files.data_key", lambda _: b"k" * 32)
+    meet(van, shop)
+    [one] = carried(van)
+    kept = bundle_file(van, one.bundle).read_bytes()
+    assert shop.config.node.encode() not in kept, "not even whose it is"
+    sent: list[bytes] = []
+
+    def send(content: bytes) -> bytes:
+        sent.append(content)
+        return encode(BroughtAnswer(one.bundle, 5, is_new=True, answer=hub_says(shop)))
+
+    assert hand_over(van, send) == 1
+    assert read_sealed(sent[0]).head.writer == shop.config.node
+    [answer] = (van.directory / CARRIED_FOLDER).iterdir()
+    assert shop.config.node.encode() not in answer.read_bytes()
+    meet(van, shop)
+    assert node_status(shop).waiting == 0
+    monkeypatch.setattr("edge.carried_files.data_key", lambda _: b"another key".ljust(32))
+    sell_pieces(shop)
+    meet(van, shop)
+    monkeypatch.setattr("edge.carried_files.data_key", lambda _: None)
+    assert hand_over(van, send) == 0
+    assert carried(van)[0].outcome == "lost", "it cannot be read any more: the shop hands it out again"

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from edge import basket as edits
 from edge.balances import balance
 from edge.basket import Basket, Member, add, price_basket
+from edge.doctor import examine
 from edge.node import Node
-from edge.returns import find_sale
+from edge.refunding import exchange, refund_lines
+from edge.returns import ReturnRequest, find_sale
 from edge.scanning import Unknown, interpret
 from edge.selling import Completed
 from edge.tendering import Payment, complete, drop_choices, due, quick_cash
@@ -403,6 +405,31 @@ def test_a_single_use_coupon_is_used_once_here_and_counted_for_the_hub(node: Nod
     assert refused(node, basket, attempt="a2") == "coupon_used"
     other = edits.add_coupon(basket_of(node, COLA), "SAVE-8")
     assert pay(node, other, attempt="a3").total_minor == 200
+
+
+def test_a_coupon_comes_back_with_the_last_of_its_sale_and_is_used_again(node: Node) -> None:
+    promote(node, Promotion(code="V1", name="券", kind=PromotionKind.AMOUNT_OFF, amount_minor=minor(100),
+                            coupon="SAVE-*", is_single_use=True))  # fmt: skip
+    basket = edits.add_coupon(basket_of(node, COLA, TEA), "SAVE-7")
+    original = find_sale(node, pay(node, basket).receipt_number)
+    refund_lines(node, original, [ReturnRequest(0, 1000)])
+    assert balance(node, BalanceKind.COUPON, "SAVE-7").amount == 1, "a part came back: the coupon gave for the rest"
+    assert refused(node, basket, attempt="a2") == "coupon_used"
+    refund_lines(node, original)
+    assert balance(node, BalanceKind.COUPON, "SAVE-7").amount == 0
+    assert pay(node, basket, attempt="a3").total_minor == original.sale.total_minor
+    assert refused(node, basket, attempt="a4") == "coupon_used"
+    assert examine(node).is_healthy
+
+
+def test_a_whole_exchange_may_use_the_coupon_of_what_came_back(node: Node) -> None:
+    promote(node, Promotion(code="V1", name="券", kind=PromotionKind.AMOUNT_OFF, amount_minor=minor(100),
+                            coupon="SAVE-*", is_single_use=True))  # fmt: skip
+    original = find_sale(node, pay(node, edits.add_coupon(basket_of(node, COLA), "SAVE-7")).receipt_number)
+    other = edits.add_coupon(basket_of(node, TEA), "SAVE-7")
+    done = exchange(node, original, original.whole(), other, attempt="x1")
+    assert done.sale.total_minor == 250
+    assert balance(node, BalanceKind.COUPON, "SAVE-7").amount == 1
 
 
 # Goods of special kinds.

@@ -9,7 +9,7 @@ import pytest
 
 from edge import basket as baskets
 from edge.basket import EMPTY, BasketLine
-from edge.line_state import line_state, note_line
+from edge.line_state import line_state, note_answer, note_line
 from edge.node import Node
 from edge.parking import park
 from edge.print_jobs import QueueState
@@ -66,6 +66,29 @@ def test_online_is_progress_and_not_the_absence_of_errors(shops: Shops, node: No
     assert status.since_ms == START_MS, "offline since it last heard of the hub"
     shops.pass_minutes(31 * 24 * 60)
     assert till_status(node).prices == "old"
+
+
+def test_a_failed_exchange_is_offline_at_once_and_a_busy_hub_is_still_there(shops: Shops, node: Node) -> None:
+    exchanged(node, START_MS, 0)
+    note_line(node, "hub_busy")
+    assert till_status(node).is_online
+    note_line(node, "hub_unreachable")
+    assert not till_status(node).is_online
+    note_answer(node)
+    assert till_status(node).is_online
+
+
+def test_an_exchange_that_takes_long_is_online_while_the_hub_answers(shops: Shops, node: Node) -> None:
+    exchanged(node, START_MS, 0)
+    for _ in range(10):
+        shops.pass_minutes(10_000 / MINUTE_MS)
+        note_answer(node)
+    assert till_status(node).is_online
+    line = line_state(node)
+    assert line is not None
+    assert line.since_ms < START_MS + 10_000, "it never went"
+    shops.pass_minutes(OFFLINE_AFTER_MS / MINUTE_MS)
+    assert not till_status(node).is_online
 
 
 def test_an_exchange_that_fails_says_why_and_since_when(shops: Shops, node: Node) -> None:

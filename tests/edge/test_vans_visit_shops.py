@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import time
 from contextlib import suppress
@@ -133,6 +134,36 @@ def test_what_is_new_at_the_hub_comes_to_the_shop_with_the_van(household: Househ
             until(lambda: node_status(here).waiting == 0, "all is at the hub")
             assert heads(here)[f"{there.config.node}.1"] == 3
         assert examine(here).is_healthy
+
+
+def test_a_hub_restored_from_an_older_copy_gets_back_through_a_van_what_it_had_lost(household: Household) -> None:
+    shop, van = place(household, A1="A", V1="V")
+    older = household.folder / "older"
+    shutil.copytree(household.hub_directory, older)
+
+    def round_trip() -> list[str]:
+        with neighbour(shop), opened(van) as aboard:
+            visit_shops(aboard, search_s=0)
+        with household.serving():
+            sync(van)
+        with neighbour(shop), opened(van) as aboard:
+            visit_shops(aboard, search_s=0)
+            return [one.outcome for one in carried(aboard)]
+
+    with opened(shop) as here:
+        for _ in range(3):
+            sell_pieces(here)
+        assert round_trip() == ["taken:3"]
+        assert node_status(here).waiting == 0
+        shutil.rmtree(household.hub_directory)
+        shutil.copytree(older, household.hub_directory)
+        for _ in range(2):
+            sell_pieces(here)
+        assert "refused:gap" in round_trip(), "the shop believed what the hub had said"
+        assert node_status(here).waiting == 5, "and has heard that it holds nothing"
+    with household.serving() as hub:
+        sync(van)
+        assert hub_heads(hub) == heads_of(shop)
 
 
 def lapse(directory: Path) -> None:

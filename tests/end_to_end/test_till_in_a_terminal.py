@@ -64,6 +64,11 @@ class Tmux:
         )  # fmt: skip
         return done.stdout
 
+    @property
+    def process(self) -> int:
+        """The id of the till's process, and of its group."""
+        return int(self._tmux("list-panes", "-F", "#{pane_pid}"))
+
     def screen(self) -> str:
         """Return what stands on the screen."""
         return self._tmux("capture-pane", "-p")

@@ -24,7 +24,8 @@ import sqlalchemy as sa
 
 ON_BOTH: Final = frozenset(
     {
-        "test_api", "test_api_isolation", "test_backups", "test_bundles", "test_copying", "test_enrolment",
+        "test_api", "test_api_isolation", "test_backups", "test_brought", "test_bundles", "test_copying",
+        "test_enrolment",
         "test_findings", "test_hard_days", "test_hub_store", "test_inbox", "test_ingest", "test_processes",
         "test_pruning", "test_service", "test_spine", "test_why",
     }

@@ -187,6 +187,25 @@ def test_a_single_use_coupon_used_in_two_shops_is_found_with_what_it_gave() -> N
     assert found(world) == []
 
 
+def test_a_coupon_that_came_back_with_its_whole_sale_may_be_used_again_once() -> None:
+    world = World()
+    first = world.sold("a", promotion_minor=500)
+    world.moved("a", COUPON, "XK1", 1, operation=first)
+    for till in ("a", "b"):  # two shops that did not hear of each other both gave it back
+        back = world.refunded(till, first)
+        world.moved(till, COUPON, "XK1", -1, operation=back)
+    assert [kind for kind, *_ in found(world)] == [FindingKind.REFUND_EXCEEDS]
+    again = world.sold("b", promotion_minor=300)
+    world.moved("b", COUPON, "XK1", 1, operation=again)
+    assert [kind for kind, *_ in found(world)] == [FindingKind.REFUND_EXCEEDS]
+    twice = world.sold("a", promotion_minor=200)
+    world.moved("a", COUPON, "XK1", 1, operation=twice)
+    for seed in range(6):
+        kinds = {one.kind: one for one in world.deliver(seed).findings()}
+        assert set(kinds) == {FindingKind.REFUND_EXCEEDS, FindingKind.COUPON_REUSED}
+        assert kinds[FindingKind.COUPON_REUSED].amount == 200
+
+
 @pytest.mark.parametrize("line", [0, None])
 def test_one_signed_code_refunded_in_two_shops_is_found_whichever_entry_comes_last(line: int | None) -> None:
     world = World()
