@@ -9,7 +9,7 @@ from edge.allowing import allow
 from edge.catalog import price_at, product_of
 from edge.limits import Act
 from edge.node import Node
-from edge.stock import REASONS, QuantityRequest, Recorded, adjust_stock
+from edge.stock import REASONS, QuantityRequest, Recorded, Stated, adjust_stock
 from schema.errors import RefusalError
 
 
@@ -44,8 +44,10 @@ def adjust_goods(
     operator: str = "",
     approver: str = "",
     document: str = "",
+    stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Adjust stock within what the operator may; raises RefusalError `approval_needed` beyond, else as `adjust_stock`.
 
@@ -55,6 +57,6 @@ def adjust_goods(
         raise RefusalError("reason_unknown", f"the reasons are {', '.join(REASONS)}")
     allowed = allow(node, operator, (approver,), Act.ADJUST, adjustment_minor(node, requests))
     return adjust_stock(
-        node, reason, requests, operator=operator, approver=allowed or approver, document=document, note=note,
-        prints=prints,
+        node, reason, requests, operator=operator, approver=allowed or approver, document=document, stated=stated,
+        note=note, prints=prints, in_hand=in_hand,
     )  # fmt: skip

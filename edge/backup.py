@@ -24,9 +24,10 @@ from edge.backup_proof import begin_anew, clear_proofs
 from edge.backup_target import backup_row, keep_files, program, replica_address
 from edge.clock_source import ClockSource
 from edge.config import DATABASE_FILE
-from edge.encrypted_copy import CARRIER_FILE
+from edge.encrypted_copy import CARRIER_FILE, drop_carrier
 from edge.encryption import handed_down, is_encrypted
 from edge.node import Node
+from schema.command_line import EXIT_CORRUPT
 from schema.errors import EdgetillError, RefusalError
 from schema.files import write_private
 
@@ -39,9 +40,12 @@ FIRST_PROOF_S: Final = 20.0
 PROOF_AFTER_TROUBLE_S: Final = 120.0
 COPY_EVERY_S: Final = 60.0
 TOLD_EVERY_S: Final = 300.0
+ANEW_EVERY_S: Final = 10.0
 _UNUSABLE: Final = frozenset(
     {"backup_missing", "backup_unreadable", "backup_damaged", "backup_foreign", "backup_behind"}
 )
+_STANDS_STILL: Final = ("level=ERROR", 'msg="sync error"', "ltx file corrupted")
+"""Words of a line in which the program says that its notes beside the file are damaged: it replicates no more then."""
 _RUN: Final = "from schema.command_line import main; main()"
 
 Tell = Callable[[str], None]
@@ -93,12 +97,14 @@ class BackupKeeper:
         self._first_proof_s, self._copy_every_s = first_proof_s, copy_every_s
         self._is_stopping = threading.Event()
         self._is_proof_wanted = threading.Event()
+        self._is_stuck = threading.Event()
         self._thread = threading.Thread(target=self._run, name="backup", daemon=True)
         self._lock: int | None = None
         self._child: subprocess.Popen[str] | None = None
         self._copier: subprocess.Popen[str] | None = None
         self._prover: subprocess.Popen[str] | None = None
         self._address = ""
+        self._next_anew_s = 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -144,14 +150,19 @@ class BackupKeeper:
         while not self._is_stopping.wait(LOOK_S):
             now_s = time.monotonic()
             address = replica_address(node, backup_row(node))
-            if self._child is not None and (self._child.poll() is not None or address != self._address):
-                if self._child.poll() is not None:
-                    self._say(f"the replication program ended with status {self._child.returncode}: starting it again")
+            if self._child is not None and self._child.poll() is not None:
+                self._say(f"the replication program ended with status {self._child.returncode}: starting it again")
                 self._end(self._child)
                 self._child, next_start_s, pause_s = None, now_s + pause_s, min(pause_s * 2, RESTART_S[1])
+            elif self._child is not None and address != self._address:
+                self._end(self._child)
+                self._child = None
             if self._child is None and now_s >= next_start_s:
                 self._replicate(address)
-            self._look_after_copier()
+            self._look_after_copier(node)
+            if self._is_stuck.is_set():
+                self._is_stuck.clear()
+                self._begin_anew(node)
             if self._prover is None and (now_s >= next_proof_s or self._is_proof_wanted.is_set()):
                 self._is_proof_wanted.clear()
                 self._prover = self._begin_child("backup", "check")
@@ -167,9 +178,16 @@ class BackupKeeper:
             return row is not None
         self._say(f"the backup cannot be used: {row.message} [{row.problem}]", row.problem)
         if row.problem in _UNUSABLE:
-            begin_anew(node)
-            self._say("another backup is begun beside it", f"anew {row.generation}")
+            self._begin_anew(node)
         return False
+
+    def _begin_anew(self, node: Node) -> None:
+        """Leave the backup as it is for another one, unless that is what was just done."""
+        now_s = time.monotonic()
+        if now_s >= self._next_anew_s:
+            self._next_anew_s = now_s + ANEW_EVERY_S
+            begin_anew(node)
+            self._say("another backup is begun beside it", f"anew {now_s}")
 
     def _take_lock(self) -> None:
         """Hold the lock that a replication program inherits; one that outlived its parent is ended first."""
@@ -190,13 +208,15 @@ class BackupKeeper:
     def _replicate(self, address: str) -> None:
         assert self._lock is not None
         database = self._directory / (CARRIER_FILE if is_encrypted(self._directory) else DATABASE_FILE)
-        if not database.exists():
-            return
         marker = self._directory / ADDRESS_FILE
         if not marker.exists() or marker.read_text("utf-8") != address:
-            # What the program remembers beside the file belongs to another replica.
+            # What the program remembers beside the file belongs to another replica, and so may what was wrong with
+            # that: an encrypted copy is made anew from the node's file, which it is compared with by digests alone.
             shutil.rmtree(self._directory / f".{database.name}-litestream", ignore_errors=True)
+            self._drop_carrier()
             write_private(marker, address.encode())
+        if not database.exists():
+            return
         if address.startswith("file://"):
             Path(address.removeprefix("file://")).mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self._directory / CONFIG_FILE, settings_text(database, address).encode())
@@ -214,17 +234,27 @@ class BackupKeeper:
         """Pass on what the program complains of; the rest of its words are for nobody."""
         with suppress(ValueError):
             for line in output:
+                if all(word in line for word in _STANDS_STILL):
+                    self._is_stuck.set()
                 if "level=ERROR" in line or "level=WARN" in line:
                     self._say(f"the replication program says: {line.strip()[:300]}", line.partition("msg=")[2][:40])
 
-    def _look_after_copier(self) -> None:
+    def _look_after_copier(self, node: Node) -> None:
         if not is_encrypted(self._directory):
             return
         if self._copier is not None and self._copier.poll() is not None:
             self._say(f"the copy of the encrypted file ended with status {self._copier.returncode}: starting it again")
+            if self._copier.returncode == EXIT_CORRUPT:  # the carrier is: no copy of the file mends it
+                self._begin_anew(node)
             self._copier = None
         if self._copier is None:
             self._copier = self._begin_child("backup", "copy", "--every", str(self._copy_every_s))
+
+    def _drop_carrier(self) -> None:
+        if self._copier is not None:
+            self._end(self._copier)
+            self._copier = None
+        drop_carrier(self._directory)
 
     def _begin_child(self, *words: str) -> subprocess.Popen[str]:
         with handed_down(self._directory) as (environment, descriptors):

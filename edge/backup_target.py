@@ -130,6 +130,9 @@ def fetch_replica(address: str, file: Path) -> None:
     lowered = reason.lower()
     if any(word in lowered for word in ("no matching backup", "no such file", "not found", "nosuchbucket")):
         raise RefusalError("backup_missing", f"there is no backup at {address} any more", target=address)
-    if any(word in lowered for word in ("dial", "timeout", "connection", "no route", "lookup", "unreachable", "eof")):
+    is_remote = REMOTE.fullmatch(address) is not None  # a folder whose file ends too early is no line that was cut
+    if is_remote and any(
+        word in lowered for word in ("dial", "timeout", "connection", "no route", "lookup", "unreachable", "eof")
+    ):
         raise TransientError("backup_unreachable", f"{address} cannot be reached: {reason}", target=address)
     raise RefusalError("backup_unreadable", f"the backup at {address} cannot be restored: {reason}", target=address)

@@ -21,6 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a scrip
 OperatorOption = Annotated[
     str, typer.Option("--operator", envvar="EDGETILL_OPERATOR", help="Who does this, by the operator's id.")
 ]
+ApproverOption = Annotated[str, typer.Option("--approver", help="Who allowed it, by the operator's id.")]
 StatedOption = Annotated[
     str, typer.Option("--at", help="When it really happened, for paper keyed in later: 2026-11-23T06:00.")
 ]

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.command_options import HERE, JsonOption, NodeOption, NoteOption, OperatorOption, open_node, write_json
+from edge.command_options import (
+    HERE,
+    ApproverOption,
+    JsonOption,
+    NodeOption,
+    NoteOption,
+    OperatorOption,
+    open_node,
+    write_json,
+)
 from schema.amounts import format_money, parse_money
 from schema.errors import RefusalError
 from schema.rules.promotion_terms import Language
@@ -16,7 +25,6 @@ if TYPE_CHECKING:
     from edge.shifts import ShiftState
     from schema.rules.slips import Report
 
-ApproverOption = Annotated[str, typer.Option("--approver", help="Who allowed it, by the operator's id.")]
 LanguageOption = Annotated[
     Language | None, typer.Option("--language", help="The paper's language; the shop's without.")
 ]

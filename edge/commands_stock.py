@@ -9,6 +9,7 @@ import typer
 from edge import commands_transfer
 from edge.command_options import (
     HERE,
+    ApproverOption,
     GoodsArgument,
     JsonOption,
     NodeOption,
@@ -90,15 +91,16 @@ def adjust(
     document: Annotated[str, typer.Option(help="The paper's number.")] = "",
     at: StatedOption = "",
     operator: OperatorOption = "",
+    approver: ApproverOption = "",
     note: NoteOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Write goods off with a reason, or in where they were found."""
-    from edge.stock import adjust_stock
+    """Write goods off with a reason, or in where they were found, within what the operator's role may."""
+    from edge.adjusting import adjust_goods
 
     with open_node(node) as opened:
-        recorded = adjust_stock(
-            opened, reason, goods_requests(opened, goods), operator=operator, document=document,
+        recorded = adjust_goods(
+            opened, reason, goods_requests(opened, goods), operator=operator, approver=approver, document=document,
             stated=stated_time(opened, at), note=note,
         )  # fmt: skip
         print_recorded(recorded, as_json, "Adjusted")

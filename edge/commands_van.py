@@ -90,7 +90,7 @@ def list_loads(node: NodeOption = HERE, as_json: JsonOption = False) -> None:
             sent = shown_time(opened, one.dispatched_ms) if one.dispatched_ms is not None else ""
             typer.echo(f"{one.transfer} from {one.origin} {sent}".rstrip())
             for line in one.lines:
-                typer.echo(f"  {format_quantity(line.transit_milli)}\t{line.product}")
+                typer.echo(f"  {format_quantity(line.awaited_milli)}\t{line.product}")
         if not found:
             typer.echo("nothing is on its way to this van")
 

@@ -15,11 +15,20 @@ from edge.acting import base_quantity, check_permission, named_product
 from edge.adjusting import value_minor
 from edge.allowing import allow
 from edge.catalog import find_product
+from edge.goods_in_hand import let_go
 from edge.limits import Act
 from edge.node import Node, Writing
 from edge.papers import TransferPaper
 from edge.print_jobs import queue_receipt
-from edge.stock import Recorded, append_arrival, check_elsewhere, recorded, transfers_on_road, waiting_rows
+from edge.stock import (
+    Recorded,
+    append_arrival,
+    arrival_names,
+    check_elsewhere,
+    recorded,
+    transfers_on_road,
+    waiting_rows,
+)
 from edge.suppliers import supplier_name
 from schema.errors import RefusalError
 from schema.kinds.base import Permission, StockMove
@@ -51,7 +60,8 @@ class ExpectedLine(msgspec.Struct, frozen=True):
 class Expected(msgspec.Struct, frozen=True):
     """A delivery that is awaited here: an order, a transfer whose notice is here, or one that its paper tells of.
 
-    `source` is the supplier's or the location's code, `age_ms` how long it has been on the road or ordered.
+    `source` is the supplier's or the location's code, `age_ms` how long it has been on the road or ordered. Of one that
+    `is_counted` a count found goods on the shelf already: they are in the stock, and its receipt adds them to nothing.
     """
 
     reference: str
@@ -63,6 +73,7 @@ class Expected(msgspec.Struct, frozen=True):
     note: str
     is_partly: bool
     lines: tuple[ExpectedLine, ...]
+    is_counted: bool = False
 
 
 class DeliveredLine(msgspec.Struct, frozen=True):
@@ -114,19 +125,20 @@ def expected_deliveries(node: Node) -> list[Expected]:
         ]  # fmt: skip
     coming: dict[str, Expected] = {}
     for row in transfers_on_road(node):
-        if row.destination != node.config.location or row.transit_milli <= 0:
+        if row.destination != node.config.location or row.awaited_milli <= 0:
             continue
-        line = _line(node, row.product, row.dispatched_milli, row.transit_milli)
+        line = _line(node, row.product, row.dispatched_milli, row.awaited_milli)
         known = coming.get(row.transfer)
         if known is None:
             coming[row.transfer] = Expected(
                 row.transfer, TRANSFER, row.origin, location_name(node, row.origin), row.age_ms, "", "",
-                row.received_milli > 0, (line,),
+                row.received_milli > 0, (line,), row.declared_milli > 0,
             )  # fmt: skip
         else:
             coming[row.transfer] = msgspec.structs.replace(
-                known, lines=(*known.lines, line), is_partly=known.is_partly or row.received_milli > 0
-            )
+                known, lines=(*known.lines, line), is_partly=known.is_partly or row.received_milli > 0,
+                is_counted=known.is_counted or row.declared_milli > 0,
+            )  # fmt: skip
     transfers = sorted(coming.values(), key=lambda one: (-(one.age_ms or 0), one.reference))
     return [*transfers, *sorted(orders, key=lambda one: (one.due or "9", -(one.age_ms or 0), one.reference))]
 
@@ -185,7 +197,7 @@ def _came_by_paper(node: Node, transfer: str, announced: Mapping[str, int]) -> d
     """
     rows = waiting_rows(node, transfer)
     if any(row.dispatched_milli for row in rows):
-        is_used, received = all(row.transit_milli <= 0 for row in rows), dict[str, int]()
+        is_used, received = all(row.awaited_milli <= 0 for row in rows), dict[str, int]()
     else:
         received = {row.product: row.received_milli for row in rows}
         checks = deliveries_of(node.connection, node.replica.log.scope_no(node.config.scope), transfer)
@@ -290,12 +302,13 @@ def receive_delivery(
     approver: str = "",
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Take a delivery in as it came, beside what was expected of it; one durable operation, and its note.
 
-    `is_final` says that no more of it will come. Raises RefusalError `goods_missing` where nothing came and more is to
-    come, `delivery_unknown` and `transfer_complete` for what is not awaited any more, `approval_needed` where damaged
-    goods of a transfer are more than the operator may write off.
+    `is_final` says that no more of it will come; `in_hand` is the list that this records. Raises RefusalError
+    `goods_missing` where nothing came and more is to come, `delivery_unknown` and `transfer_complete` for what is not
+    awaited any more, `approval_needed` where damaged goods of a transfer are more than the operator may write off.
     """
     checked = _checked(node, lines)
     if not checked.came and (expected is None or not is_final):
@@ -304,9 +317,11 @@ def receive_delivery(
         allowed = _allowed(node, checked, operator, approver)
         with node.write() as writing:
             check_permission(node, writing, Permission.STOCK)
+            let_go(writing.connection, in_hand)
             return _arrive(node, writing, expected, checked, is_final, document, operator, allowed, note, prints)
     with node.write() as writing:
         check_permission(node, writing, Permission.STOCK)
+        let_go(writing.connection, in_hand)
         if expected is not None:
             _check_awaited(node, expected.reference)
             supplier = expected.source
@@ -359,6 +374,7 @@ def _arrive(
         moves += tuple(StockMove(product, 0) for product in missing)
     if not moves:
         raise RefusalError("goods_missing", "name at least one product and its quantity")
+    document, note = arrival_names(waiting_rows(node, expected.reference), document, note)
     arrived = TransferReceived(expected.reference, expected.source, operator, moves, is_final, document, None, note)
     entry = append_arrival(node, writing, arrived)
     if checked.damaged:

@@ -10,6 +10,7 @@ import msgspec
 from edge.acting import base_quantity, check_permission, named_product, next_entry_id
 from edge.catalog import find_product
 from edge.deliveries import location_name
+from edge.goods_in_hand import let_go
 from edge.node import Node
 from edge.stock import QuantityRequest, check_elsewhere
 from edge.suppliers import supplier_name
@@ -56,6 +57,7 @@ def draft_goods(
     source: str = "",
     operator: str = "",
     note: str = "",
+    in_hand: str = "",
 ) -> str:
     """Draft an order from a supplier, or a transfer from another location; returns the draft's number.
 
@@ -80,6 +82,7 @@ def draft_goods(
         draft = f"R-{node.config.till}-{first.stream.incarnation}-{first.seq}"
         wanted = tuple(OrderLine(product, quantity) for product, quantity in lines.items())
         writing.append(OrderDrafted(draft, purpose, source, operator, wanted, note))
+        let_go(writing.connection, in_hand)
     return draft
 
 

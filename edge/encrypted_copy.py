@@ -107,6 +107,12 @@ def open_carrier(path: Path) -> Any:
     return carrier
 
 
+def drop_carrier(directory: Path) -> None:
+    """Remove a node's carrier, which nobody may have open, so that the next copy makes it anew."""
+    for part in ("", "-wal", "-shm"):
+        (directory / f"{CARRIER_FILE}{part}").unlink(missing_ok=True)
+
+
 def _pieces(number: int) -> Iterator[bytes]:
     offset = 0
     while content := os.pread(number, PIECE_BYTES, offset):

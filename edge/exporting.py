@@ -205,6 +205,11 @@ def _products(node: Node) -> Iterator[Row]:
             "is_active": product.is_active,
             "units": ";".join(f"{unit.unit}*{format_quantity(unit.factor_milli)}" for unit in product.units),
             "barcodes": ";".join(code for code, _ in product.barcodes),
+            "deposits": ";".join(
+                f"{one.product}*{format_quantity(one.quantity_milli)}{f'@{one.unit}' if one.unit else ''}"
+                for one in product.deposits
+            ),
+            "is_deposit": product.is_deposit,
         }
 
 
@@ -403,7 +408,8 @@ _TRADE_COLUMNS: Final = (
 )  # fmt: skip
 TABLES: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Node], Iterator[Row]]]]] = {
     "products": (
-        ("product", "name", "category", "spec", "unit", "tax_class", "is_weighed", "is_active", "units", "barcodes"),
+        ("product", "name", "category", "spec", "unit", "tax_class", "is_weighed", "is_active", "units", "barcodes",
+         "deposits", "is_deposit"),
         _products,
     ),
     "prices": (

@@ -6,16 +6,22 @@ Receiving, sending, adjusting and drafting fill the same sheet. Quantities are t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from edge.basket import BasketLine
 from edge.catalog import find_product
 from edge.deliveries import DeliveredLine, Expected
+from edge.goods_in_hand import in_hand, put_in_hand
 from edge.node import Node
 from edge.stock import QuantityRequest
 from schema.amounts import AMOUNT_MAX
+from schema.codec import encode
 from schema.errors import RefusalError
+
+FORM: Final = 1
+"""How a list in hand is written; a till that does not know a form leaves the list to a release that does."""
 
 
 class SheetLine(msgspec.Struct):
@@ -149,6 +155,72 @@ def sheet_of(node: Node, expected: Expected) -> GoodsSheet:
 def wanted_sheet(node: Node, wanted: Sequence[tuple[str, int]]) -> GoodsSheet:
     """Return a sheet on which (product, base quantity) pairs stand as expected."""
     return GoodsSheet([_named(node, product, quantity) for product, quantity in wanted])
+
+
+class SheetNotes(msgspec.Struct):
+    """What stands beside the lines of a list: the remark, what it is about by name, and the delivery it checks."""
+
+    remark: str = ""
+    about: dict[str, str] = {}
+    expected: Expected | None = None
+
+
+class KeptSheet(msgspec.Struct, frozen=True):
+    """A list that was in hand when the till ended, and is to be gone on with."""
+
+    name: str
+    operator: str
+    changed_ms: int
+    lines: list[SheetLine]
+    notes: SheetNotes
+
+    @property
+    def touched(self) -> int:
+        """How many lines something was said of."""
+        return sum(1 for line in self.lines if line.is_touched)
+
+
+_decode_kept = msgspec.msgpack.Decoder(tuple[int, list[SheetLine], SheetNotes]).decode
+
+
+def written_sheet(sheet: GoodsSheet, notes: SheetNotes) -> bytes:
+    """Return a list as it is kept."""
+    return encode((FORM, sheet.lines, notes))
+
+
+def keep_sheet(node: Node, name: str, work: str, content: bytes, operator: str = "") -> None:
+    """Write a list down as it stands, so that it survives the till; `content` as `written_sheet` gives it."""
+    put_in_hand(node, name, work, operator, content)
+
+
+def kept_sheets(node: Node, work: str) -> list[KeptSheet]:
+    """Return the lists of a work that are in hand, the newest first; one of an unknown form is left alone."""
+    found = []
+    for one in in_hand(node, work):
+        try:
+            form, lines, notes = _decode_kept(one.content)
+        except msgspec.MsgspecError:
+            continue
+        if form == FORM:
+            found.append(KeptSheet(one.name, one.operator, one.changed_ms, lines, notes))
+    return found
+
+
+def go_on_with(node: Node, kept: KeptSheet, expected: Expected | None) -> GoodsSheet:
+    """Return the lines of a list in hand, beside what is expected by now: others may have taken a part in meanwhile."""
+    if expected is None:
+        return GoodsSheet(kept.lines)
+    sheet = sheet_of(node, expected)
+    for line in kept.lines:
+        if not line.is_touched:
+            continue
+        places = [n for n, one in enumerate(sheet.lines) if one.product == line.product and not one.is_touched]
+        if places:
+            place = next((n for n in places if sheet.lines[n].lot == line.lot), places[0])
+            sheet.lines[place] = msgspec.structs.replace(line, expected_milli=sheet.lines[place].expected_milli)
+        else:
+            sheet.lines.append(msgspec.structs.replace(line, expected_milli=None))
+    return sheet
 
 
 def _named(node: Node, product: str, expected_milli: int) -> SheetLine:

@@ -191,6 +191,8 @@ class Node:
         self.connection.execute(
             "UPDATE node_state SET incarnation = ?, receipt_next = 1, token = ?", (incarnation, self._new_token())
         )
+        # The lost machine, or the other copy, may have recorded what this file still has in hand.
+        self.connection.execute("DELETE FROM goods_in_hand")
 
     def new_incarnation(self, writing: Writing) -> None:
         """Open a new incarnation: others hold more, or other, of this node's own stream than it does."""

@@ -220,7 +220,7 @@ def receive_by_paper(node: Node, paper: TransferPaper, *, operator: str = "", is
     Raises RefusalError `transfer_complete` where this transfer was taken in already: a paper is used once.
     """
     received = [row for row in transfers_on_road(node, with_settled=True) if row.transfer == paper.transfer]
-    if received and all(row.transit_milli <= 0 for row in received):
+    if received and all(row.awaited_milli <= 0 for row in received):
         raise RefusalError(
             "transfer_complete", f"nothing of {paper.transfer} is on the road: it was taken in", transfer=paper.transfer
         )

@@ -19,6 +19,7 @@ from schema.amounts import format_money
 from schema.errors import RefusalError
 from schema.identity import EntryId, NodeId, Stream
 from schema.kinds.base import Permission
+from schema.kinds.organisation import AuthorityRevoked
 from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
 from sync.rights import CREDIT_PREFIX, RightsFigure
 from sync.stock_facts import Key
@@ -133,9 +134,14 @@ def _end(
 
 
 def expire_due(node: Node) -> int:
-    """End this node's own promises whose time has passed; returns how many. The others' owners end theirs."""
+    """End promises whose time has passed: this node's own, and those of nodes that have left; returns how many.
+
+    The others' owners end theirs.
+    """
     now_ms = node.clock_source().wall_ms
-    due = [one for one in reservations(node) if one.is_overdue and one.is_own]
+    node.organisation.refresh(node.connection)
+    left = node.organisation.newest_each(node.connection, AuthorityRevoked)
+    due = [one for one in reservations(node) if one.is_overdue and (one.is_own or _node_of(one) in left)]
     if not due:
         return 0
     with node.write() as writing:
@@ -144,6 +150,10 @@ def expire_due(node: Node) -> int:
             if one.promise in still:
                 _end(writing, one, "expired")
     return len(due)
+
+
+def _node_of(one: Reservation) -> str:
+    return one.writer.rpartition(".")[0]
 
 
 def reservations(node: Node) -> list[Reservation]:

@@ -110,6 +110,7 @@ def restore(
         tell(f"fetching {address}")
         _build(building, address, passphrase)
         key = data_key(building)
+        _try_start(building, clock)
         _check_free(directory)
         building.replace(directory)
     except BaseException:
@@ -180,6 +181,14 @@ def _check_file(building: Path) -> None:
         raise RefusalError("backup_damaged", f"the backup is damaged: {error.message}") from None
     if said != ["ok"]:
         raise RefusalError("backup_damaged", f"the backup is damaged: {said[0]}")
+
+
+def _try_start(building: Path, clock: ClockSource) -> None:
+    """Begin the incarnation while nothing stands in its place yet; raises RefusalError `backup_damaged`."""
+    try:
+        Node(building, clock=clock).close()
+    except CorruptionError as error:
+        raise RefusalError("backup_damaged", f"the backup is damaged: {error.message}") from None
 
 
 def _read_kept(building: Path) -> tuple[dict[str, bytes], bytes | None]:

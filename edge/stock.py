@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from edge.acting import base_quantity, check_permission, held_vector, named_product, next_entry_id
 from edge.catalog import find_product
+from edge.goods_in_hand import let_go
 from edge.node import Node, Writing
 from edge.print_jobs import queue_receipt
 from schema.errors import RefusalError
@@ -26,8 +27,10 @@ from schema.kinds.stock import (
 )
 from sync.entry import Entry
 from sync.explanation import StockExplanation, explain_stock
-from sync.stock_facts import DISPATCH_REASON, Movement
+from sync.key_state import KeyState
+from sync.stock_facts import DISPATCH_REASON, ConflictCode, Key, Movement, names_movement
 from sync.stock_tables import StockTables
+from sync.transit import TransferState
 
 REASONS: Final[Mapping[str, int]] = {
     "wastage": -1, "damage": -1, "own_use": -1, "theft": -1, "gift": -1, "found": 1,
@@ -74,7 +77,11 @@ class OnHand(msgspec.Struct, frozen=True):
 
 
 class TransferOnRoad(msgspec.Struct, frozen=True):
-    """What is still on the road of one product of a transfer, as this location's papers tell it."""
+    """What is still on the road of one product of a transfer, as this location's papers tell it.
+
+    `declared_milli` was found on the shelf by a count that named the transfer (as `declared_as`), and was not taken in
+    by a receipt yet: it is on the road no more, and its receipt adds nothing to the stock.
+    """
 
     transfer: str
     product: str
@@ -86,6 +93,13 @@ class TransferOnRoad(msgspec.Struct, frozen=True):
     dispatched_ms: int | None
     age_ms: int | None
     problem: str = ""
+    declared_milli: int = 0
+    declared_as: str = ""
+
+    @property
+    def awaited_milli(self) -> int:
+        """What a receipt is still expected of: on the road, or counted already."""
+        return self.transit_milli + self.declared_milli
 
 
 Stated = tuple[int, int] | None
@@ -157,8 +171,12 @@ def adjust_stock(
     stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
-    """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive."""
+    """Write goods off, or in where they were found, with a reason of `REASONS`; quantities are positive.
+
+    It asks nobody's leave: people's limits are asked by `edge.adjusting.adjust_goods`, for screen and verb alike.
+    """
     sign = REASONS.get(reason)
     if sign is None:
         raise RefusalError("reason_unknown", f"the reasons are {', '.join(REASONS)}")
@@ -167,6 +185,7 @@ def adjust_stock(
         check_permission(node, writing, Permission.STOCK)
         _check_stated(stated, writing)
         entry = writing.append(StockAdjusted(reason, operator, moves, document, approver, stated, note))
+        let_go(writing.connection, in_hand)
         if prints:
             queue_receipt(writing, str(entry.id))
     return recorded(entry.id, moves)
@@ -217,10 +236,12 @@ def dispatch_transfer(
     stated: Stated = None,
     note: str = "",
     prints: bool = False,
+    in_hand: str = "",
 ) -> Recorded:
     """Send goods to another location: the movement here and the notice there are one operation.
 
-    The same `transfer` may be dispatched in several goes. Without one a new number is given.
+    The same `transfer` may be dispatched in several goes. Without one a new number is given. `in_hand` is the list that
+    this records.
     """
     check_elsewhere(node, destination, "go to")
     moves = goods_moves(node, requests, -1)
@@ -237,6 +258,7 @@ def dispatch_transfer(
             "dispatched", number, node.config.location, destination, moves, False, str(first), vector, stated
         )
         writing.append(notice, location_scope(LocationId(destination)), str(first))
+        let_go(writing.connection, in_hand)
         if prints:
             queue_receipt(writing, str(entry.id))
     return recorded(entry.id, moves, number)
@@ -256,8 +278,9 @@ def receive_transfer(
 ) -> Recorded:
     """Take the goods of a transfer in; the other location is told in the same operation.
 
-    Without quantities all that its notice says is still on the road arrived. A final receipt says that no more is
-    expected, also of the products that it does not name. Before any notice is here, say what came and from where.
+    Without quantities all that its notice says is still on the road arrived, and what a count declared as on the shelf
+    before: that is added to nothing. A final receipt says that no more is expected, also of the products that it does
+    not name. Before any notice is here, say what came and from where.
     """
     if not transfer:
         raise RefusalError("transfer_missing", "name the transfer: it is on its paper")
@@ -271,7 +294,7 @@ def receive_transfer(
                 "transfer_unknown", f"no notice of {transfer} is here yet: say what came, and from which location"
             )
         check_elsewhere(node, source, "come from")
-        waiting = {row.product: row.transit_milli for row in expected if row.transit_milli > 0}
+        waiting = {row.product: row.awaited_milli for row in expected if row.awaited_milli > 0}
         if requests is None:
             moves = tuple(StockMove(product, quantity) for product, quantity in sorted(waiting.items()))
             if not moves:
@@ -281,9 +304,21 @@ def receive_transfer(
             if is_final:  # what is not named did not come: say so, or it would stay on the road for ever
                 named = {move.product for move in moves}
                 moves += tuple(StockMove(product, 0) for product in sorted(waiting) if product not in named)
+        document, note = arrival_names(expected, document, note)
         payload = TransferReceived(transfer, source, operator, moves, is_final, document, stated, note)
         entry = append_arrival(node, writing, payload)
     return recorded(entry.id, moves, transfer)
+
+
+def arrival_names(rows: Iterable[TransferOnRoad], document: str, note: str) -> tuple[str, str]:
+    """Return the document and note of a receipt: where a count declared the goods under another name, that very name.
+
+    By it the count rules know that the goods are in the count already; a number that was typed stands in the note.
+    """
+    declared = sorted({row.declared_as for row in rows if row.declared_as not in {"", row.transfer}})
+    if not declared or document in declared:
+        return document, note
+    return declared[0], f"{document} {note}".strip()
 
 
 def append_arrival(node: Node, writing: Writing, arrived: TransferReceived) -> Entry:
@@ -351,9 +386,29 @@ def _transfers(node: Node, transfer: str | None) -> list[TransferOnRoad]:
                 began,
                 None if began is None else max(0, now_ms - began),
                 state.conflict.code.value if state.conflict is not None else "",
+                *_declared(tables, dispatches, receipts, state),
             )
         )
     return rows
+
+
+def _declared(
+    tables: StockTables, dispatches: Sequence[Movement], receipts: Sequence[Movement], state: TransferState
+) -> tuple[int, str]:
+    """Return how much counts found on the shelf that no receipt has taken in, and the name they declared it by."""
+    if state.conflict is None or state.conflict.code is not ConflictCode.TRANSIT_IMPLICIT_RECEIPT:
+        return 0, ""
+    keys = [Key(one.destination, one.product) for one in dispatches if one.destination is not None]
+    names = {
+        name
+        for row in tables.load_figures(keys).values()
+        if row.state is not None
+        for name in KeyState.from_bytes(row.state).declared
+        if any(names_movement((name,), one) for one in dispatches)
+    }
+    transfer = dispatches[0].transfer or ""
+    left = -sum(one.quantity for one in dispatches) - sum(one.quantity for one in receipts)
+    return left, transfer if transfer in names else min(names, default="")
 
 
 def _ends(dispatches: Sequence[Movement], receipts: Sequence[Movement]) -> tuple[str, str]:

@@ -27,7 +27,7 @@ def loads(node: Node) -> list[Load]:
     """Return what was sent to this location and is not aboard yet, the oldest first."""
     by_transfer: dict[str, list[TransferOnRoad]] = {}
     for row in _on_road(node):
-        if row.destination == node.config.location and row.transit_milli > 0:
+        if row.destination == node.config.location and row.awaited_milli > 0:
             by_transfer.setdefault(row.transfer, []).append(row)
     return [
         Load(transfer, rows[0].origin, rows[0].dispatched_ms, tuple(rows)) for transfer, rows in by_transfer.items()

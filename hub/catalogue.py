@@ -191,6 +191,7 @@ class CatalogueDesk:
     def _put(self, product: Product, extras: Mapping[str, Scalar]) -> list[Entry]:
         check_product(product, extras)
         self._check_parts(product)
+        articles = self._deposit_articles(product)
         owners = owners_of(self._connection, (code for code, _ in product.barcodes))
         for barcode, products in owners.items():
             other = next((each for each in products if each != product.code), None)
@@ -200,6 +201,8 @@ class CatalogueDesk:
                 )
         edit = CatalogueEdit(self._replica, self._stream, self._moment)
         edit.put_product(product)
+        for article in articles:
+            edit.put_product(msgspec.structs.replace(article, is_deposit=True))
         entries = edit.append()
         if extras:
             document = self._document_of(product.code)
@@ -218,6 +221,33 @@ class CatalogueDesk:
                 known = None
             if known is None or known.parts or part.product == product.code:
                 raise RefusalError("kit_part", f"{part.product} cannot be a part of a kit", product=part.product)
+
+    def _deposit_articles(self, product: Product) -> list[Product]:
+        """Return the articles that are to be known as such; refuses one that is not there, or bears a deposit itself.
+
+        An article that is charged with goods is what customers bring back empty, so nobody has to say that twice.
+        """
+        found = []
+        for one in product.deposits:
+            if product.factor_milli(one.unit) is None:
+                raise RefusalError(
+                    "unit_unknown", f"{product.name} is not sold by {one.unit}", product=product.name, unit=one.unit
+                )
+            try:
+                article = view_product(self._connection, one.product).product
+            except RefusalError:
+                article = None
+            if (
+                article is None or article.code == product.code or article.parts or article.deposits
+                or product.is_deposit or one.quantity_milli <= 0
+            ):  # fmt: skip
+                raise RefusalError(
+                    "deposit_article", f"{one.product} cannot be charged as a deposit with {product.name}",
+                    article=one.product, product=product.name,
+                )  # fmt: skip
+            if not article.is_deposit:
+                found.append(article)
+        return found
 
     def _document_of(self, product: str) -> str:
         row = self._connection.execute(

@@ -19,6 +19,7 @@ from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 
 if TYPE_CHECKING:
+    from hub.node_rights import RightHeld, RightTaken
     from hub.service import Hub
 
 EXIT_INCOMPLETE = 5
@@ -38,6 +39,7 @@ def _hub_app() -> typer.Typer:
     app.command()(nodes)
     app.command()(status)
     app.command()(revoke)
+    app.command()(rights)
     app.command()(token)
     app.command()(prune)
     add_store_verbs(app)
@@ -252,14 +254,70 @@ def status(hub: HubOption = _HERE, as_json: JsonOption = False) -> None:
 def revoke(
     node: Annotated[str, typer.Argument(help="The node's id.")],
     reason: Annotated[str, typer.Option(help="Why it leaves.")] = "",
+    operator: Annotated[str, typer.Option(help="The id of the person who decides it.")] = "",
     hub: HubOption = _HERE,
 ) -> None:
-    """Take a node out of the fleet: what the hub holds of it stays, nothing that comes later counts."""
+    """Take a node out of the fleet: what the hub holds of it stays, nothing that comes later counts.
+
+    What it might still promise of shared goods is written off.
+    """
+    from hub.node_rights import read_rights
     from hub.registry import revoke_node
 
     with _opened(hub) as opened:
-        revoke_node(opened.store, opened.own_log, node, reason)
+        revoke_node(opened.store, opened.own_log, node, reason, operator)
+        with opened.store.snapshot() as replica:
+            found = read_rights(replica, node)
     typer.echo(f"{node} has left")
+    for one in found.taken:
+        if not one.successor:
+            typer.echo(f"  written off: {_right_words(one)}")
+
+
+def rights(
+    node: Annotated[str, typer.Argument(help="The node's id.")],
+    to: Annotated[
+        str, typer.Option(help="Hand its rights on to this node; a restored one's own id: to its new stream.")
+    ] = "",
+    write_off: Annotated[bool, typer.Option("--write-off", help="Write off what came after it had left.")] = False,
+    operator: Annotated[str, typer.Option(help="The id of the person who decides it.")] = "",
+    hub: HubOption = _HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a node may still promise of shared goods or lend to customers, and what was taken from it."""
+    from hub.node_rights import read_rights, record_handing, record_write_off
+    from schema.identity import ORG
+
+    with _opened(hub) as opened:
+        if to or write_off:
+            with opened.store.transaction(ORG) as replica:
+                if to:
+                    record_handing(replica, opened.own_log, node, to, operator)
+                else:
+                    record_write_off(replica, opened.own_log, node, operator)
+        with opened.store.snapshot() as replica:
+            found = read_rights(replica, node)
+    if as_json:
+        _write_json({"held": [one._asdict() for one in found.held], "taken": [one._asdict() for one in found.taken],
+                     "to_give": [one._asdict() for one in found.to_give]})  # fmt: skip
+        return
+    for one in found.held:
+        typer.echo(f"holds {_right_words(one)}{'  from before it was restored' if one.is_earlier else ''}")
+    for taken in found.taken:
+        typer.echo(f"{f'handed on to {taken.successor}' if taken.successor else 'written off'}: {_right_words(taken)}")
+    for left in found.to_give:
+        typer.echo(f"not given anew: {_right_words(left)}")
+    if not (found.held or found.taken):
+        typer.echo("no rights")
+
+
+def _right_words(one: RightHeld | RightTaken) -> str:
+    from schema.amounts import format_money
+
+    if one.is_credit:
+        return f"{format_money(one.quantity)} of the credit of {one.product}"
+    worth = "" if one.value_minor is None else f", worth {format_money(one.value_minor)}"
+    return f"{one.quantity / 1000:g} {one.product} at {one.location}{worth}"
 
 
 def add_location(

@@ -267,12 +267,10 @@ def deposit(
         raise RefusalError("quantity_invalid", str(error)) from None
     with opened(hub) as at, at.store.transaction(ORG) as replica:
         desk = CatalogueDesk(replica, at.own_log)
-        goods, empties = (view_product(replica.connection, code) for code in (product, article))
+        goods = view_product(replica.connection, product)
         kept = [one for one in goods.product.deposits if (one.product, one.unit) != (article, unit)]
         if milli > 0:
             kept.append(Deposit(article, milli, unit))
         changed = msgspec.structs.replace(goods.product, deposits=tuple(kept))
         desk.change_product(changed, {}, goods.version)
-        if not empties.product.is_deposit:
-            desk.change_product(msgspec.structs.replace(empties.product, is_deposit=True), {}, empties.version)
     typer.echo(f"{product} is sold with {quantity} {article}" + (f" for each {unit}" if unit else ""))

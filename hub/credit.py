@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 from hub.findings import note_credit_due
 from hub.own_log import OwnLog
+from hub.standing import newest_stream
 from schema.errors import RefusalError
-from schema.identity import ORG, LocationId, NodeId, Stream, location_scope
+from schema.identity import ORG, LocationId, NodeId, location_scope
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked
 from schema.kinds.rights import RightGranted
 from schema.kinds.vans import CreditLimited
@@ -119,10 +120,9 @@ def record_share(
         )
     grant = find_node(replica, node)
     scope = location_scope(LocationId(grant.location))
-    streams = [row.stream for row in replica.log.streams(scope) if row.stream.node == grant.node]
-    newest = max(streams, key=lambda one: one.incarnation, default=Stream(scope, NodeId(grant.node), 1))
+    holder = newest_stream(replica, NodeId(grant.node), scope).writer
     replica.log.ensure_scope(scope)
-    own_log.append(replica, scope, RightGranted(CREDIT_PREFIX + person, amount_minor, newest.writer, operator))
+    own_log.append(replica, scope, RightGranted(CREDIT_PREFIX + person, amount_minor, holder, operator))
 
 
 def find_node(replica: Replica, name: str) -> AuthorityGranted:

@@ -51,6 +51,8 @@ _HEADERS: dict[ImportKind, dict[str, tuple[str, ...]]] = {
             "69码",
         ),
         "units": ("units", "sellingunits", "包装", "包装单位", "多单位", "箱规"),
+        "deposits": ("deposits", "deposit", "bottledeposit", "押金", "押金商品", "包装押金", "空瓶押金"),
+        "is_deposit": ("isdeposit", "depositarticle", "empties", "是否押金", "是否押金商品", "空瓶", "空容器"),
     },
     ImportKind.PRICES: {
         "product": (

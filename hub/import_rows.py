@@ -29,6 +29,7 @@ from hub.import_cells import (
 )
 from hub.import_terms import Existing, ImportDefaults, ImportKind
 from schema.amounts import AMOUNT_MAX, Milli, Minor, parse_quantity
+from schema.catalogue import Deposit
 from schema.identity import LocationId, OperatorId, ProductId, is_code
 from schema.rows import (
     BalanceKind,
@@ -43,6 +44,7 @@ from schema.rows import (
     Row,
     SellingUnit,
     StaffRole,
+    parse_deposit,
     parse_selling_unit,
 )
 from schema.rules.barcodes import read_code
@@ -91,6 +93,33 @@ def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
             units.append(msgspec.structs.replace(unit, barcodes=codes))
         return tuple(units)
 
+    def deposits(code: str, names: set[str]) -> tuple[Deposit, ...] | None:
+        if not sheet.has("deposits"):
+            return None
+        found: list[Deposit] = []
+        for cell in filter(None, (part.strip() for part in re.split(r"[;；]", sheet.get("deposits")))):
+            try:
+                one = parse_deposit(cell)
+            except ValueError:
+                raise sheet.refuse(
+                    "deposit.malformed", "deposits", cell, "a deposit is article*quantity@unit"
+                ) from None
+            if one.quantity_milli <= 0 or (one.unit and one.unit not in names):
+                raise sheet.refuse("deposit.malformed", "deposits", cell, "above zero, for a unit that is sold")
+            if one.product == code or one.product not in {*existing.products, *seen}:
+                message = "no product before this line has this code: the article that is charged stands first"
+                raise sheet.refuse("deposit.unknown", "deposits", cell, message)
+            found.append(one)
+        return tuple(found)
+
+    def is_deposit() -> bool | None:
+        word = sheet.get("is_deposit").lower()
+        if not sheet.has("is_deposit"):
+            return None
+        if word not in YES_WORDS and word not in NO_WORDS:
+            raise sheet.refuse("deposit.unknown_word", "is_deposit", word, "a deposit article is yes or no")
+        return word in YES_WORDS
+
     def read() -> Row | None:
         name = " ".join(read_required(sheet, "name").split())
         barcodes = read_barcodes(sheet, sheet.get("barcodes"))
@@ -122,6 +151,7 @@ def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
         article = sheet.get("article")
         if article and not (article.isascii() and article.isdecimal() and len(article) <= 6):
             raise sheet.refuse("article.malformed", "article", article, "an article number has up to six digits")
+        units = selling_units() if sheet.has("units") else ()
         row = ProductRow(
             code=ProductId(code),
             name=name,
@@ -136,7 +166,9 @@ def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
             price_minor=price,
             price_per=read_per(sheet, unit_word, is_weighed=is_weighed or by_weight),
             barcodes=barcodes,
-            units=selling_units() if sheet.has("units") else (),
+            units=units,
+            deposits=deposits(code, {unit.name for unit in units}),
+            is_deposit=is_deposit(),
         )
         earlier = seen.get(code)
         if earlier is not None:

@@ -157,7 +157,7 @@ class _Writer:
         return Stream(scope, self._node, self._incarnation)
 
     def append(self, rows: Iterable[Row]) -> int:
-        catalogue = CatalogueEdit(self._replica, self._stream(), self._moment)
+        catalogue = CatalogueEdit(self._replica, self._stream(), self._moment, is_bulk=True)
         promotions: dict[tuple[str, str], str] = {}
         stock: dict[str, list[StockMove]] = {}
         entries = 0
@@ -206,6 +206,12 @@ class _Writer:
         units = tuple(UnitFactor(u.name, u.factor_milli) for u in row.units)
         barcodes = [(code, row.unit.value) for code in row.barcodes]
         barcodes += [(code, u.name) for u in row.units for code in u.barcodes]
+        # What the file says nothing of stays: a list of prices turns no kit into a bottle.
+        known = catalogue.known(row.code)
+        deposits, is_deposit = row.deposits, row.is_deposit
+        if known is not None:
+            deposits = known.deposits if deposits is None else deposits
+            is_deposit = known.is_deposit if is_deposit is None else is_deposit
         catalogue.put_product(
             Product(
                 code=row.code,
@@ -219,6 +225,9 @@ class _Writer:
                 article=row.article,
                 units=units,
                 barcodes=tuple(barcodes),
+                parts=known.parts if known is not None else (),
+                deposits=deposits or (),
+                is_deposit=bool(is_deposit),
             )
         )
         if row.price_minor is None:

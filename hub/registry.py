@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from hub.node_rights import record_write_off
 from hub.own_log import OwnLog
 from hub.pruning import last_before
 from hub.standing import read_standing
@@ -61,21 +62,22 @@ def list_nodes(replica: Replica) -> list[NodeListed]:
     return sorted(listed, key=lambda node: (node.location, node.till, node.node))
 
 
-def revoke_node(store: HubStore, own_log: OwnLog, node: str, reason: str) -> AuthorityRevoked:
+def revoke_node(store: HubStore, own_log: OwnLog, node: str, reason: str, operator: str = "") -> AuthorityRevoked:
     """Take a node out of the fleet at what the hub holds of its streams now.
 
     Raises RefusalError `node_unknown` or `node_revoked`.
     """
     with store.transaction(ORG) as replica:
-        return record_revocation(replica, own_log, node, reason)
+        return record_revocation(replica, own_log, node, reason, operator=operator)
 
 
 def record_revocation(
-    replica: Replica, own_log: OwnLog, node: str, reason: str, *, before_ms: int | None = None
+    replica: Replica, own_log: OwnLog, node: str, reason: str, *, before_ms: int | None = None, operator: str = ""
 ) -> AuthorityRevoked:
     """Take a node out within the caller's transaction on `org`; with `before_ms`, at its last entries before then.
 
-    An entry is as old as its hybrid time says. Raises RefusalError `node_unknown` or `node_revoked`.
+    An entry is as old as its hybrid time says. What the node may still promise of shared goods is written off with it,
+    in the name of `operator`. Raises RefusalError `node_unknown` or `node_revoked`.
     """
     standing = read_standing(replica, NodeId(node))
     if standing.is_revoked:
@@ -87,6 +89,7 @@ def record_revocation(
             lasts.append((row.stream.scope, row.stream.writer, seq))
     revocation = AuthorityRevoked(node, tuple(lasts), reason)
     own_log.append(replica, ORG, revocation)
+    record_write_off(replica, own_log, node, operator)
     return revocation
 
 

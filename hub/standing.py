@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hub.enrolment import EVERY_LOCATION
 from schema.errors import RefusalError
-from schema.identity import ORG, LocationId, NodeId, Scope, is_code, location_scope, scope_location
+from schema.identity import ORG, LocationId, NodeId, Scope, Stream, is_code, location_scope, scope_location
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked
 from sync.replica import Replica
 
@@ -50,3 +50,9 @@ def read_standing(replica: Replica, node: NodeId) -> Standing:
     if not grants:
         raise RefusalError("node_unknown", f"no grant names the node {node}")
     return Standing(node, grants[0].public_key, grants, bool(organisation.all(connection, AuthorityRevoked, node)))
+
+
+def newest_stream(replica: Replica, node: NodeId, scope: Scope) -> Stream:
+    """Return the stream of a scope that a node writes now: of the newest incarnation that the hub heard of anywhere."""
+    heard = [row.stream.incarnation for row in replica.rows() if row.stream.node == node and row.head.seq]
+    return Stream(scope, node, max(heard, default=1))

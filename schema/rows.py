@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from schema.amounts import Milli, Minor, parse_money, parse_quantity
+from schema.catalogue import Deposit
 from schema.identity import LocationId, OperatorId, ProductId
 from schema.rules.rounding import PricePer
 from schema.rules.tax import TaxClass
@@ -51,6 +52,15 @@ def parse_selling_unit(cell: str) -> SellingUnit:
     )
 
 
+def parse_deposit(cell: str) -> Deposit:
+    """Read `EMPTY*1@箱`: the article, how many of it for one, and for which unit if not the base; raises ValueError."""
+    head, _, unit = cell.partition("@")
+    article, star, quantity = head.partition("*")
+    if not article.strip():
+        raise ValueError(f"{cell!r} is no deposit: article*quantity@unit")
+    return Deposit(article.strip(), parse_quantity(quantity) if star else 1000, unit.strip())
+
+
 class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
     """A product with its base unit (`unit_name` is what the shelf label calls it), codes and list price.
 
@@ -70,6 +80,9 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
     price_per: PricePer = PricePer.PIECE
     barcodes: tuple[str, ...] = ()
     units: tuple[SellingUnit, ...] = ()
+    deposits: tuple[Deposit, ...] | None = None
+    """What is charged with it (押金); None: nothing is said of that."""
+    is_deposit: bool | None = None
 
 
 class PriceRow(msgspec.Struct, frozen=True, kw_only=True):

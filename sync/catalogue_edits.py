@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from schema.catalogue import (
     DEFAULT_LIST,
@@ -23,6 +24,8 @@ from sync.documents import RECORDS_MAX, edit
 from sync.entry import Entry
 from sync.replica import Moment, Replica
 
+_WHOLE_FIELDS: Final = frozenset({"parts", "deposits", "deposit"})
+"""Fields that stand in a record only where they say something."""
 Assignments = Mapping[tuple[str, str], Scalar]
 
 
@@ -42,52 +45,83 @@ def edit_document(
 
 
 class DocumentPlaces:
-    """Knows which document holds a record, and gives new records the first of a category that has room."""
+    """Knows which document holds a record, and gives new records the first of a category that has room.
 
-    def __init__(self, connection: Connection) -> None:
+    A few records are asked for one by one, so that an edit costs the same in any catalogue; for `is_bulk`, such as an
+    import, all places are read at once.
+    """
+
+    def __init__(self, connection: Connection, *, is_bulk: bool = False) -> None:
+        self._connection = connection
         self._places: dict[tuple[str, str], str] = {}
         self._sizes: dict[str, int] = {}
-        rows = connection.execute("SELECT document, record FROM record ORDER BY document").fetchall()
-        for document, record in rows:
-            self._places.setdefault((document.partition("#")[0], record), document)
-            self._sizes[document] = self._sizes.get(document, 0) + 1
+        self._known: set[str] | None = set()
+        if is_bulk:
+            for document, record in connection.execute(
+                "SELECT document, record FROM record ORDER BY document"
+            ).fetchall():
+                self._places.setdefault((document.partition("#")[0], record), document)
+                self._sizes[document] = self._sizes.get(document, 0) + 1
+            self._known = None
         self._category = {
-            record: category for document, record in rows if (category := category_of(document)) is not None
-        }
+            record: category for (_, record), document in self._places.items()
+            if (category := category_of(document)) is not None
+        }  # fmt: skip
 
     def category(self, product: str) -> str | None:
         """Return a product's category; None for a product that is not here."""
+        self._look_up(product)
         return self._category.get(product)
 
     def place(self, base: str, record: str) -> str:
         """Return the document of a record within a series of documents (`products/drinks`, `products/drinks#2` …)."""
+        self._look_up(record)
         known = self._places.get((base, record))
         if known is not None:
             return known
         number, document = 1, base
-        while self._sizes.get(document, 0) >= RECORDS_MAX:
+        while self._size(document) >= RECORDS_MAX:
             number += 1
             document = f"{base}#{number}"
-        self._sizes[document] = self._sizes.get(document, 0) + 1
+        self._sizes[document] = self._size(document) + 1
         self._places[base, record] = document
         return document
+
+    def _look_up(self, record: str) -> None:
+        if self._known is None or record in self._known:
+            return
+        self._known.add(record)
+        for (document,) in self._connection.execute(
+            "SELECT document FROM record WHERE record = ? ORDER BY document", (record,)
+        ).fetchall():
+            self._places.setdefault((document.partition("#")[0], record), document)
+            if (category := category_of(document)) is not None:
+                self._category.setdefault(record, category)
+
+    def _size(self, document: str) -> int:
+        if document not in self._sizes and self._known is not None:
+            row = self._connection.execute("SELECT count(*) FROM record WHERE document = ?", (document,)).fetchone()
+            self._sizes[document] = int(row[0])
+        return self._sizes.get(document, 0)
 
 
 class CatalogueEdit:
     """Gathers edits of products and prices, then appends them document by document."""
 
-    def __init__(self, replica: Replica, stream: Stream, moment: Moment, price_list: str = DEFAULT_LIST) -> None:
+    def __init__(
+        self, replica: Replica, stream: Stream, moment: Moment, price_list: str = DEFAULT_LIST, *, is_bulk: bool = False
+    ) -> None:
         self._replica = replica
         self._stream = stream
         self._moment = moment
         self._list = price_list
-        self._places = DocumentPlaces(replica.connection)
+        self._places = DocumentPlaces(replica.connection, is_bulk=is_bulk)
         self._edits: dict[str, dict[tuple[str, str], Scalar]] = {}
         self._steps: dict[str, dict[str, list[tuple[str, PriceStep]]]] = {}
         self._new_categories: dict[str, str] = {}
 
     def put_product(self, product: Product) -> None:
-        """Define a product, or change it; units, barcodes and parts that it no longer has are taken away."""
+        """Define a product, or change it; what it no longer has of units, barcodes, parts or deposits goes."""
         old = self._places.category(product.code)
         if old is not None and old != product.category:
             raise RefusalError("category_fixed", f"{product.code} is in category {old}: a product keeps its category")
@@ -98,10 +132,20 @@ class CatalogueEdit:
         gone = {
             name: None
             for name in known
-            if (name.startswith(("unit:", "barcode:")) or name == "parts") and name not in fields
+            if (name.startswith(("unit:", "barcode:")) or name in _WHOLE_FIELDS) and name not in fields
         }
         for name, value in {**gone, **fields}.items():
             self._edits.setdefault(document, {})[product.code, name] = value
+
+    def known(self, product: str) -> Product | None:
+        """Return a product as it stood before these edits; None for one that is not here."""
+        category = self._places.category(product)
+        if category is None:
+            return None
+        document = self._places.place(products_document(category), product)
+        return Product.from_fields(
+            product, category, read_records(self._replica.connection, document, [product]).get(product, {})
+        )
 
     def put_price(self, product: str, unit: str, step: PriceStep) -> None:
         """Set a price of one selling unit from a moment on; raises RefusalError for an unknown product."""

@@ -32,6 +32,7 @@ from sync.stock_facts import (
     Promise,
     PromiseEnd,
     RightFact,
+    RightMove,
     Rules,
     SessionOpen,
     Side,
@@ -135,7 +136,7 @@ class FactSet:
                     classifies.append(fact)
                 case ClockFix():
                     fixes.append(fact)
-                case Grant() | Promise() | PromiseEnd():
+                case Grant() | RightMove() | Promise() | PromiseEnd():
                     self.rights[Key(fact.location, fact.product)].append(fact)
                 case Void():
                     pass

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from sync.conflicts import Conflict
-from sync.stock_facts import ConflictCode, Grant, Key, Promise, PromiseEnd, RightFact, Status
+from sync.stock_facts import ConflictCode, Grant, Key, Promise, PromiseEnd, RightFact, RightMove, Status
 
 CREDIT_PREFIX = "credit:"
 """Before a customer's id, in place of a product: the right to sell on account, in minor units; its home is the hub."""
@@ -62,6 +62,11 @@ def judge_rights(key: Key, lo: int, facts: Iterable[RightFact], homes: Collectio
                 quantity = max(0, fact.quantity)  # a negative one would make rights out of nothing
                 held[fact.holder] += quantity
                 held[fact.writer] -= quantity
+            case RightMove():
+                quantity = max(0, fact.quantity)
+                for writer, moved in ((fact.holder, -quantity), (fact.successor, quantity)):
+                    if writer:
+                        held[writer] += moved
             case Promise():
                 quantity = max(0, fact.quantity)
                 if (fact.writer, fact.promise) not in own_ends:

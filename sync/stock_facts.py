@@ -252,6 +252,18 @@ class Grant(msgspec.Struct, frozen=True, gc=False, array_like=True):
     holder: str
 
 
+class RightMove(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The hub moved a right from a stream that can no longer spend it; an empty holder or successor is the home."""
+
+    writer: str
+    seq: int
+    location: str
+    product: str
+    quantity: int
+    holder: str
+    successor: str
+
+
 class Promise(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Goods promised to somebody: it spends the right of its writer."""
 
@@ -275,10 +287,8 @@ class PromiseEnd(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 Resolution: TypeAlias = Accept | Void | Classify
-RightFact: TypeAlias = Grant | Promise | PromiseEnd
-Fact: TypeAlias = (
-    Movement | Notice | Count | SessionOpen | Accept | Void | Classify | ClockFix | Grant | Promise | PromiseEnd
-)
+RightFact: TypeAlias = Grant | RightMove | Promise | PromiseEnd
+Fact: TypeAlias = Movement | Notice | Count | SessionOpen | Accept | Void | Classify | ClockFix | RightFact
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from schema.kinds.counting import (
     EntryVoided,
     MovementClassified,
 )
-from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
+from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted, RightMoved
 from schema.kinds.stock import TransferNoticed
 from sync.effective import Effective
 from sync.stock_facts import (
@@ -31,6 +31,7 @@ from sync.stock_facts import (
     Promise,
     PromiseEnd,
     Rank,
+    RightMove,
     SessionOpen,
     Side,
     Void,
@@ -118,6 +119,9 @@ def _other_facts(entry: Effective, location: str) -> list[Fact]:
             ]
         case RightGranted():
             return [Grant(writer, seq, location, payload.product, payload.quantity_milli, payload.holder)]
+        case RightMoved():
+            quantity = payload.quantity_milli
+            return [RightMove(writer, seq, location, payload.product, quantity, payload.holder, payload.successor)]
         case PromiseMade():
             return [Promise(writer, seq, location, payload.product, payload.quantity_milli, payload.promise)]
         case PromiseEnded():

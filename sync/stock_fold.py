@@ -42,6 +42,7 @@ from sync.stock_facts import (
     Policy,
     Promise,
     PromiseEnd,
+    RightMove,
     Rules,
     SessionOpen,
     Side,
@@ -222,7 +223,7 @@ class _Work:
                 self._touch_entry(fact.movement)
             case Void():
                 self._touch_entry(fact.target)
-            case Grant() | Promise() | PromiseEnd():
+            case Grant() | RightMove() | Promise() | PromiseEnd():
                 self.dirty_rights.add(Key(fact.location, fact.product))
             case ClockFix():
                 self.clocks_touched = True
@@ -263,6 +264,11 @@ class _Work:
             if key not in self.dirty and key not in self.counted and (old is None or old.state is None):
                 movements = self.moved.get(key)
                 if movements is None:
+                    continue
+                if old is None and any(True for _ in self.store.accepts(key)):
+                    # Choices between counts came before all that they bear on: they may disagree.
+                    self.dirty.add(key)
+                    self._fold_key(key, None)
                     continue
                 total = sum([one.quantity for one in movements])
                 if old is not None:

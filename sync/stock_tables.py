@@ -30,6 +30,7 @@ from sync.stock_facts import (
     Promise,
     PromiseEnd,
     RightFact,
+    RightMove,
     SessionOpen,
     Vector,
     Void,
@@ -243,7 +244,7 @@ class StockTables:
         """Return what was said of rights on a key, and promised of it."""
         if key.location != self._location:
             return []
-        kinds: tuple[type[Grant], type[Promise], type[PromiseEnd]] = (Grant, Promise, PromiseEnd)
+        kinds: tuple[type[RightFact], ...] = (Grant, RightMove, Promise, PromiseEnd)
         return [fact for kind in kinds for fact in self._about("right", key.product, kind)]
 
     def load_rights(self, keys: Collection[Key]) -> Mapping[Key, RightsFigure]:
@@ -644,7 +645,7 @@ def _index(fact: Fact) -> list[tuple[str, str]]:
             return [("accept", fact.product)]
         case ClockFix():
             return [("clock", fact.target_writer)]
-        case Grant() | Promise() | PromiseEnd():
+        case Grant() | RightMove() | Promise() | PromiseEnd():
             return [("right", fact.product)]
         case Void():
             return _named("void", fact.target)

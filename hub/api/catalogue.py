@@ -15,6 +15,7 @@ from hub.product_index import matching, owners_of
 from hub.tokens import TokenScope
 from schema.catalogue import (
     DEFAULT_LIST,
+    Deposit,
     KitPart,
     PriceStep,
     Product,
@@ -64,6 +65,15 @@ class PartTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity_milli: Quantity
 
 
+class DepositTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An article (押金) that is charged with a product: so much of it for one base unit, or for one `unit` sold."""
+
+    product: Code
+    quantity_milli: Quantity = 1000
+    unit: Annotated[str, msgspec.Meta(description="empty for the base unit", max_length=20,
+                                      pattern=r"^[^\s\x00-\x1f\x7f]*$")] = ""  # fmt: skip
+
+
 class ProductChanged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A product as it shall be, whole: what is left out gets the value that stands here.
 
@@ -82,6 +92,8 @@ class ProductChanged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     units: Annotated[list[UnitTold], msgspec.Meta(max_length=20)] = []
     barcodes: Annotated[list[BarcodeTold], msgspec.Meta(max_length=50)] = []
     parts: Annotated[list[PartTold], msgspec.Meta(max_length=50)] = []
+    deposits: Annotated[list[DepositTold], msgspec.Meta(max_length=20)] = []
+    is_deposit: Annotated[bool, msgspec.Meta(description="customers bring it back empty")] = False
     fiscal: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{19})?$")] = ""
     supplier: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     minimum: Annotated[int, msgspec.Meta(ge=0, le=_MILLI_MAX)] = 0
@@ -112,6 +124,8 @@ class ProductTold(msgspec.Struct, frozen=True, kw_only=True):
     units: list[UnitTold]
     barcodes: list[BarcodeTold]
     parts: list[PartTold]
+    deposits: list[DepositTold] = []
+    is_deposit: bool = False
     fiscal: str = ""
     supplier: str = ""
     minimum: int = 0
@@ -171,6 +185,11 @@ def _told(code: str, records: Mapping[str, Mapping[str, Scalar]]) -> ProductTold
             units=[UnitTold(each.unit, each.factor_milli) for each in one.units],
             barcodes=[BarcodeTold(barcode, unit) for barcode, unit in one.barcodes],
             parts=[PartTold(each.product, each.quantity_milli) for each in one.parts],
+            deposits=[
+                DepositTold(product=each.product, quantity_milli=each.quantity_milli, unit=each.unit)
+                for each in one.deposits
+            ],
+            is_deposit=one.is_deposit,
             minimum=_whole(fields.get("minimum")), shelf_days=_whole(fields.get("shelf_days")), **texts,
         )  # fmt: skip
     raise RefusalError("product_unknown", f"{code} is not in the catalogue", product=code)
@@ -253,6 +272,8 @@ def _product(code: str, wanted: ProductChanged, *, is_new: bool) -> tuple[Produc
         units=tuple(UnitFactor(each.unit, each.factor_milli) for each in wanted.units),
         barcodes=tuple((each.barcode, each.unit) for each in wanted.barcodes),
         parts=tuple(KitPart(each.product, each.quantity_milli) for each in wanted.parts),
+        deposits=tuple(Deposit(each.product, each.quantity_milli, each.unit) for each in wanted.deposits),
+        is_deposit=wanted.is_deposit,
     )  # fmt: skip
     extras: dict[str, Scalar] = {name: getattr(wanted, name) or None for name in EXTRA_FIELDS if hasattr(wanted, name)}
     return product, {name: value for name, value in extras.items() if value is not None or not is_new}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from hub.accounts import Right
+from hub.customers import list_customers
 from hub.enrolment import InvitationIssued, Profile
+from hub.node_rights import read_rights, record_handing, record_write_off
 from hub.overview import NodeGlance, glance
+from hub.pages.inbox import names_of
 from hub.pages.qr import draw_qr
 from hub.pages.visits import Answer, Routes, Visit
 from hub.registry import NodeListed, entries_from, list_nodes, record_revocation, rename_node
 from hub.standing import Standing, read_standing
+from hub.stock_list import product_names
 from schema.errors import RefusalError
 from schema.identity import ORG, NodeId, is_code
 from schema.kinds.organisation import AuthorityGranted, AuthorityRevoked, ScopeGrant
@@ -125,6 +130,7 @@ def node_page(visit: Visit) -> Answer:
 def _show(visit: Visit, status: int = 200) -> Answer:
     with visit.read() as replica:
         listed, standing = _found(visit, replica)
+        names = {one.node: f"{one.till} {one.name}" for one in list_nodes(replica)}
         streams = _streams(replica, standing)
         revoked = replica.organisation.newest(replica.connection, AuthorityRevoked, listed.node)
         quarantined = replica.connection.execute(
@@ -133,6 +139,15 @@ def _show(visit: Visit, status: int = 200) -> Answer:
         ).fetchall()
         before_ms = visit.form.moment("before", is_required=False) if visit.form.text("act") == "revoke" else None
         lost = entries_from(replica, listed.node, before_ms) if before_ms is not None else None
+        rights = read_rights(replica, listed.node)
+        goods = product_names(
+            replica.connection, {one.product for one in rights.held} | {one.product for one in rights.taken}
+        )
+        named = (
+            {known.person: known.name or known.code for known in list_customers(replica)} if rights.has_credit else {}
+        )
+        people = names_of(replica, {one.operator for one in rights.taken})
+        heirs = _heirs(replica, listed) if revoked else []
     visit.form.fill({"name": listed.name})
     return visit.render(
         "node.html",
@@ -144,7 +159,25 @@ def _show(visit: Visit, status: int = 200) -> Answer:
         quarantined=quarantined,
         lost=lost,
         profile=_profile_of(standing).value,
+        rights=rights,
+        right_name=lambda one: (
+            named.get(one.product, one.product) if one.is_credit else _goods_name(goods, one.product)
+        ),
+        people=people,
+        heirs=heirs,
+        node_name=lambda writer: names.get(writer.rpartition(".")[0], writer),
     )
+
+
+def _goods_name(names: Mapping[str, tuple[str, str]], product: str) -> str:
+    name, _ = names.get(product, ("", ""))
+    return f"{product} {name}".strip()
+
+
+def _heirs(replica: Replica, listed: NodeListed) -> list[tuple[str, str]]:
+    """Return the nodes that may go on with the rights of one that has left: those of its own place."""
+    here = [one for one in list_nodes(replica) if one.location == listed.location and not one.is_revoked]
+    return [(one.node, f"{one.till} {one.name}") for one in reversed(here)]
 
 
 def _found(visit: Visit, replica: Replica) -> tuple[NodeListed, Standing]:
@@ -198,18 +231,33 @@ def change_node(visit: Visit) -> Answer:
             before_ms = form.moment("before", is_required=False)
             if form.is_valid:
                 with visit.change(ORG, "node.revoke", node, reason) as change:
-                    record_revocation(change.replica, change.own_log, node, reason, before_ms=before_ms)
+                    record_revocation(
+                        change.replica, change.own_log, node, reason, before_ms=before_ms,
+                        operator=visit.account.operator,
+                    )  # fmt: skip
                 return visit.redirect(f"/nodes/{node}", done="done.node_revoked")
         elif act == "replace":
             with visit.change(ORG, "node.replace", node) as change:
                 if not standing.is_revoked:
-                    record_revocation(change.replica, change.own_log, node, visit.t("nodes.replaced"))
+                    record_revocation(
+                        change.replica, change.own_log, node, visit.t("nodes.replaced"), operator=visit.account.operator
+                    )
                 # A till's code is never used twice: the lost disk may hold receipts that nobody saw.
                 till = free_till(change.replica, listed.location, listed.till)
                 issued = visit.hub.enrolment.issue(
                     change.replica, profile=_profile_of(standing), location=listed.location, name=listed.name, till=till
                 )
             return _invitation(visit, issued, listed.name, till)
+        elif act == "write_off":
+            with visit.change(ORG, "node.write_off", node) as change:
+                record_write_off(change.replica, change.own_log, node, visit.account.operator)
+            return visit.redirect(f"/nodes/{node}", done="done.rights_written_off")
+        elif act == "hand_on":
+            successor = form.required("successor")
+            if form.is_valid:
+                with visit.change(ORG, "node.hand_on", node, successor) as change:
+                    record_handing(change.replica, change.own_log, node, successor, visit.account.operator)
+                return visit.redirect(f"/nodes/{node}", done="done.rights_handed_on")
         else:
             raise RefusalError("choice_unknown", "this cannot be decided here")
     except RefusalError as error:

@@ -18,7 +18,7 @@ from hub.pages.forms import Form
 from hub.pages.visits import Answer, Routes, Visit
 from hub.product_index import categories, find_products
 from schema.amounts import format_quantity, parse_quantity
-from schema.catalogue import DEFAULT_LIST, KitPart, PriceStep, Product, Scalar, UnitFactor
+from schema.catalogue import DEFAULT_LIST, Deposit, KitPart, PriceStep, Product, Scalar, UnitFactor
 from schema.errors import RefusalError
 from schema.identity import ORG, ProductId
 from schema.rules.rounding import PricePer
@@ -30,7 +30,8 @@ _FIELD_OF = {
     "product_code": "code", "product_exists": "code", "category_invalid": "category", "product_name": "name",
     "tax_class_unknown": "tax", "units_invalid": "units", "factor_invalid": "units", "fiscal_code": "fiscal",
     "minimum_invalid": "minimum", "barcode_taken": "barcodes", "barcode_invalid": "barcodes",
-    "barcode_twice": "barcodes", "kit_part": "parts", "unit_unknown": "barcodes", "price_invalid": "price",
+    "barcode_twice": "barcodes", "kit_part": "parts", "deposit_article": "deposits",
+    "unit_unknown": "barcodes", "price_invalid": "price",
     "price_past": "from", "price_window": "until", "price_per": "per", "price_list_invalid": "list",
 }  # fmt: skip
 """Beside which field a refusal stands."""
@@ -132,7 +133,10 @@ def _filled(view: ProductView) -> Mapping[str, str]:
         "units": "\n".join(f"{u.unit} {format_quantity(u.factor_milli)}" for u in known.units),
         "barcodes": "\n".join(code if unit == known.unit else f"{code} {unit}" for code, unit in known.barcodes),
         "parts": "\n".join(f"{p.product} {format_quantity(p.quantity_milli)}" for p in known.parts),
-        **extras,
+        "deposits": "\n".join(
+            f"{d.product} {format_quantity(d.quantity_milli)} {d.unit}".rstrip() for d in known.deposits
+        ),
+        "deposit": "1" if known.is_deposit else "", **extras,
     }  # fmt: skip
 
 
@@ -207,7 +211,7 @@ def _read(form: Form, code: str, category: str) -> tuple[Product, dict[str, Scal
         unit_name=form.required("unit_name", characters_max=20), spec=form.required("spec", is_required=False),
         tax_class=form.one_of("tax", set(TaxClass)), is_weighed=form.flag("weighed"),
         article=form.required("article", is_required=False, characters_max=20), is_active=form.flag("active"),
-        units=units, barcodes=barcodes, parts=parts,
+        units=units, barcodes=barcodes, parts=parts, deposits=_deposits(form), is_deposit=form.flag("deposit"),
     )  # fmt: skip
     extras: dict[str, Scalar] = {}
     for name, length in (("fiscal", 19), ("supplier", 100), ("brand", 100), ("origin", 100)):
@@ -215,6 +219,21 @@ def _read(form: Form, code: str, category: str) -> tuple[Product, dict[str, Scal
     extras["minimum"] = form.quantity("minimum", is_required=False) or None
     extras["shelf_days"] = form.whole("shelf_days", is_required=False, highest=36_500) or None
     return known, extras
+
+
+def _deposits(form: Form) -> tuple[Deposit, ...]:
+    """Read lines of an article, how many of it, and the unit that it is charged with where that is not the base."""
+    found = []
+    for words in _rows(form, "deposits", 3):
+        try:
+            quantity = int(parse_quantity(words[1])) if len(words) > 1 else 1000
+        except ValueError:
+            quantity = 0
+        if quantity > 0:
+            found.append(Deposit(words[0], quantity, words[2] if len(words) > 2 else ""))
+        else:
+            form.wrong("deposits", "product.deposits_malformed", line=" ".join(words)[:60])
+    return tuple(found)
 
 
 def _quantity_rows(form: Form, name: str, wrong: str) -> list[tuple[str, int]]:

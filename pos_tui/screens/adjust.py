@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.adjusting import adjust_goods, adjustment_minor
+from edge.goods_sheet import KeptSheet, SheetNotes
 from edge.stock import REASONS
 from pos_tui.keys import act
 from pos_tui.screens.dialogs import Choice, ChooseScreen, ConfirmScreen
@@ -34,6 +35,15 @@ class AdjustScreen(GoodsScreen):
             for name, sign in REASONS.items()
         ]
         return await self.ask(ChooseScreen(self.t("adjust.why"), choices))
+
+    def notes(self) -> SheetNotes:
+        """Keep why."""
+        return SheetNotes(self.remark, {"title": self.t(f"adjust.{self._reason}"), "reason": self._reason})
+
+    def take_up(self, kept: KeptSheet) -> str:
+        """Go on with the goods and their reason."""
+        self._reason = kept.notes.about["reason"]
+        return super().take_up(kept)
 
     def label(self) -> str:
         """Say what the goods are worth: limits are measured by it."""
@@ -77,7 +87,7 @@ class AdjustScreen(GoodsScreen):
             lambda approver: done.append(
                 adjust_goods(
                     self.till.node, self._reason, requests, operator=self.till.operator_id, approver=approver,
-                    note=self.remark, prints=self.till.prints,
+                    note=self.remark, prints=self.till.prints, in_hand=self.in_hand,
                 ).entry
             )
         )  # fmt: skip

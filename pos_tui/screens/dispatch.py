@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge.drafting import AskedTransfer, asked_transfers
-from edge.goods_sheet import wanted_sheet
+from edge.drafting import asked_transfers
+from edge.goods_sheet import KeptSheet, SheetNotes, wanted_sheet
 from edge.places import other_places
 from edge.stock import dispatch_transfer
 from pos_tui.keys import act
@@ -25,7 +25,7 @@ class DispatchScreen(GoodsScreen):
         super().__init__()
         self._destination = ""
         self._destination_name = ""
-        self._asked: AskedTransfer | None = None
+        self._number = ""
 
     def offers(self, name: str) -> bool:
         """What was asked for can be taken over as a whole."""
@@ -46,19 +46,34 @@ class DispatchScreen(GoodsScreen):
         if chosen is None:
             return False
         if chosen.startswith(ASKED):
-            self._asked = next(one for one in asked if ASKED + one.transfer == chosen)
-            self._destination, self._destination_name = self._asked.destination, self._asked.destination_name
-            self.sheet = wanted_sheet(self.till.node, [(product, wanted) for product, _, wanted in self._asked.lines])
+            wish = next(one for one in asked if ASKED + one.transfer == chosen)
+            self._number = wish.transfer
+            self._destination, self._destination_name = wish.destination, wish.destination_name
+            self.sheet = wanted_sheet(self.till.node, [(product, wanted) for product, _, wanted in wish.lines])
         else:
             self._destination = chosen
             self._destination_name = next(place.name for place in places if place.location == chosen)
         return True
 
+    def notes(self) -> SheetNotes:
+        """Keep where the goods go, and under which number."""
+        about = {"title": self._destination_name, "destination": self._destination, "number": self._number}
+        return SheetNotes(self.remark, about)
+
+    def take_up(self, kept: KeptSheet) -> str:
+        """Go on with what was on its way out; where somebody else has sent it meanwhile, that is said."""
+        said = super().take_up(kept)
+        about = kept.notes.about
+        self._destination, self._destination_name, self._number = about["destination"], about["title"], about["number"]
+        if self._number and all(one.transfer != self._number for one in asked_transfers(self.till.node)):
+            return self.t("in_hand.sent_meanwhile", number=self._number)
+        return said
+
     def facts(self) -> list[Fact]:
         """Say where the goods go."""
         facts = [Fact(self.t("dispatch.to"), self._destination_name)] if self._destination else []
-        if self._asked is not None:
-            facts.append(Fact(self.t("dispatch.number"), self._asked.transfer))
+        if self._number:
+            facts.append(Fact(self.t("dispatch.number"), self._number))
         return facts
 
     def act_all(self) -> None:
@@ -76,7 +91,7 @@ class DispatchScreen(GoodsScreen):
         if not await self.ask(ConfirmScreen(self.t("dispatch.confirm_title"), text)):
             return None
         done = dispatch_transfer(
-            self.till.node, self._destination, requests, transfer=self._asked.transfer if self._asked else "",
-            operator=self.till.operator_id, note=self.remark, prints=self.till.prints,
+            self.till.node, self._destination, requests, transfer=self._number,
+            operator=self.till.operator_id, note=self.remark, prints=self.till.prints, in_hand=self.in_hand,
         )  # fmt: skip
         return self.t("dispatch.done", number=done.transfer, name=self._destination_name)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
 
 from edge.acting import base_quantity, named_product
 from edge.catalog import find_product, product_of
-from edge.goods_sheet import GoodsSheet, SheetLine
+from edge.goods_in_hand import give_up, new_name
+from edge.goods_sheet import (
+    GoodsSheet,
+    KeptSheet,
+    SheetLine,
+    SheetNotes,
+    go_on_with,
+    keep_sheet,
+    kept_sheets,
+    written_sheet,
+)
 from edge.keyed import keyed_money, keyed_quantity, plain_width, split_multiplier
 from edge.scanning import (
     Candidates,
@@ -26,7 +36,7 @@ from edge.stock_dates import keyed_date
 from pos_tui.keys import Act, act
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
-from pos_tui.screens.money import amount_of, money
+from pos_tui.screens.money import ago, amount_of, money
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.key_bar import KeyBar
 from pos_tui.widgets.listing import Column, Listing, Row
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
     from edge.basket import BasketLine
     from edge.scanning import Interpretation
     from edge.wedge import Scan
+    from pos_tui.screens.base import TillScreen
 
 QUANTITY_DIGITS_MAX = 5
 """A shorter number that is no product's code is the selected line's quantity."""
@@ -52,15 +63,21 @@ class GoodsScreen(AllowingScreen[str]):
     finishing does (`finish`).
     """
 
+    ASKS_FOR_KEPT: ClassVar[bool] = True
+    """Whether the screen itself offers the lists that are in hand; else another has done so before."""
     SHEET_ACTS: ClassVar[tuple[Act, ...]] = (
         act("finish", "+", "f8"), act("lot", "f4"), act("note", "f7"), act("take_back", "-", "delete"),
         act("line", "enter", on_bar=False), act("back", "escape"),
     )  # fmt: skip
 
-    def __init__(self, sheet: GoodsSheet | None = None) -> None:
+    def __init__(self, sheet: GoodsSheet | None = None, kept: KeptSheet | None = None) -> None:
         super().__init__()
         self.sheet = sheet or GoodsSheet()
         self.remark = ""
+        self.in_hand = new_name()
+        self._kept = kept
+        self._written = b""
+        self._is_ready = False
         self.listing = Listing(id="lines")
         self.total = TotalPanel(id="total")
         self.message = MessageLine(id="message")
@@ -105,6 +122,15 @@ class GoodsScreen(AllowingScreen[str]):
         """Record the sheet; returns what to say where it was done, None to stay."""
         raise NotImplementedError
 
+    def notes(self) -> SheetNotes:
+        """Return what stands beside the lines, as it is kept with them."""
+        return SheetNotes(self.remark)
+
+    def take_up(self, kept: KeptSheet) -> str:
+        """Go on with a list that was in hand; returns what to say about it."""
+        self.sheet = go_on_with(self.till.node, kept, kept.notes.expected)
+        return self.t("in_hand.back", lines=kept.touched)
+
     @property
     def has_expected(self) -> bool:
         """Tell whether anything is expected."""
@@ -121,13 +147,42 @@ class GoodsScreen(AllowingScreen[str]):
             self.converse(self._begun())
 
     async def _begun(self) -> None:
-        if await self.begin():
+        offered = kept_sheets(self.till.node, self.NAME) if self._kept is None and self.ASKS_FOR_KEPT else []
+        if offered:
+            kept, is_left = await offer_kept(self, offered)
+            if is_left:
+                self.dismiss(None)
+                return
+            self._kept = kept
+        if self._kept is not None:
+            self.in_hand, self.remark = self._kept.name, self._kept.notes.remark
+            said = self.take_up(self._kept)
+            self._is_ready = True
+            self.say(said, "warn")
+            self.show_sheet(max(0, len(self.sheet.lines) - 1) if not self.has_expected else None)
+        elif await self.begin():
+            self._is_ready = True
             self.show_sheet()
         else:
             self.dismiss(None)
 
+    def _keep(self) -> None:
+        """Write the list down where it changed: what was scanned survives the till and the power."""
+        if not self._is_ready or self.till.is_training:
+            return
+        written = b"" if self.sheet.is_empty else written_sheet(self.sheet, self.notes())
+        if written == self._written:
+            return
+        if written:
+            keep_sheet(self.till.node, self.in_hand, self.NAME, written, self.till.operator_id)
+        else:
+            give_up(self.till.node, self.in_hand)
+        self._written = written
+
     def show_sheet(self, selected: int | None = None) -> None:
-        """State the lines, the figures and the prompt."""
+        """State the lines, the figures and the prompt; what changed is kept."""
+        with self.saying():
+            self._keep()
         assert self.listing is not None
         assert self.entry is not None
         rows = [self._row(line) for line in self.sheet.lines]
@@ -362,7 +417,30 @@ class GoodsScreen(AllowingScreen[str]):
 
     async def _leave(self) -> None:
         if self.sheet.is_empty or await self.ask(ConfirmScreen(self.t("goods.leave"), self.t("goods.leave_text"))):
+            if self._written:
+                give_up(self.till.node, self.in_hand)
             self.dismiss(None)
+
+
+async def offer_kept(screen: TillScreen[Any], offered: Sequence[KeptSheet]) -> tuple[KeptSheet | None, bool]:
+    """Ask whether to go on with lists that were in hand; returns the chosen one, and whether nobody answered.
+
+    Those that nobody goes on with wait on, unless they are dropped: nothing of them was recorded.
+    """
+    now_ms = screen.till.node.clock_source().wall_ms
+    choices = [
+        Choice(
+            one.name,
+            screen.t("in_hand.go_on", lines=one.touched, about=one.notes.about.get("title", "")).strip(),
+            ago(screen.till_app.texts, now_ms - one.changed_ms),
+        )
+        for one in offered
+    ]
+    choices += [Choice("+", screen.t("in_hand.another")), Choice("-", screen.t("in_hand.drop"))]
+    chosen = await screen.ask(ChooseScreen(screen.t("in_hand.title"), choices, screen.t("in_hand.text")))
+    if chosen == "-":
+        give_up(screen.till.node, *(one.name for one in offered))
+    return next((one for one in offered if one.name == chosen), None), chosen is None
 
 
 def _optional(check: Callable[[str], object]) -> Callable[[str], None]:

@@ -15,7 +15,7 @@ from edge.deliveries import (
     expected_deliveries,
     receive_delivery,
 )
-from edge.goods_sheet import SheetLine, sheet_of
+from edge.goods_sheet import KeptSheet, SheetLine, SheetNotes, go_on_with, kept_sheets, sheet_of
 from edge.keyed import keyed_quantity
 from edge.limits import Act, limits_of, may
 from edge.papers import PaperScanner, read_paper
@@ -23,7 +23,7 @@ from edge.suppliers import suppliers
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen, ConfirmScreen
-from pos_tui.screens.goods import GoodsScreen
+from pos_tui.screens.goods import GoodsScreen, offer_kept
 from pos_tui.screens.money import age, amount_of
 from pos_tui.widgets.entry_line import EntryLine
 from pos_tui.widgets.listing import Column, Listing, Row
@@ -50,6 +50,7 @@ class DeliveriesScreen(TillScreen[None]):
         self._awaited: list[Expected] = []
         self._scanner = PaperScanner()
         self._pages: list[str] = []
+        self._has_offered = False
 
     def offers(self, name: str) -> bool:
         """Pages are given up where some were scanned."""
@@ -78,6 +79,10 @@ class DeliveriesScreen(TillScreen[None]):
         self.listing.show(columns, rows, empty=(self.t("deliveries.none"), self.t("deliveries.none_hint")))
         self.entry.show(self.t("deliveries.prompt"), self.t("deliveries.hint"))
         self.show_keys()
+        if not self._has_offered:
+            self._has_offered = True
+            if kept_sheets(self.till.node, ReceiveScreen.NAME):
+                self.converse(self._offer())
 
     def scanned(self, scan: Scan) -> None:
         """Take a page of a transfer's paper, or the number of what is awaited."""
@@ -139,8 +144,17 @@ class DeliveriesScreen(TillScreen[None]):
         self.say(self.t("deliveries.pages_dropped"))
         self.show()
 
-    async def _open(self, expected: Expected | None) -> None:
-        said = await self.ask(ReceiveScreen(expected))
+    async def _offer(self) -> None:
+        """Offer what somebody had in hand when the till ended."""
+        kept, _ = await offer_kept(self, kept_sheets(self.till.node, ReceiveScreen.NAME))
+        if kept is not None:
+            await self._open(kept.notes.expected, kept)
+
+    async def _open(self, expected: Expected | None, kept: KeptSheet | None = None) -> None:
+        if kept is None and expected is not None:  # it was begun: nobody scans it twice
+            begun = kept_sheets(self.till.node, ReceiveScreen.NAME)
+            kept = next((one for one in begun if _checks(one, expected.reference)), None)
+        said = await self.ask(ReceiveScreen(expected, kept))
         self.show()
         if said:
             self.say(said, "good")
@@ -148,6 +162,10 @@ class DeliveriesScreen(TillScreen[None]):
     def act_back(self) -> None:
         """Leave."""
         self.escaped()
+
+
+def _checks(kept: KeptSheet, reference: str) -> bool:
+    return kept.notes.expected is not None and kept.notes.expected.reference == reference
 
 
 class ReceiveScreen(GoodsScreen):
@@ -159,8 +177,10 @@ class ReceiveScreen(GoodsScreen):
         *GoodsScreen.SHEET_ACTS[1:],
     )  # fmt: skip
 
-    def __init__(self, expected: Expected | None = None) -> None:
-        super().__init__()
+    ASKS_FOR_KEPT = False
+
+    def __init__(self, expected: Expected | None = None, kept: KeptSheet | None = None) -> None:
+        super().__init__(kept=kept)
         self._expected = expected
         self._supplier = "" if expected is None else expected.source
         self._supplier_name = "" if expected is None else expected.source_name
@@ -183,12 +203,34 @@ class ReceiveScreen(GoodsScreen):
         """Fill the list with what is awaited; without anything ask who delivers."""
         if self._expected is not None:
             self.sheet = sheet_of(self.till.node, self._expected)
+            if self._expected.is_counted:
+                self.say(self.t("receive.counted_hint"), "warn")
             if self._sees_cost():
                 costs = {line.product: line.cost_minor for line in self._expected.lines}
                 for line in self.sheet.lines:
                     line.cost_minor = costs.get(line.product)
             return True
         return await self._ask_supplier()
+
+    def notes(self) -> SheetNotes:
+        """Keep what is checked, who delivers and under which number."""
+        title = self._document or self._supplier_name if self._expected is None else self._expected.reference
+        about = {"title": title, "supplier": self._supplier, "supplier_name": self._supplier_name,
+                 "document": self._document}  # fmt: skip
+        return SheetNotes(self.remark, about, self._expected)
+
+    def take_up(self, kept: KeptSheet) -> str:
+        """Go on with what was checked so far, beside what is awaited by now."""
+        about, expected = kept.notes.about, kept.notes.expected
+        self._supplier, self._supplier_name = about["supplier"], about["supplier_name"]
+        self._document = about["document"]
+        if expected is not None:
+            awaited = expected_deliveries(self.till.node)
+            expected = next((one for one in awaited if one.reference == expected.reference), expected)
+        self._expected = expected
+        said = super().take_up(kept)
+        self.sheet = go_on_with(self.till.node, kept, expected)
+        return said
 
     async def _ask_supplier(self) -> bool:
         known = suppliers(self.till.node)
@@ -217,6 +259,8 @@ class ReceiveScreen(GoodsScreen):
             facts.append(Fact(self.t("deliveries.source"), self._supplier_name))
         if self._expected is not None:
             facts.append(Fact(self.t(f"deliveries.kind_{self._expected.kind}"), self._expected.reference))
+            if self._expected.is_counted:
+                facts.append(Fact(self.t("receive.counted"), self.t("receive.counted_is"), "warn"))
         elif self._document:
             facts.append(Fact(self.t("receive.document"), self._document))
         short = sum(1 for line in self.sheet.lines if line.expected_milli is not None and line.short_milli > 0)
@@ -288,7 +332,7 @@ class ReceiveScreen(GoodsScreen):
             recorded = receive_delivery(
                 self.till.node, self._expected, self.sheet.delivered(), is_final=is_final, supplier=self._supplier,
                 document=self._document, operator=self.till.operator_id, approver=approver, note=self.remark,
-                prints=self.till.prints,
+                prints=self.till.prints, in_hand=self.in_hand,
             )  # fmt: skip
             done.append(recorded.entry)
 

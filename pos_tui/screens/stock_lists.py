@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge.drafting import GoodsDraft, draft_goods, goods_drafts
-from edge.goods_sheet import GoodsSheet, wanted_sheet
+from edge.goods_sheet import GoodsSheet, KeptSheet, SheetNotes, wanted_sheet
 from edge.places import other_places
 from edge.stock import TransferOnRoad, transfers_on_road
 from edge.stock_lists import ListedGoods, StockList, list_sizes, stock_list
@@ -240,6 +240,18 @@ class DraftScreen(GoodsScreen):
         self._source_name = dict(found).get(self._source, "")
         return True
 
+    def notes(self) -> SheetNotes:
+        """Keep what it is, and from whom."""
+        title = f"{self.t(f'lists.purpose_{self._purpose}')} {self._source_name}".strip()
+        return SheetNotes(self.remark, {"title": title, "purpose": self._purpose, "source": self._source,
+                                        "source_name": self._source_name})  # fmt: skip
+
+    def take_up(self, kept: KeptSheet) -> str:
+        """Go on with what was wanted."""
+        about = kept.notes.about
+        self._purpose, self._source, self._source_name = about["purpose"], about["source"], about["source_name"]
+        return super().take_up(kept)
+
     def facts(self) -> list[Fact]:
         """Say what it is, and from whom."""
         if not self._purpose:
@@ -254,6 +266,6 @@ class DraftScreen(GoodsScreen):
             raise RefusalError("sheet_empty", "there are no goods on the list yet: scan or type some")
         draft = draft_goods(
             self.till.node, self._purpose, requests, source=self._source, operator=self.till.operator_id,
-            note=self.remark,
+            note=self.remark, in_hand=self.in_hand,
         )  # fmt: skip
         return self.t("draft.done", number=draft)

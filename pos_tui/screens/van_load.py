@@ -116,7 +116,7 @@ class VanLoadScreen(TillScreen[None]):
             for load in self._loads:
                 sent = "" if load.dispatched_ms is None else ago(self.till_app.texts, now_ms - load.dispatched_ms)
                 rows.append(Row((load.transfer, load.origin, sent)))
-                rows += [self._goods(line.product, line.transit_milli) for line in load.lines]
+                rows += [self._goods(line.product, line.awaited_milli) for line in load.lines]
         columns = (Column(self.t("van_load.transfer"), 16), Column(self.t("van_load.from"), 8),
                    Column(self.t("van_load.sent")))  # fmt: skip
         self.listing.show(columns, rows, empty=(self.t("van_load.none"), self.t("van_load.none_hint")))

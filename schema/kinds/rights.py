@@ -45,8 +45,25 @@ class PromiseEnded(Payload, frozen=True):
     note: Text = ""
 
 
+class RightMoved(Payload, frozen=True):
+    """The hub takes a right from a stream that can no longer spend it: its node has left, or goes on in another one.
+
+    The right goes to `successor`, or home to the stock's own place where that is empty. An empty `holder` takes from
+    home: what was written off of `origin` is given anew. `value_minor` is what the goods cost last, for who reads it.
+    """
+
+    product: Code
+    quantity_milli: Amount
+    holder: Code
+    successor: Code = ""
+    origin: Code = ""
+    operator: Code = ""
+    value_minor: Amount | None = None
+
+
 KINDS = (
     Kind("right.granted", RightGranted, Permission.STOCK),
+    Kind("right.moved", RightMoved, Permission.HUB),
     Kind("promise.made", PromiseMade, Permission.TRADE),
     Kind("promise.ended", PromiseEnded, Permission.TRADE),
 )

@@ -17,6 +17,7 @@ from edge.backup_proof import Proof, begin_anew, prove
 from edge.backup_target import backup_row, choose_target, fetch_replica, parse_target, replica_address
 from edge.clock_source import machine_clock
 from edge.config import read_config
+from edge.encrypted_copy import CARRIER_FILE
 from edge.node import Node
 from schema.errors import RefusalError
 from tests import processes
@@ -217,3 +218,58 @@ def test_a_target_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(RefusalError) as refused:
         parse_target(text)
     assert refused.value.code == "target_invalid"
+
+
+@pytest.mark.long
+def test_notes_of_the_program_that_are_damaged_stop_no_backup(directory: Path, tmp_path: Path) -> None:
+    with opened(directory) as node:
+        choose_target(node, str(tmp_path / "disk"))
+    with opened(directory) as node:
+        for damaged in (False, True):
+            if damaged:
+                files = sorted((directory / ".node.db-litestream").rglob("*.ltx"), key=lambda path: path.name)
+                content = bytearray(files[-1].read_bytes())
+                content[len(content) // 2] ^= 0x10
+                files[-1].write_bytes(content)
+            with kept(directory):
+                time.sleep(1.5)
+                sell_pieces(node)
+                time.sleep(1.5)
+                assert proven(node).behind == 0, "it does not wait for the next proof"
+
+
+@pytest.mark.long
+def test_the_copy_of_an_encrypted_node_that_rots_beside_it_is_made_anew(tmp_path: Path) -> None:
+    household = Household(tmp_path)
+    with household.serving() as hub:
+        directory = household.enrol(hub, "A1", passphrase="a passphrase of a van")
+    with opened(directory) as node:
+        choose_target(node, str(tmp_path / "disk"))
+    with opened(directory) as node:
+        with kept(directory):
+            sell_pieces(node)
+            first = proven(node).address
+        carrier = directory / CARRIER_FILE
+        content = bytearray(carrier.read_bytes())
+        for at in range(20_000, len(content), 50_000):
+            content[at] ^= 1
+        carrier.write_bytes(content)
+        shutil.rmtree(tmp_path / "disk")  # the whole of it travels again
+        with kept(directory) as keeper:
+            began = time.monotonic()
+            while not (proof := prove(node, machine_clock)).is_proven or proof.behind or proof.address == first:
+                assert time.monotonic() - began < 40, proof
+                keeper.prove_soon()
+                time.sleep(0.5)
+
+
+def test_a_file_of_a_backup_that_ends_too_early_is_no_line_that_was_cut(directory: Path, tmp_path: Path) -> None:
+    with opened(directory) as node:
+        choose_target(node, str(tmp_path / "disk"))
+    with opened(directory) as node:
+        with kept(directory):
+            sell_pieces(node)
+            proven(node)
+        for file in (tmp_path / "disk").rglob("*.ltx"):
+            file.write_bytes(file.read_bytes()[:200])
+        assert prove(node, machine_clock).problem == "backup_unreadable"

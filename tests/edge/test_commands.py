@@ -16,8 +16,10 @@ from edge.command_options import parse_goods
 from edge.commands import commands
 from edge.node import Node
 from schema.errors import EdgetillError, RefusalError
+from schema.kinds.stock import StockAdjusted
 from tests import processes
 from tests.edge.goods import teach_goods
+from tests.edge.people import CASHIER, MANAGER, SUPERVISOR, employ
 from tests.edge.shops import CASE_BARCODE, CIGARETTES, WATER, Shops, carry, entry_count, figures, sell_pieces
 
 Run = Callable[..., str]
@@ -98,6 +100,27 @@ def test_stock_work_goes_through_its_verbs(run: Run, node: Node) -> None:
     assert json.loads(run("stock", "--why", WATER, "--json"))["value"] == 40_000
     with pytest.raises(RefusalError, match="no place"):
         run("receive", "P0001@3")
+
+
+def test_an_adjustment_beyond_a_persons_limit_needs_the_second_person_at_the_verb_too(
+    run: Run, node: Node, shops: Shops
+) -> None:
+    employ(shops)
+    with pytest.raises(RefusalError) as refused:
+        run("adjust", "wastage", f"3*{WATER}", "--operator", CASHIER.operator)
+    assert (refused.value.code, refused.value.facts["amount_minor"]) == ("approval_needed", 600)
+    with pytest.raises(RefusalError) as unhelped:
+        run("adjust", "wastage", f"3*{WATER}", "--operator", CASHIER.operator, "--approver", CASHIER.operator)
+    assert unhelped.value.code == "approval_needed"
+    assert figures(node) == {}
+    run("adjust", "wastage", f"3*{WATER}", "--operator", CASHIER.operator, "--approver", MANAGER.operator)
+    run("adjust", "wastage", f"1*{WATER}", "--operator", SUPERVISOR.operator, "--at", "2026-03-02T08:30:00")
+    assert figures(node)[WATER][0] == -4000
+    [row] = [one for one in node.replica.log.streams(node.config.scope) if one.stream.node == node.config.node_id]
+    told = [entry.payload for entry in node.replica.log.entries(row)]
+    assert [(one.operator, one.approver) for one in told if isinstance(one, StockAdjusted)] == [
+        (CASHIER.operator, MANAGER.operator), (SUPERVISOR.operator, ""),
+    ]  # fmt: skip
     with pytest.raises(RefusalError):
         run("receive", WATER, "--cost", "nonsense")
     with pytest.raises(RefusalError) as refused:

@@ -34,13 +34,24 @@ from edge.counting import (
     record_looks,
     settle_session,
 )
+from edge.deliveries import DeliveredLine, expected_deliveries, receive_delivery
 from edge.node import Node
 from edge.receipts import count_document, receipt_document
 from edge.refunding import refund_lines
+from edge.resolving import conflicts
 from edge.returns import find_sale
-from edge.stock import CostedRequest, QuantityRequest, dispatch_transfer, open_stock, receive_goods, receive_transfer
+from edge.stock import (
+    CostedRequest,
+    QuantityRequest,
+    dispatch_transfer,
+    open_stock,
+    receive_goods,
+    receive_transfer,
+    transfers_on_road,
+)
 from schema.errors import RefusalError
 from schema.kinds.counting import CountRecorded
+from schema.kinds.stock import TransferNoticed
 from schema.rules.cycle_counts import Grade
 from schema.settings import CountRules
 from tests.edge.goods import settle
@@ -232,6 +243,46 @@ def test_a_delivery_that_is_on_the_shelf_already_is_not_added_when_it_is_keyed(s
     shops.pass_minutes(5)
     receive_transfer(node, transfer, [QuantityRequest(WATER, 24_000)])
     assert figures(node)[WATER] == (30_000,) * 3
+
+
+def test_a_delivery_that_a_count_declared_is_still_awaited_and_its_receipt_adds_nothing(shops: Shops) -> None:
+    node, transfer = on_the_road(shops)
+    session = open_session(node).session
+    answer_papers(node, session, [Answer(one, is_on_shelf=True) for one in pending_papers(node, session)])
+    seen(node, session, pieces=30)
+    close_session(node, session)
+    shops.pass_minutes(5)
+    [row] = transfers_on_road(node)
+    assert (row.transit_milli, row.declared_milli, row.declared_as) == (0, 24_000, transfer)
+    [awaited] = expected_deliveries(node)
+    assert (awaited.is_counted, [line.left_milli for line in awaited.lines]) == (True, [24_000])
+    again = open_session(node).session  # who counts once more is asked once more
+    assert [paper.name for paper in pending_papers(node, again)] == [transfer]
+    receive_delivery(node, awaited, [DeliveredLine(WATER, 20_000)], is_final=False)
+    assert figures(node)[WATER] == (30_000,) * 3
+    receive_transfer(node, transfer)
+    assert figures(node)[WATER] == (30_000,) * 3
+    assert (expected_deliveries(node), [one.code for one in conflicts(node)]) == ([], [])
+    with pytest.raises(RefusalError) as refused:
+        receive_transfer(node, transfer)
+    assert refused.value.code == "transfer_complete"
+
+
+def test_the_receipt_of_a_delivery_that_was_declared_by_another_name_bears_that_name(shops: Shops) -> None:
+    warehouse, node = shops.make_node("W1", "W"), shops.make_node("A1")
+    goods = [QuantityRequest(WATER, 24_000)]
+    dispatch_transfer(warehouse, "A", goods)
+    carry(warehouse, node, "loc/A")
+    streams = node.replica.log.streams(node.config.scope)
+    [row] = [one for one in streams if one.stream.node == warehouse.config.node_id]
+    [notice] = [one for one in node.replica.log.entries(row) if isinstance(one.payload, TransferNoticed)]
+    count_product(node, WATER, 30_000, absorbs=[str(notice.id)])
+    shops.pass_minutes(5)
+    [awaited] = expected_deliveries(node)
+    receive_delivery(node, awaited, [DeliveredLine(WATER, 24_000)], document="A-99")
+    assert figures(node)[WATER] == (30_000,) * 3
+    assert [one.code for one in conflicts(node)] == []
+    assert transfers_on_road(node) == []
 
 
 def test_a_delivery_that_is_not_there_yet_is_added_when_it_comes(shops: Shops) -> None:

@@ -92,6 +92,7 @@ def _small(directory: Path, room: int) -> Iterator[SmallDisk]:
     with ExitStack() as stack:
         stack.enter_context(watched(directory, disk))
         stack.enter_context(patch.object(shutil, "disk_usage", disk.usage))
+        stack.enter_context(patch.object(disk_space, "free_bytes", lambda _: disk.free))
         stack.enter_context(patch.object(disk_space, "GIVEN_UP_BYTES", GIVEN_UP))
         yield disk
 

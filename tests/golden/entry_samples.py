@@ -43,7 +43,7 @@ from schema.kinds.organisation import (
     ScopeGrant,
     SettingDefined,
 )
-from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
+from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted, RightMoved
 from schema.kinds.stock import (
     GoodsReceived,
     StockAdjusted,
@@ -178,4 +178,5 @@ SAMPLES: Mapping[str, Payload] = {
         900, "o1", "少一瓶",
     ),
     "credit.limited": CreditLimited("p1", 100_000, "o1"),
+    "right.moved": RightMoved("11001", 6000, "mnopqrstuvwx.2", "", "", "o1", 1200),
 }  # fmt: skip

@@ -138,6 +138,19 @@ def test_a_change_made_from_an_old_state_is_refused_and_changes_nothing(program:
     assert program.get("/v1/products/C-1").json()["brand"] == "北冰洋"
 
 
+def test_a_deposit_is_told_and_set_and_a_change_that_leaves_it_out_takes_it_away(program: Program) -> None:
+    bottle = {"code": "E-1", "category": "empties", "name": "空瓶"}
+    assert program.send("POST", "/v1/products", bottle).json()["is_deposit"] is False
+    made = program.send("POST", "/v1/products", {**COLA, "deposits": [{"product": "E-1", "quantity_milli": 2000}]})
+    assert made.json()["deposits"] == [{"product": "E-1", "quantity_milli": 2000, "unit": ""}]
+    assert program.get("/v1/products/E-1").json()["is_deposit"] is True
+    wrong = program.send("PUT", "/v1/products/C-1", {"category": "drinks", "name": "可乐",
+                                                     "deposits": [{"product": "E-9"}]})  # fmt: skip
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "deposit_article")
+    bare = program.send("PUT", "/v1/products/C-1", {"category": "drinks", "name": "可乐"})
+    assert bare.json()["deposits"] == []
+
+
 def test_a_write_that_is_sent_again_is_done_once_and_answered_alike(hub: Hub, program: Program) -> None:
     first = program.send("POST", "/v1/products", COLA, key="order-17")
     before = acts(hub)

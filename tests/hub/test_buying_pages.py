@@ -13,6 +13,7 @@ from hub.catalogue import view_product
 from hub.minimums import list_minimums
 from hub.purchasing import find_order, find_supplier, list_buying
 from hub.service import Hub
+from schema.catalogue import Deposit
 from schema.identity import ORG, LocationId, Stream, location_scope
 from schema.kinds.buying import DeliveryChecked, DeliveryLine, OrderDrafted, OrderLine
 from schema.kinds.tills import ProductDrafted
@@ -227,6 +228,29 @@ def test_a_kit_is_made_of_parts_that_are_there_and_loses_them_again(desk: DeskCl
     assert desk.post("/products/K1/edit", bare).status_code == 303
     with hub.store.snapshot() as replica:
         assert view_product(replica.connection, "K1").product.parts == ()
+
+
+def test_a_deposit_is_charged_with_goods_and_taken_away_again_at_the_desk(desk: DeskClient, hub: Hub) -> None:
+    bottle = {**WATER, "code": "E1", "name": "空瓶", "barcodes": "", "units": "", "price": "0.50"}
+    assert desk.post("/product-new", bottle).status_code == 303
+    beer = {**WATER, "code": "B1", "name": "啤酒", "barcodes": "", "units": "箱 12"}
+    for wrong, said in (("E9 1", "E9"), ("E1 0", "E1 0"), ("E1 1 桶", "桶"), ("B1 1", "B1")):
+        refused = desk.post("/product-new", {**beer, "deposits": wrong})
+        assert refused.status_code == 422, wrong
+        assert said in text_of(refused)
+        assert wrong in refused.text, "what was typed is kept"
+    assert desk.post("/product-new", {**beer, "deposits": "E1\nE1 12 箱"}).status_code == 303
+    with hub.store.snapshot() as replica:
+        view = view_product(replica.connection, "B1")
+        assert view.product.deposits == (Deposit("E1", 1000), Deposit("E1", 12_000, "箱"))
+        assert view_product(replica.connection, "E1").product.is_deposit, "nobody has to say so twice"
+    assert "E1 12 箱" in desk.get("/products/B1/edit").text
+    assert "E1" in text_of(desk.get("/products/B1"))
+    nested = desk.post("/product-new", {**beer, "code": "B2", "deposits": "B1 1"})
+    assert nested.status_code == 422
+    assert desk.post("/products/B1/edit", {**beer, "deposits": "", "version": view.version}).status_code == 303
+    with hub.store.snapshot() as replica:
+        assert view_product(replica.connection, "B1").product.deposits == ()
 
 
 def test_goods_that_tills_sold_unknown_lead_to_the_form_and_go_when_they_are_known(desk: DeskClient, hub: Hub) -> None:

@@ -6,8 +6,6 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
-
 from schema.rules.promotion_terms import Language
 from schema.texts import Texts, catalogue
 
@@ -25,15 +23,6 @@ def _named_texts() -> set[str]:
         text = file.read_text("utf-8")
         found |= {one or other for one, other in _NAMED.findall(text)} | set(_WRONG.findall(text))
     return found
-
-
-@pytest.mark.parametrize("package", ["hub", "schema"])
-def test_both_languages_have_every_text_with_the_same_facts(package: str) -> None:
-    chinese, english = catalogue(package, Language.ZH), catalogue(package, Language.EN)
-    assert chinese.keys() == english.keys()
-    for name, text in chinese.items():
-        facts = set(re.findall(r"\{(\w+)\}", text))
-        assert facts == set(re.findall(r"\{(\w+)\}", english[name])), name
 
 
 def test_every_text_that_a_page_names_exists() -> None:

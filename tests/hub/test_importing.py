@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hub.catalogue import CatalogueDesk, view_product
 from hub.importing import append_import, preview, read_existing
 from hub.imports import ImportKind, ImportRefusedError
 from hub.service import Hub
+from schema.catalogue import Deposit, KitPart
+from schema.identity import ORG
 
 
 def imported(hub: Hub, kind: ImportKind, folder: Path, text: str) -> int:
@@ -47,3 +51,34 @@ def test_no_name_or_number_of_a_person_stands_in_the_log_in_clear(hub: Hub, tmp_
         bodies = b"".join(bytes(b) for (b,) in replica.connection.execute("SELECT body FROM entry").fetchall())
     assert "林洋伟".encode() not in bodies
     assert b"12000000001" not in bodies
+
+
+def test_deposits_come_from_a_file_and_a_file_that_says_nothing_of_them_leaves_them(hub: Hub, tmp_path: Path) -> None:
+    header = "code,name,category,unit,price,units,deposits,is_deposit\n"
+    rows = "E1,空瓶,empties,pc,0.50,,,是\nB1,啤酒,drinks,pc,5.00,箱*12,E1*1;E1*12@箱,\n"
+    imported(hub, ImportKind.PRODUCTS, tmp_path, header + rows)
+    imported(hub, ImportKind.PRODUCTS, tmp_path, "code,name,category,unit,price\nB1,啤酒,drinks,pc,6.00\n")
+    with hub.store.snapshot() as replica:
+        beer, bottle = (view_product(replica.connection, code).product for code in ("B1", "E1"))
+    assert beer.deposits == (Deposit("E1", 1000), Deposit("E1", 12_000, "箱"))
+    assert bottle.is_deposit
+    imported(hub, ImportKind.PRODUCTS, tmp_path, header + "B1,啤酒,drinks,pc,6.00,箱*12,,\n")
+    with hub.store.snapshot() as replica:
+        assert view_product(replica.connection, "B1").product.deposits == ()
+    for wrong in ("E9*1", "E1*0", "E1*1@桶", "B1*1", "*1"):
+        with pytest.raises(ImportRefusedError) as refused:
+            imported(hub, ImportKind.PRODUCTS, tmp_path, header + f"B1,啤酒,drinks,pc,6.00,箱*12,{wrong},\n")
+        assert refused.value.findings[-1].code in {"deposit.unknown", "deposit.malformed"}, wrong
+
+
+def test_a_list_of_prices_leaves_a_kit_its_parts(hub: Hub, tmp_path: Path) -> None:
+    products = "code,name,category,unit,price\nX1,水,drinks,pc,2.00\nK1,礼包,gifts,pc,9.00\n"
+    imported(hub, ImportKind.PRODUCTS, tmp_path, products)
+    with hub.store.transaction(ORG) as replica:
+        kit = view_product(replica.connection, "K1")
+        parts = (KitPart("X1", 2000),)
+        desk = CatalogueDesk(replica, hub.own_log)
+        desk.change_product(msgspec.structs.replace(kit.product, parts=parts), {}, kit.version)
+    imported(hub, ImportKind.PRODUCTS, tmp_path, products.replace("9.00", "8.00"))
+    with hub.store.snapshot() as replica:
+        assert view_product(replica.connection, "K1").product.parts == parts

@@ -8,13 +8,29 @@ from edge.device_events import Weighed
 from edge.keyed import keyed_money
 from edge.node import Node
 from pos_tui.messages import DeviceTold
+from schema.errors import RefusalError
 from schema.identity import ProductId
 from schema.kinds.tills import LineVoided
+from schema.kinds.trading import Refund
 from schema.rows import PromotionKind
+from schema.rules.deposits import EMPTIES
 from schema.rules.promotion_terms import Language, Promotion
 from schema.settings import TillRules
-from tests.edge.goods import CHEESE_BARCODE, COLA, COLA_BARCODE, MILK_BARCODE, PORK, TEA, minor, promote, settle
+from tests.edge.goods import (
+    CHEESE_BARCODE,
+    COLA,
+    COLA_BARCODE,
+    MILK_BARCODE,
+    PORK,
+    TEA,
+    minor,
+    promote,
+    settle,
+    teach_products,
+)
 from tests.edge.people import SUPERVISOR
+from tests.edge.shops import figures
+from tests.edge.test_empties import BEER, BOTTLE, GOODS, PRICES
 from tests.pos_tui.conftest import AtTill
 
 
@@ -323,3 +339,42 @@ async def test_tea_without_its_barcode_is_sold_by_its_code(at_till: AtTill) -> N
     async with at_till() as cashier:
         await cashier.enter(TEA)
         assert cashier.app.till.priced.total_minor == keyed_money("3.50")
+
+
+async def test_the_empties_key_turns_a_line_into_bottles_that_come_back_and_again_into_goods(
+    at_till: AtTill, node: Node, language: Language
+) -> None:
+    teach_products(node, GOODS, PRICES)
+    async with at_till(language) as cashier:
+        await cashier.enter(f"3*{BOTTLE}")
+        assert cashier.app.till.priced.total_minor == 150
+        await cashier.press("ctrl+b")
+        await cashier.until(cashier.t("empties.taken"))
+        assert cashier.shows(cashier.t("sale.empties_line"))
+        assert cashier.app.till.priced.total_minor == -150
+        await cashier.press("ctrl+b")
+        assert cashier.app.till.priced.total_minor == 150
+        await cashier.press("ctrl+b")
+        await cashier.press("+")
+        await cashier.until_screen("confirm")
+        assert cashier.shows(cashier.t("empties.text", amount="1.50"))
+        await cashier.press("enter")
+        await cashier.until_screen("sale")
+        assert cashier.app.till.basket.is_empty
+    [refund] = payloads(node, Refund)
+    assert isinstance(refund, Refund)
+    assert [(line.product, line.quantity_milli, line.reason) for line in refund.lines] == [(BOTTLE, 3000, EMPTIES)]
+    assert (refund.total_minor, figures(node)[BOTTLE][0]) == (150, 3000)
+
+
+async def test_empties_are_taken_off_what_the_goods_beside_them_cost(at_till: AtTill, node: Node) -> None:
+    teach_products(node, GOODS, PRICES)
+    async with at_till() as cashier:
+        await cashier.enter(f"2*{BEER}")
+        total = cashier.app.till.priced.total_minor
+        await cashier.enter(BOTTLE)
+        await cashier.press("ctrl+b")
+        await cashier.enter(COLA)
+        await cashier.press("ctrl+b")
+        await cashier.until(cashier.app.texts.refusal(RefusalError("empties_unknown", "", name="可口可乐 330ml")))
+        assert cashier.app.till.priced.total_minor == total - 50 + 300

@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import pytest
 
+from edge.counting import count_product
 from edge.deliveries import expected_deliveries
 from edge.drafting import goods_drafts
 from edge.node import Node
 from edge.papers import paper_pages
 from edge.print_jobs import jobs
 from edge.reserving import reservations
+from edge.resolving import conflicts
 from edge.stock import QuantityRequest, dispatch_transfer, on_hand, transfers_on_road
 from pos_tui.screens.stock_menu import WORKS
 from schema.identity import Scope
@@ -174,6 +176,30 @@ async def test_a_transfer_is_received_by_its_paper_alone_once(
     assert transfers_on_road(node) == []
 
 
+async def test_a_delivery_that_a_count_found_on_the_shelf_is_still_taken_in_and_adds_nothing(
+    at_till: AtTill, node: Node, shops: Shops, language: Language
+) -> None:
+    warehouse = shops.make_node("W1", "W")
+    teach_goods(warehouse)
+    sent = dispatch_transfer(warehouse, "A", [QuantityRequest(COLA, 12_000)])
+    carry(warehouse, node, node.config.scope)
+    count_product(node, COLA, 20_000, absorbs=[sent.transfer])
+    shops.pass_minutes(5)
+    async with at_till(language) as cashier:
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.until(sent.transfer)
+        await cashier.press("enter")
+        await cashier.until_screen("receive")
+        await cashier.until(cashier.t("receive.counted_is"))
+        await cashier.press("*", "+")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
+        await cashier.until_screen("deliveries")
+        await cashier.until(cashier.t("deliveries.none"))
+    assert stock(node) == {COLA: 20_000}
+    assert (transfers_on_road(node), conflicts(node)) == ([], [])
+
+
 async def test_a_damaged_paper_is_told_so_and_lets_nothing_in(at_till: AtTill, node: Node, shops: Shops) -> None:
     other = teach_goods(shops.make_node("B1", "B"))
     [[page]] = paper_pages(other, dispatch_transfer(other, "A", [QuantityRequest(COLA, 12_000)]).transfer)
@@ -245,6 +271,83 @@ async def test_a_list_that_was_begun_is_left_only_after_a_question(at_till: AtTi
         await cashier.press("-")
         await cashier.press("escape")
         await cashier.until_screen("sale")
+    assert said(node, StockAdjusted) == []
+
+
+async def test_a_checked_delivery_is_gone_on_with_after_the_power_went(
+    at_till: AtTill, node: Node, language: Language
+) -> None:
+    hear(node, ORDER)
+    async with at_till(language) as cashier:
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.press("enter")
+        await cashier.until_screen("receive")
+        await cashier.enter("20")
+        await cashier.scan(MILK_BARCODE)
+        await cashier.enter("7")
+        assert said(node, GoodsReceived) == []
+    async with at_till(language) as cashier:  # nobody left the screen: the till ended with it
+        await open_work(cashier, "receive")
+        await cashier.until(cashier.t("in_hand.title"))
+        assert cashier.shows(cashier.t("in_hand.go_on", about="PO-A-0001", lines=2))
+        await cashier.choose(1)
+        await cashier.until_screen("receive")
+        await cashier.until(cashier.t("in_hand.back", lines=2))
+        await cashier.press("+")
+        await cashier.until(cashier.t("receive.short_title"))
+        await cashier.choose(1)
+        await cashier.until_screen("deliveries")
+    assert stock(node) == {COLA: 20_000, MILK: 7_000}
+    async with at_till(language) as cashier:  # it is recorded, and in hand no more
+        await open_work(cashier, "receive", "deliveries")
+        await cashier.until("PO-A-0001")
+
+
+@pytest.mark.parametrize("name", ("dispatch", "adjust"))
+async def test_a_list_in_hand_comes_back_with_what_it_is_about_or_is_dropped(
+    at_till: AtTill, node: Node, name: str
+) -> None:
+    for is_dropped in (False, True):
+        async with at_till() as cashier:
+            await open_work(cashier, name)
+            await cashier.until_screen("choose")
+            await cashier.choose(1)
+            await cashier.until_screen(name)
+            await cashier.scan(COLA_BARCODE)
+            await cashier.scan(COLA_BARCODE)
+        async with at_till() as cashier:
+            await open_work(cashier, name)
+            await cashier.until(cashier.t("in_hand.title"))
+            await cashier.choose(3 if is_dropped else 1)
+            if is_dropped:
+                await cashier.until(cashier.t("adjust.why" if name == "adjust" else "dispatch.where"))
+                await cashier.press("escape")
+                await cashier.until_screen("sale")
+                continue
+            await cashier.until_screen(name)
+            await cashier.until("可口可乐")
+            await cashier.press("+")
+            await cashier.until_screen("confirm")
+            await cashier.press("enter")
+            if name == "adjust":
+                await cashier.allow(SUPERVISOR)
+            await cashier.until_screen("sale")
+    recorded: list[TransferDispatched | StockAdjusted] = [*said(node, TransferDispatched), *said(node, StockAdjusted)]
+    assert [[move.quantity_milli for move in one.moves] for one in recorded] == [[-2_000]]
+
+
+async def test_a_list_that_was_left_on_purpose_is_not_offered_again(at_till: AtTill, node: Node) -> None:
+    async with at_till() as cashier:
+        await open_work(cashier, "adjust")
+        await cashier.choose(6)
+        await cashier.until_screen("adjust")
+        await cashier.scan(COLA_BARCODE)
+        await cashier.press("escape")
+        await cashier.until_screen("confirm")
+        await cashier.press("enter")
+        await cashier.until_screen("sale")
+        await open_work(cashier, "adjust")
+        await cashier.until(cashier.t("adjust.why"))
     assert said(node, StockAdjusted) == []
 
 

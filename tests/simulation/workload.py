@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from schema.catalogue import Scalar
@@ -27,7 +28,7 @@ from schema.kinds.organisation import (
     PolicySet,
     ScopeGrant,
 )
-from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted
+from schema.kinds.rights import PromiseEnded, PromiseMade, RightGranted, RightMoved
 from schema.kinds.stock import (
     GoodsReceived,
     StockAdjusted,
@@ -286,6 +287,10 @@ class Workload:
         )
         hub.transact(lambda: (hub.append(ORG, AuthorityRevoked(node.signer.node, lasts)),))
         world.count("revoked")
+        for scope in {node.home, location_scope(LocationId("W"))}:
+            writer = node.stream(scope).writer
+            moved = RightMoved(rng.choice(PRODUCTS), 1000 * rng.randint(1, 6), writer, operator="o1")
+            hub.transact(partial(hub.append, scope, moved))
 
     # The till.
 

@@ -207,6 +207,7 @@ class Machine:
         """Run a use case in one transaction; None when the machine was killed. A refusal rolls back and goes on."""
         self.disk.fuse = None
         self._entries, self._receipt = [], ""
+        knew_copy = self.knows_copy
         self.disk.execute("BEGIN IMMEDIATE")
         self.disk.fuse = fuse
         try:
@@ -216,12 +217,14 @@ class Machine:
         except KilledError:
             self.disk.fuse = None
             self.disk.execute("ROLLBACK")
+            self.knows_copy = knew_copy  # a renewal that was rolled back is forgotten with the rest
             self.world.count("kill")
             self.boot()
             return None
         except BaseException:
             self.disk.fuse = None
             self.disk.execute("ROLLBACK")
+            self.knows_copy = knew_copy
             self.replica.forget()
             raise
         self.disk.fuse = None

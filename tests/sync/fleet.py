@@ -21,6 +21,7 @@ from sync.stock_facts import (
     Promise,
     PromiseEnd,
     Rank,
+    RightMove,
     Rules,
     SessionOpen,
     Side,
@@ -248,9 +249,12 @@ class Fleet:
         """Give a right away, promise something, or end a promise, honestly or not."""
         writer, seq, _ = self.head(self.pick())
         promise = self.rng.choice(["P1", "P2", "P3"])
-        act = self.rng.randrange(3)
+        act = self.rng.randrange(4)
         if act == 0:
             self.facts.append(Grant(writer, seq, SHOP, PRODUCT, self.rng.randint(1, 6), self.pick()))
+        elif act == 3:
+            holder, successor = self.rng.choice(["", self.pick()]), self.rng.choice(["", self.pick()])
+            self.facts.append(RightMove(writer, seq, SHOP, PRODUCT, self.rng.randint(1, 6), holder, successor))
         elif act == 1:
             self.facts.append(Promise(writer, seq, SHOP, PRODUCT, self.rng.randint(1, 4), promise))
         else:

@@ -25,6 +25,7 @@ from sync.stock_facts import (
     Promise,
     PromiseEnd,
     RightFact,
+    RightMove,
     Rules,
     SessionOpen,
     Vector,
@@ -84,7 +85,7 @@ class MemoryStockStore:
                     self._touching[_place_of(fact)].add((fact.transfer, fact.product))
             case Count():
                 self._counts[fact.key][place] = fact
-            case Grant() | Promise() | PromiseEnd():
+            case Grant() | RightMove() | Promise() | PromiseEnd():
                 pass  # found among the facts themselves
             case _:
                 self._rare[fact.writer, fact.seq] = fact
@@ -112,7 +113,7 @@ class MemoryStockStore:
                     self._papers[fact.transfer, fact.product].pop(place, None)
             case Count():
                 self._counts[fact.key].pop(place, None)
-            case Grant() | Promise() | PromiseEnd():
+            case Grant() | RightMove() | Promise() | PromiseEnd():
                 pass
             case _:
                 self._rare.pop((fact.writer, fact.seq), None)
@@ -234,7 +235,8 @@ class MemoryStockStore:
     def rights(self, key: Key) -> Iterable[RightFact]:
         """Return what was said of rights on a key, and promised of it."""
         found = [fact for facts in self._facts.values() for fact in facts.values()]
-        return [f for f in found if isinstance(f, Grant | Promise | PromiseEnd) and (f.location, f.product) == key]
+        kinds = Grant | RightMove | Promise | PromiseEnd
+        return [fact for fact in found if isinstance(fact, kinds) and (fact.location, fact.product) == key]
 
     def load_rights(self, keys: Collection[Key]) -> Mapping[Key, RightsFigure]:
         """Return the rows of those keys on which there are rights."""

@@ -13,7 +13,7 @@ from sync.conflicts import Conflict
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
 from sync.key_state import KeyState
-from sync.stock_facts import ConflictCode, Count, Fact, Key, Look, Movement, Policy, Rank, Rules, Void
+from sync.stock_facts import Accept, ConflictCode, Count, Fact, Key, Look, Movement, Policy, Rank, Rules, Void
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet, arrival_orders
 from tests.sync.memory_stock_store import MemoryStockStore
@@ -125,6 +125,21 @@ def test_void_that_arrives_before_its_entry_still_takes_it_out() -> None:
     store.ingest([Void("hub.0", 1, 5, {"n1.0": 1}, Rank.ADMIN, "n1.0:1")], Rules())
     store.ingest([sale], Rules())
     assert store.figures[Key("SHOP", "A")].value == 0
+
+
+def test_choices_that_come_before_all_that_they_bear_on_still_disagree() -> None:
+    """Two copies of a till chose otherwise; neither count stands, and a sale of the product comes last."""
+    sale = Movement("n2.0", 1, 0, "SHOP", "A", -3, "sale", 0, 0, 0, {})
+    choices: list[Fact] = [
+        Accept("n1.0", 2, 0, {"n1.0": 1}, Rank.CLERK, "SHOP", "A", "n1.0:1"),
+        Accept("n1.7", 1, 0, {}, Rank.CLERK, "SHOP", "A", "n1.7:6"),
+    ]
+    for order in ([*choices, sale], [sale, *choices], [choices[1], sale, choices[0]]):
+        store = MemoryStockStore()
+        for place, fact in enumerate(order, 1):
+            store.ingest([fact], Rules())
+            assert_store_shows_fold(store, order[:place], Rules())
+        assert [one.code for one in store.conflicts.values() if one.code is ConflictCode.RESOLUTION_DISAGREE]
 
 
 def test_a_movement_of_a_zone_is_weighed_by_that_zones_look_though_another_look_ended_later() -> None:
