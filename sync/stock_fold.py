@@ -432,6 +432,7 @@ class _Work:
                 base = self._weigh_arrived(key, state, arrived, known[prior.id] if prior else None, policy)
             bases.append(base)
         state.bases = bases
+        state.held = None  # what a policy fell back on while counts disagreed; these here do not, or need none
         return state
 
     def _weigh_arrived(

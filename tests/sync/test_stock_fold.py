@@ -12,8 +12,21 @@ from hypothesis import strategies as st
 from sync.conflicts import Conflict
 from sync.fold import fold_set
 from sync.fold_digest import fold_digest
-from sync.key_state import KeyState
-from sync.stock_facts import Accept, ConflictCode, Count, Fact, Key, Look, Movement, Policy, Rank, Rules, Void
+from sync.key_state import KeyState, canonical_state
+from sync.stock_facts import (
+    Accept,
+    ConflictCode,
+    Count,
+    Disagreement,
+    Fact,
+    Key,
+    Look,
+    Movement,
+    Policy,
+    Rank,
+    Rules,
+    Void,
+)
 from sync.stock_fold import StockFold
 from tests.sync.fleet import Fleet, arrival_orders
 from tests.sync.memory_stock_store import MemoryStockStore
@@ -48,6 +61,16 @@ def assert_store_shows_fold(store: MemoryStockStore, facts: Sequence[Fact], rule
     assert store.digest == fold_digest(figures, fold.conflicts)
 
 
+def assert_nothing_is_left_over(store: MemoryStockStore, facts: Sequence[Fact], rules: Rules) -> None:
+    """Compare what is remembered of each key with what a store remembers that derives every key from all facts."""
+    fresh = MemoryStockStore()
+    fresh.ingest(facts, rules)
+    fresh.apply(StockFold(fresh, rules).rederive(list(fresh.figures)))
+    for key, row in store.figures.items():
+        other = fresh.figures[key].state
+        assert (row.state and canonical_state(row.state)) == (other and canonical_state(other)), key
+
+
 @run
 @given(seeds)
 def test_every_prefix_of_every_arrival_order_shows_the_batch_fold(seed: int) -> None:
@@ -72,6 +95,7 @@ def test_entries_in_the_order_they_were_written_show_the_batch_fold(seed: int) -
     for place, fact in enumerate(facts, 1):
         store.ingest([fact], fleet.rules)
         assert_store_shows_fold(store, facts[:place], fleet.rules)
+    assert_nothing_is_left_over(store, facts, fleet.rules)
 
 
 @run
@@ -125,6 +149,31 @@ def test_void_that_arrives_before_its_entry_still_takes_it_out() -> None:
     store.ingest([Void("hub.0", 1, 5, {"n1.0": 1}, Rank.ADMIN, "n1.0:1")], Rules())
     store.ingest([sale], Rules())
     assert store.figures[Key("SHOP", "A")].value == 0
+
+
+def test_a_count_that_knew_all_that_disagreed_leaves_nothing_of_it_over() -> None:
+    """A policy fell back on the count that both sides knew; the one that settles it is the only one remembered."""
+
+    def count(writer: str, seq: int, quantity: int, **known: int) -> Count:
+        basis = {name.replace("_", "."): held for name, held in known.items()}
+        look = Look(quantity, seq * 10_000, seq * 10_000, basis, basis, None)
+        return Count(writer, seq, 0, "SHOP", "A", Rank.CLERK, seq * 10_000, 0, 0, basis, (look,))
+
+    facts = [
+        count("n1.0", 1, 5),
+        count("n1.0", 2, 6, n1_0=1),
+        count("n2.0", 1, 9, n1_0=1),
+        count("n3.0", 9, 7, n1_0=2, n2_0=1),
+    ]
+    rules = Rules(Policy(0, 0, Disagreement.MANUAL), {}, {})
+    store = MemoryStockStore()
+    for place, fact in enumerate(facts, 1):
+        store.ingest([fact], rules)
+        assert_store_shows_fold(store, facts[:place], rules)
+        state = store.figures[Key("SHOP", "A")].state
+        assert state is not None
+        assert (KeyState.from_bytes(state).held is not None) is (place == 3)
+    assert_nothing_is_left_over(store, facts, rules)
 
 
 def test_choices_that_come_before_all_that_they_bear_on_still_disagree() -> None:
