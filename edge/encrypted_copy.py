@@ -27,6 +27,8 @@ from schema.files import write_private
 CARRIER_FILE: Final = "copy.db"
 PIECE_BYTES: Final = 64 * 1024
 MAIN, LOG = "", "-wal"
+_UNREADABLE: Final = (sqlcipher.DatabaseError, UnicodeDecodeError)
+"""What reading a file that rotted raises: of a rotten schema even SQLite's own words cannot be decoded."""
 
 
 class EncryptedCopier:
@@ -142,7 +144,7 @@ def is_carrier(file: Path) -> bool:
     with closing(sqlcipher.connect(f"file:{file}?mode=ro", uri=True)) as connection:
         try:
             return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'piece'").fetchone() is not None
-        except sqlcipher.DatabaseError:
+        except _UNREADABLE:
             return False
 
 
@@ -161,7 +163,7 @@ def unpack_carrier(file: Path, database: Path) -> None:
                         target.write(content)
                 Path(f"{database}{part}").chmod(0o600)
             row = carrier.execute("SELECT content FROM beside WHERE name = ?", (VAULT_FILE,)).fetchone()
-        except sqlcipher.DatabaseError as error:
+        except _UNREADABLE as error:
             raise RefusalError("backup_unreadable", f"the encrypted copy cannot be read: {error}") from None
     if row is None:
         raise RefusalError("backup_unreadable", "the encrypted copy holds no vault")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -238,6 +240,21 @@ def test_what_is_no_backup_is_refused_by_name(household: Household, tmp_path: Pa
     empty = tmp_path / "empty.db"
     empty.touch()
     assert code(empty) in {"backup_damaged", "backup_unreadable"}
+
+
+def test_a_copy_whose_schema_rotted_is_damaged_though_sqlite_says_so_in_no_words(tmp_path: Path) -> None:
+    """SQLite names what it cannot read, and the name is no text any more: no traceback comes of that."""
+    file = tmp_path / "copy.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE receipt (number TEXT)")
+    content = file.read_bytes()
+    rotten = content.replace(b"receiptreceipt", b"rec\xceiptreceipt").replace(b"CREATE TABLE", b"CREATE TABLF")
+    assert rotten != content
+    file.write_bytes(rotten)
+    with pytest.raises(RefusalError) as refused:
+        restore(tmp_path / "new", str(file), "", machine_clock, search_s=0)
+    assert refused.value.code == "backup_damaged"
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.long
