@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.hub.databases import postgresql, pytest_generate_tests
 from tests.skip_policy import pytest_configure
 
-__all__ = ["postgresql", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests"]
+__all__ = [
+    "postgresql", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests", "pytest_sessionstart",
+]  # fmt: skip
+
+
+def pytest_sessionstart() -> None:
+    """Hear interrupts also in the background, where a shell has them ignored: programs under test inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -212,7 +212,10 @@ def test_a_counter_is_simulated_until_it_is_ended(shop: Node, tmp_path: Path, en
             assert any("little paper" in line for line in lines)
         finally:
             running.send_signal(end)
-            running.wait(timeout=20)
+            try:
+                running.wait(timeout=20)
+            finally:
+                running.kill()
     assert not (shop.directory / DEVICES_FILE).exists(), "what was written for the time is taken away again"
 
 

@@ -50,7 +50,7 @@ PASSPHRASE: Final = "what a van carries in its backup"
 @cache
 def _template(kind: str) -> tuple[Path, str]:
     """Return the directory of a till that joined, and its recovery passphrase; copy it."""
-    household = Household(kept_folder() / kind)
+    household = Household(kept_folder() / f"backed-up-{kind}")
     with household.serving() as hub:
         directory = household.enrol(hub, "A1", passphrase=PASSPHRASE if kind == "encrypted" else None)
     configure(directory, lan=False)
