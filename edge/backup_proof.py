@@ -24,6 +24,7 @@ from edge.encryption import VAULT_FILE, adopt_key, data_key, is_encrypted
 from edge.node import Node
 from edge.store import foreseen
 from schema.errors import CorruptionError, RefusalError, TransientError
+from schema.files import free_bytes
 from sync.version_vector import Head
 
 GRACE_MS: Final = 120_000
@@ -87,7 +88,7 @@ def _own_heads(node: Node) -> dict[str, Head]:
 
 def _check_room(node: Node, folder: Path) -> None:
     needed = sum(file.stat().st_size for file in node.directory.glob(f"{DATABASE_FILE}*")) * 2
-    if shutil.disk_usage(folder).free < needed:
+    if free_bytes(folder) < needed:
         raise TransientError("backup_no_room", "the disk has no room to try a restore")
 
 

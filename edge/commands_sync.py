@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from edge.command_options import HERE, JsonOption, NodeOption, shown_time
+from schema.command_line import EXIT_INCOMPLETE
 from schema.errors import RefusalError, TransientError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from edge.node import Node
     from edge.sync_agent import HttpLine, SyncReport
 
-EXIT_INCOMPLETE = 5
 WATCH_S = 5.0
 
 

@@ -22,12 +22,12 @@ from edge.command_options import (
 )
 from edge.node import Node
 from edge.stock import QuantityRequest
-from schema.amounts import format_money, format_quantity, parse_money
+from schema.amounts import format_bytes, format_money, format_quantity, parse_money
+from schema.command_line import EXIT_INCOMPLETE
 from schema.errors import RefusalError
 
 DriverOption = Annotated[str, typer.Option("--driver", help="Who signs, by the number that the driver signs in with.")]
 PinOption = Annotated[str, typer.Option("--pin", envvar="EDGETILL_PIN", help="The driver's PIN; asked where left out.")]
-EXIT_INCOMPLETE = 5
 PrintOption = Annotated[bool, typer.Option("--print", help="Print it as well.")]
 GoodsOption = Annotated[list[str] | None, typer.Argument(help=GOODS_HELP)]
 
@@ -245,7 +245,9 @@ def carry(
         names = NodeNames(opened.connection, opened.organisation)
         for one in found:
             state = (
-                f"{one.outcome} {shown_time(opened, one.handed_ms)}" if one.handed_ms else f"waits, {_size(one.size)}"
+                f"{one.outcome} {shown_time(opened, one.handed_ms)}"
+                if one.handed_ms
+                else f"waits, {format_bytes(one.size)}"
             )
             who = names.of(f"{one.writer}.1")
             typer.echo(f"{one.location}  {who}  {one.entries} entries, sealed {_age(opened, one.made_ms)}  {state}")
@@ -255,10 +257,6 @@ def carry(
             state = f"{answer.outcome} {shown_time(opened, answer.handed_ms)}" if answer.handed_ms else "waits"
             who = names.of(f"{answer.reader}.1")
             typer.echo(f"{answer.location}  answer for {who}, made {_age(opened, answer.made_ms)}  {state}")
-
-
-def _size(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{-(-size // 1000)} kB"
 
 
 def _age(node: Node, made_ms: int) -> str:
@@ -287,7 +285,7 @@ def visit(
     for one in () if as_json else reports:
         told = [f"the shop has the hub's answer, {one.answered} entries were new there"] if one.answered else []
         if one.taken is not None:
-            told.append(f"{one.taken.entries} entries came aboard, {_size(one.taken.size)}")
+            told.append(f"{one.taken.entries} entries came aboard, {format_bytes(one.taken.size)}")
         if one.refused:
             told.append(f"{one.message} [{one.refused}]")
         typer.echo(f"{one.location}: {'; '.join(told) or 'nothing is new'}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from schema.errors import RefusalError, TransientError
+from schema.files import free_bytes
 
 RESERVE_FILE: Final = "node.reserve"
 RESERVE_BYTES: Final = 16 * 1024 * 1024
@@ -31,12 +32,6 @@ class DiskRoom(StrEnum):
     LOW = "low"
     TIGHT = "tight"
     RESERVE = "reserve"
-
-
-def free_bytes(directory: Path) -> int:
-    """Return the bytes that this user may still write on a directory's disk."""
-    found = os.statvfs(directory)
-    return found.f_bavail * found.f_frsize
 
 
 def disk_room(directory: Path) -> DiskRoom:

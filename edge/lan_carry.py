@@ -99,7 +99,7 @@ def is_visited(node: Node, peer: NodeId) -> bool:
     """Tell whether this is a van, and the peer a node of another place; raises RefusalError `node_revoked`."""
     if not van_of(node, node.config.node_id):
         return False
-    van_of(node, peer)
+    van_of(node, peer)  # refuses a node that has left
     grants = node.organisation.all(node.connection, AuthorityGranted, peer)
     return bool(grants) and all(grant.location != node.config.location for grant in grants)
 

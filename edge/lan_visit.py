@@ -29,8 +29,7 @@ ResultT = TypeVar("ResultT")
 
 def visit_neighbours(node: Node, addresses: Iterable[str] = (), *, search_s: float = SEARCH_S) -> list[PeerReport]:
     """Exchange once with every neighbour that is listed, named here, or announces itself; returns what came of each."""
-    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
-    return asyncio.run(_visit(node, dict.fromkeys(listed), search_s))
+    return asyncio.run(_visit(node, addresses, search_s))
 
 
 def visit_shops(node: Node, addresses: Iterable[str] = (), *, search_s: float = SEARCH_S) -> list[VisitReport]:
@@ -40,8 +39,7 @@ def visit_shops(node: Node, addresses: Iterable[str] = (), *, search_s: float = 
     """
     if not van_of(node, node.config.node_id):
         raise RefusalError("van_only", "only a van carries for other shops")
-    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
-    return asyncio.run(_call(node, dict.fromkeys(listed), search_s))
+    return asyncio.run(_call(node, addresses, search_s))
 
 
 def visit_shops_of(directory: Path, clock: ClockSource) -> list[VisitReport]:
@@ -50,9 +48,9 @@ def visit_shops_of(directory: Path, clock: ClockSource) -> list[VisitReport]:
         return visit_shops(node)
 
 
-async def _call(node: Node, listed: Iterable[Address], search_s: float) -> list[VisitReport]:
+async def _call(node: Node, addresses: Iterable[str], search_s: float) -> list[VisitReport]:
     reports: dict[str, VisitReport] = {}
-    for address in dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())]):
+    for address in await _places(node, addresses, search_s):
         with suppress(OSError):
             try:
                 await _call_on(node, address, reports)
@@ -85,15 +83,14 @@ def ask_neighbours(
     search_s: float = 0.0,
 ) -> int:
     """Put the requests that a generator yields to one neighbour after the other; returns the sum of what it returns."""
-    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
-    return asyncio.run(_ask(node, begin, dict.fromkeys(listed), search_s))
+    return asyncio.run(_ask(node, begin, addresses, search_s))
 
 
 async def _ask(
-    node: Node, begin: Callable[[], Generator[Request, Response, int]], listed: Iterable[Address], search_s: float
+    node: Node, begin: Callable[[], Generator[Request, Response, int]], addresses: Iterable[str], search_s: float
 ) -> int:
     total = 0
-    for address in dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())]):
+    for address in await _places(node, addresses, search_s):
         asking = begin()
         try:
             request = next(asking)
@@ -110,14 +107,19 @@ async def _ask(
     return total
 
 
-async def _visit(node: Node, listed: Iterable[Address], search_s: float) -> list[PeerReport]:
-    addresses = dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())])
+async def _visit(node: Node, addresses: Iterable[str], search_s: float) -> list[PeerReport]:
     reports: dict[str, PeerReport] = {}
-    for address in addresses:
+    for address in await _places(node, addresses, search_s):
         with suppress(EdgetillError, OSError):
             report = await _visit_one(node, address)
             reports.setdefault(report.peer, report)
     return list(reports.values())
+
+
+async def _places(node: Node, addresses: Iterable[str], search_s: float) -> list[Address]:
+    """Return whom to call on, each once: who is listed, named, or announces itself within the time, if any."""
+    listed = [Address.parse(text, node.config.lan_port) for text in (*node.config.lan_peers, *addresses)]
+    return list(dict.fromkeys([*listed, *(await _search(node, search_s) if search_s else ())]))
 
 
 async def _search(node: Node, search_s: float) -> list[Address]:

@@ -7,12 +7,13 @@ from typing import Final
 import msgspec
 
 from edge.backup_target import backup_row
-from edge.disk_space import DiskRoom, disk_room, free_bytes
+from edge.disk_space import DiskRoom, disk_room
 from edge.encryption import is_encrypted
 from edge.lan_copies import lan_copies
 from edge.missing import MissingRange, missing_ranges
 from edge.node import Node
 from edge.store import foreseen
+from schema.files import free_bytes
 
 PROOF_OLD_MS: Final = 26 * 3_600_000
 """A proof is tried each hour: one that is older than a day and a bit was missed."""

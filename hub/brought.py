@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 REFUSED: Final = "refused:"
+_NOTHING_TAKEN: Final = "(brought_bundle.entries = 0 AND brought_bundle.outcome <> 'taken')"
+"""Of such a bundle nothing came in: when it comes again it is looked at again."""
 REFUSED_KEPT: Final = 500
 """So many bundles that were refused stay named: a node that brings nothing else fills no disk."""
 ANSWER_PLAIN_MAX: Final = ANSWER_BYTES_MAX - 640 * 1024
@@ -106,7 +108,7 @@ def _known(hub: Hub, bundle: str) -> tuple[int, str] | None:
     """Return how many entries a bundle brought and what of it was refused; None where it was not taken in yet."""
     with hub.store.snapshot() as replica:
         row = replica.connection.execute(
-            "SELECT entries, outcome FROM brought_bundle WHERE bundle = ? AND (entries > 0 OR outcome = 'taken')",
+            f"SELECT entries, outcome FROM brought_bundle WHERE bundle = ? AND NOT {_NOTHING_TAKEN}",
             (bundle,),
         ).fetchone()
     return None if row is None else (int(row[0]), str(row[1]).removeprefix(REFUSED) if row[1] != "taken" else "")
@@ -142,8 +144,8 @@ def _note_refused(hub: Hub, bundle: str, head: CarriedHead | None, bearer: str, 
     _note(hub, Brought(bundle, writer, bearer, 0, outcome, hub.now_ms(), location, made_ms, told, size, 0))
     with hub.store.transaction(None) as replica:
         replica.connection.execute(
-            "DELETE FROM brought_bundle WHERE entries = 0 AND outcome <> 'taken' AND bundle NOT IN (SELECT bundle"
-            " FROM brought_bundle WHERE entries = 0 AND outcome <> 'taken' ORDER BY at_ms DESC, bundle LIMIT ?)",
+            f"DELETE FROM brought_bundle WHERE {_NOTHING_TAKEN} AND bundle NOT IN (SELECT bundle"
+            f" FROM brought_bundle WHERE {_NOTHING_TAKEN} ORDER BY at_ms DESC, bundle LIMIT ?)",
             (REFUSED_KEPT,),
         )
 
@@ -155,7 +157,7 @@ def _note(hub: Hub, one: Brought) -> None:
             " size, answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bundle) DO UPDATE SET"
             " bearer = excluded.bearer, entries = excluded.entries, outcome = excluded.outcome,"
             " at_ms = excluded.at_ms, answered = excluded.answered"
-            " WHERE brought_bundle.entries = 0 AND brought_bundle.outcome <> 'taken'",
+            f" WHERE {_NOTHING_TAKEN}",
             tuple(one),
         )
 

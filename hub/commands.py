@@ -17,14 +17,13 @@ from hub.command_options import write_json as _write_json
 from hub.import_commands import add_import
 from hub.store_commands import add_store_verbs
 from hub.token_commands import add_token_verb
+from schema.command_line import EXIT_INCOMPLETE
 from schema.errors import RefusalError
 from schema.kinds.organisation import LocationDefined
 
 if TYPE_CHECKING:
     from hub.node_rights import RightHeld, RightTaken
     from hub.service import Hub
-
-EXIT_INCOMPLETE = 5
 
 
 def commands(app: typer.Typer) -> None:

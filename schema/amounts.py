@@ -42,6 +42,11 @@ def format_money(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}{abs(amount) // 100}.{abs(amount) % 100:02d}"
 
 
+def format_bytes(size: int) -> str:
+    """Write a size for people: begun kilobytes, from a million bytes on megabytes with one decimal."""
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{-(-size // 1000)} kB"
+
+
 def format_quantity(quantity: int) -> str:
     """Write thousandths in base units without trailing zeros: 2,000 is `2`, 375 is `0.375`."""
     whole, rest = divmod(abs(quantity), 1000)

@@ -9,7 +9,7 @@ import typer
 
 from schema.errors import CorruptionError, EdgetillError, RefusalError, TransientError
 
-EXIT_REFUSED, EXIT_CORRUPT, EXIT_BUSY, EXIT_INTERRUPTED = 1, 3, 4, 130
+EXIT_REFUSED, EXIT_CORRUPT, EXIT_BUSY, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 3, 4, 5, 130
 
 
 def build() -> typer.Typer:

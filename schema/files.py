@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +12,15 @@ FREE_BYTES_MIN: Final = 64 * 1024
 """With less than this SQLite cannot even open its write-ahead log, and calls that an I/O error."""
 
 
+def free_bytes(directory: Path) -> int:
+    """Return the bytes that this user may still write on a directory's disk."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
 def is_disk_full(path: Path) -> bool:
     """Tell whether the disk that holds a file has no room left."""
-    return shutil.disk_usage(path if path.exists() else path.parent).free < FREE_BYTES_MIN
+    return free_bytes(path if path.exists() else path.parent) < FREE_BYTES_MIN
 
 
 def read_given(file: Path) -> bytes:

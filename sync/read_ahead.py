@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from schema.database import Connection
+from sync.stock_facts import Fact, Movement, Notice
 
 KEYS_MIN: Final = 16
 """For fewer keys it costs more than it spares."""
@@ -24,6 +25,7 @@ class ReadAhead:
         self._about: dict[tuple[str, str], list[Place]] = {
             (about, product): [] for product in key_nos for about in ("count", "accept")
         }
+        self._by_stream: dict[str, dict[int, list[Movement]]] = {product: {} for product in key_nos}
         self._transfers: dict[str, list[str]] = {product: [] for product in key_nos}
         self._moved: list[tuple[int, int, int]] = list(
             self._in_parts(
@@ -57,6 +59,17 @@ class ReadAhead:
         found = {(stream_no, seq) for _, stream_no, seq in self._moved}
         found.update(place for places in self._about.values() for place in places)
         return sorted(found)
+
+    def sort_out(self, known: Mapping[Place, Iterable[Fact]]) -> None:
+        """Put the movements of the entries found by product and stream, from what their entries say."""
+        for place in self.places():
+            for fact in known.get(place, ()):
+                if isinstance(fact, Movement) and fact.product in self._by_stream and not isinstance(fact, Notice):
+                    self._by_stream[fact.product].setdefault(place[0], []).append(fact)
+
+    def movements(self, product: str) -> Mapping[int, Sequence[Movement]] | None:
+        """Return a product's movements by stream number, ascending; None for one that was not looked up."""
+        return self._by_stream.get(product)
 
     def bodies(self, places: Iterable[Place]) -> Iterator[tuple[int, int, bytes, bytes]]:
         """Yield (stream number, seq, digest, body) of entries."""

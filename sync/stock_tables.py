@@ -70,7 +70,6 @@ class StockTables:
         self._entries: dict[tuple[int, int], list[Fact]] = {}
         self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
         self._ahead: ReadAhead | None = None
-        self._moved_ahead: dict[str, dict[int, list[Movement]]] = {}
 
     # What the projection stores before the rules fold it.
 
@@ -422,16 +421,12 @@ class StockTables:
         self._read_keys([product for product in products if product not in self._key_nos])
         key_nos = {product: self._key_nos[product] for product in products if product in self._key_nos}
         ahead = ReadAhead(self._connection, self._scope_no, self._location, key_nos)
-        places = ahead.places()
-        for stream_no, seq, digest, encoded in ahead.bodies([one for one in places if one not in self._entries]):
+        lacking = [place for place in ahead.places() if place not in self._entries]
+        for stream_no, seq, digest, encoded in ahead.bodies(lacking):
             entry = self._effective(stream_no, encoded, digest)
             self._entries[stream_no, seq] = stock_facts_of(entry) if entry is not None else []
-        moved: dict[str, dict[int, list[Movement]]] = {product: {} for product in key_nos}
-        for place in places:
-            for fact in self._entries.get(place, ()):
-                if isinstance(fact, Movement) and fact.product in moved and not isinstance(fact, Notice):
-                    moved[fact.product].setdefault(place[0], []).append(fact)
-        self._ahead, self._moved_ahead = ahead, moved
+        ahead.sort_out(self._entries)
+        self._ahead = ahead
 
     def _facts(self, stream_no: int, seq: int) -> list[Fact]:
         known = self._entries.get((stream_no, seq))
@@ -520,7 +515,7 @@ class StockTables:
             return []
         found: list[Movement] = []
         stand = None if self._sees_history else self.balances.of(key.product)
-        ahead = self._moved_ahead.get(key.product) if self._ahead is not None else None
+        ahead = self._ahead.movements(key.product) if self._ahead is not None else None
         for stream_no, row in self._stream_rows().items():
             after_seq = 0 if stand is None else stand.cut.get(row.stream.writer, 0)
             if after_seq and stand is not None:

@@ -13,6 +13,7 @@ from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.money import age
 from pos_tui.widgets.listing import Column, Listing, Row
+from schema.amounts import format_bytes
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ class VanCarryScreen(TillScreen[None]):
         bundles, answers = carried(node), carried_answers(node)
         rows: list[tuple[bool, Row]] = []
         for one in bundles:
-            size = f"{-(-one.size // 1000)} kB" if one.size else ""
+            size = format_bytes(one.size) if one.size else ""
             rows.append((bool(one.handed_ms), Row((
                 location_name(node, one.location), self.t("van_carry.bundle"), str(one.entries), size,
                 age(self.till_app.texts, max(0, now_ms - one.made_ms)), self._state(one.handed_ms, one.outcome, "hub"),
             ), "muted" if one.handed_ms else "")))  # fmt: skip
         for answer in answers:
-            size = f"{-(-answer.size // 1000)} kB" if answer.size else ""
+            size = format_bytes(answer.size) if answer.size else ""
             rows.append((bool(answer.handed_ms), Row((
                 location_name(node, answer.location), self.t("van_carry.answer"), str(answer.entries), size,
                 age(self.till_app.texts, max(0, now_ms - answer.made_ms)),

@@ -6,6 +6,7 @@ gives some back. (A real small disk is filled in `tests/edge/test_watchdog.py`.)
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -35,11 +36,10 @@ ONE_BY_ONE: Final = {"sale": 8, "receipt": 1, "adjustment": 1, "count": 2, "disp
 
 
 class Usage(NamedTuple):
-    """What `shutil.disk_usage` answers."""
+    """What of `os.statvfs` is read."""
 
-    total: int
-    used: int
-    free: int
+    f_bavail: int
+    f_frsize: int = 1
 
 
 class SmallDisk:
@@ -61,7 +61,7 @@ class SmallDisk:
         self._room += FREED
 
     def usage(self, _: object) -> Usage:
-        return Usage(FREED, FREED - self.free, self.free)
+        return Usage(self.free)
 
     def opened(self, file: str) -> None:
         self._sizes.setdefault(file, 0)
@@ -91,8 +91,7 @@ def _small(directory: Path, room: int) -> Iterator[SmallDisk]:
     disk = SmallDisk(directory, room)
     with ExitStack() as stack:
         stack.enter_context(watched(directory, disk))
-        stack.enter_context(patch.object(shutil, "disk_usage", disk.usage))
-        stack.enter_context(patch.object(disk_space, "free_bytes", lambda _: disk.free))
+        stack.enter_context(patch.object(os, "statvfs", disk.usage))
         stack.enter_context(patch.object(disk_space, "GIVEN_UP_BYTES", GIVEN_UP))
         yield disk
 
