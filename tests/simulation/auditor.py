@@ -37,7 +37,9 @@ from sync.key_state import canonical_state
 from sync.rights import RightsFigure
 from sync.stock_facts import AmbiguousPick, ConflictCode, Disagreement, Policy, Rules
 from sync.stock_facts_of import stock_facts_of
-from tests.simulation.world import Committed, Machine, World, release_view
+from tests.simulation.machine import Committed, Machine
+from tests.simulation.releases import release_view
+from tests.simulation.world import World
 
 ROUNDS_MAX = 11
 """Quiet rounds after which everything must have drained: each lets every node reconcile with the hub once."""

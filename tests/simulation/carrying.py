@@ -28,7 +28,8 @@ from sync.version_vector import Head, VersionVector
 from sync.visiting import Span, reached
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Machine, World
+    from tests.simulation.machine import Machine
+    from tests.simulation.world import World
 
 
 class SealedAboard(NamedTuple):

@@ -43,7 +43,10 @@ from sync.document_projection import read_document
 from sync.documents import edit
 from sync.signing import SigningKey
 from tests.simulation.carrying import deliver_bundles, hand_mail, load_bundle
-from tests.simulation.world import HOUR, MINUTE, NEW, OLD, SECOND, Conversation, Machine, TastingGiven, World
+from tests.simulation.conversation import Conversation
+from tests.simulation.machine import HOUR, MINUTE, SECOND, Machine
+from tests.simulation.releases import NEW, OLD, TastingGiven
+from tests.simulation.world import World
 
 CATEGORIES = {"drinks": ("cola", "tea", "water"), "snacks": ("nuts", "rice"), "fruit": ("apple", "pear", "plum")}
 PRODUCTS = [product for products in CATEGORIES.values() for product in products]
