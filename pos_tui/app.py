@@ -91,6 +91,8 @@ class TillApp(App[None]):
         self.renamed_keys = dict(till.rules.keys if renamed_keys is None else renamed_keys)
         self._wedge = WedgeDetector(length_min=SCAN_LENGTH_MIN)
         self._last_key_s = float("-inf")
+        self._typed_on: TillScreen[Any] | None = None
+        self._typed = 0
         for one in THEMES.values():
             self.register_theme(one)
         self.theme = THEMES.get(theme, DARK).name
@@ -123,9 +125,14 @@ class TillApp(App[None]):
         if verdict.kind is Wedge.SCANNED and verdict.scan is not None:
             is_repeated = self.till.rules.same_scan_guard_ms > 0 and not self._guard.admits(verdict.scan, event.time)
             self._last_key_s = float("-inf")  # However soon, the next key begins something new.
-            self._take_scan(screen, verdict.scan, verdict.typed_length, is_repeated=is_repeated)
+            typed = min(verdict.typed_length, self._typed) if self._typed_on is screen else 0
+            self._typed = 0
+            self._take_scan(screen, verdict.scan, typed, is_repeated=is_repeated)
             return
         key = canonical_key(event.key, character)
+        if self._typed_on is not screen:  # What a scan typed before a dialog came or went is not here.
+            self._typed_on, self._typed = screen, 0
+        self._typed += character is not None
         if key == "enter":  # It ends what came before it, a slow scanner's code as well.
             self._last_key_s = float("-inf")
         screen.take_key(key, character, is_burst=character is not None and gap_s < BURST_S)

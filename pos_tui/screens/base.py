@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar, cast
 
 from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
@@ -32,16 +32,27 @@ ResultT = TypeVar("ResultT")
 AnswerT = TypeVar("AnswerT")
 BURST_OVER_S: Final = 0.06
 """So long after its last key a burst that ended in no scan is typed text."""
+CHOICE_DELAY_S: Final = 0.06
+"""A digit or letter acts after this silence, so that the first character of a scan chooses and answers nothing."""
 PRACTICE_ONLY: Final = frozenset({"file_read_only"})
 """How the node of a till in training refuses to record anything."""
 COMMON: Final = (act("help", "f1"), act("language", "f11", on_bar=False), act("lock", "f12", on_bar=False))
+
+
+class _Held(NamedTuple):
+    """A key that acts once no scan has followed it, with the timer that waits for that."""
+
+    key: str
+    character: str
+    timer: Timer
 
 
 class TillScreen(Screen[ResultT]):
     """A screen whose keys are acts: a key finds an act, else it types into the entry line.
 
     A subclass names itself (`NAME`), declares `ACTS`, and has a method `act_<name>` for each; `entered` takes what was
-    typed and `show` states all its widgets anew, in the language of the moment.
+    typed and `show` states all its widgets anew, in the language of the moment. Where nothing can be typed, a digit
+    chooses the row of that number in a numbered list.
     """
 
     NAME: ClassVar[str] = ""
@@ -62,8 +73,9 @@ class TillScreen(Screen[ResultT]):
     def __init__(self) -> None:
         super().__init__()
         self._keys: KeyTable | None = None
-        self._early: list[tuple[str, str | None, bool]] = []
+        self._early: list[Callable[[TillScreen[Any]], None]] = []
         self._settling: Timer | None = None
+        self._held: _Held | None = None
         self._is_asking = False
         self._is_shown = False
 
@@ -113,10 +125,10 @@ class TillScreen(Screen[ResultT]):
         self._is_shown = True
         self.show()
         early, self._early = self._early, []
-        for key, character, is_burst in early:
+        for taking in early:
             screen = self.app.screen  # one of the keys may have led elsewhere
             if isinstance(screen, TillScreen):
-                screen.take_key(key, character, is_burst=is_burst)
+                taking(screen)
 
     def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
         """Leave the screen with a result; a second time changes nothing."""
@@ -169,17 +181,29 @@ class TillScreen(Screen[ResultT]):
         """Take one key, by its canonical name and what it types.
 
         Keys of a burst follow each other faster than people type: they are text whatever they mean alone, and are
-        painted when the burst is over, if no scan has taken them by then.
+        painted when the burst is over, if no scan has taken them by then. A digit or letter that would act waits for
+        a moment: it may be the first of a burst.
         """
         if not self._is_shown:
-            self._early.append((key, character, is_burst))
+            self._early.append(lambda screen: screen.take_key(key, character, is_burst=is_burst))
             return
         is_text = character is not None and len(key) == 1
-        found = self.key_table.act_of(key)
-        if is_text and is_burst and self.entry is not None:
-            self.entry.type(key, character, is_painted=False)
-            self._settle_later()
-        elif found is not None and (not is_text or self.entry is None or not self.entry.text):
+        if self._held is not None:
+            self._let_go(is_typed=is_text)
+            screen = self.app.screen
+            if screen is not self:  # what was held led elsewhere
+                if isinstance(screen, TillScreen):
+                    screen.take_key(key, character, is_burst=is_burst)
+                return
+        if is_text and is_burst:
+            if self.entry is not None:
+                self.entry.type(key, character, is_painted=False)
+                self._settle_later()
+            return
+        found = self._act_of(key, is_text=is_text)
+        if character is not None and key.isalnum() and (found is not None or self._is_number(key)):
+            self._held = _Held(key, character, self.set_timer(CHOICE_DELAY_S, self._let_go))
+        elif found is not None:
             self.perform(found.name)
         elif key == "enter":
             self.entered(self.entry.take() if self.entry is not None else "")
@@ -189,6 +213,40 @@ class TillScreen(Screen[ResultT]):
             self.typed()
         elif self.listing is not None:
             self._move(self.listing, key)
+
+    def _act_of(self, key: str, *, is_text: bool) -> Act | None:
+        return None if is_text and self.entry is not None and self.entry.text else self.key_table.act_of(key)
+
+    def _is_number(self, key: str) -> bool:
+        """Tell whether a key is the number of a row here."""
+        is_numbered = self.entry is None and self.listing is not None and self.listing.is_numbered
+        return is_numbered and len(key) == 1 and key in "123456789"
+
+    def _let_go(self, *, is_typed: bool = False) -> None:
+        """Do what the held key means; text that followed it at once says that it was the first of a text."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        held.timer.stop()
+        found = self._act_of(held.key, is_text=True)
+        if is_typed:
+            if self.entry is not None:
+                self.entry.type(held.key, held.character)
+        elif found is not None:
+            self.perform(found.name)
+        else:
+            self.till_app.restart_wedge()
+            with self.saying():
+                self._choose_row(int(held.key) - 1)
+
+    def _choose_row(self, number: int) -> None:
+        assert self.listing is not None
+        place = self.listing.first_shown() + number
+        if place < self.listing.number:
+            self.listing.select(place)
+            self.entered("")
+        else:
+            self.app.bell()
 
     def _settle_later(self) -> None:
         if self._settling is None:
@@ -223,7 +281,9 @@ class TillScreen(Screen[ResultT]):
 
     def take_text(self, text: str) -> None:
         """Take text that was pasted or committed by an input method: it types, and is never a scan."""
-        if self.entry is not None and self._is_shown:
+        if not self._is_shown:
+            self._early.append(lambda screen: screen.take_text(text))
+        elif self.entry is not None:
             for char in text:
                 self.entry.type(char, char)
             self.typed()
@@ -233,6 +293,10 @@ class TillScreen(Screen[ResultT]):
 
         `is_repeated`: the same code was read within the time in which the shop wants to be asked.
         """
+        if not self._is_shown:
+            del self._early[len(self._early) - typed_length :]
+            self._early.append(lambda screen: screen.take_scan(scan, 0, is_repeated=is_repeated))
+            return
         if self._settling is not None:
             self._settling.stop()
             self._settling = None

@@ -99,17 +99,6 @@ class CountMenuScreen(TillScreen[None]):
         offer(_Way("reports"), self.t("count_menu.reports"), "")
         listing.show((Column("", 0), Column("", 16, "right")), rows)
 
-    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
-        """A digit begins what stands at that number."""
-        assert self.listing is not None
-        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
-            place = self.listing.first_shown() + int(key) - 1
-            if place < len(self._ways):
-                self.listing.select(place)
-                self._begin_way(self._ways[place])
-            return
-        super().take_key(key, character, is_burst=is_burst)
-
     def entered(self, _text: str) -> None:
         """Begin the selected one."""
         self.act_begin()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.containers import Vertical
 
@@ -19,12 +19,8 @@ from schema.errors import RefusalError
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
-    from textual.timer import Timer
 
     from edge.wedge import Scan
-
-CHOICE_DELAY_S: Final = 0.06
-"""A digit chooses after this silence, so that the first digit of a scan chooses nothing."""
 
 
 class Prose(LineWidget):
@@ -186,7 +182,6 @@ class ChooseScreen(Dialog[str]):
         super().__init__(title, text)
         self._choices = tuple(choices)
         self._selected = selected
-        self._timer: Timer | None = None
         self.listing = Listing(id="choices", is_numbered=True)
 
     def parts(self) -> ComposeResult:
@@ -202,26 +197,6 @@ class ChooseScreen(Dialog[str]):
         size = max((len(one.remark.encode("gb18030", "replace")) for one in self._choices), default=0)
         columns = (Column("", 0), Column("", size, "right")) if size else (Column("", 0),)
         self.listing.show(columns, rows, selected=self._selected)
-
-    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
-        """A digit chooses once it is clear that no scan follows it."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
-        if is_burst:
-            return
-        if self._is_shown and len(key) == 1 and key in "123456789":
-            self._timer = self.set_timer(CHOICE_DELAY_S, lambda: self._choose_number(int(key)))
-            return
-        super().take_key(key, character)
-
-    def _choose_number(self, number: int) -> None:
-        assert self.listing is not None
-        place = self.listing.first_shown() + number - 1
-        if place < len(self._choices):
-            self.dismiss(self._choices[place].name)
-        else:
-            self.app.bell()
 
     def entered(self, _text: str) -> None:
         """Choose the selected one."""

@@ -16,7 +16,7 @@ from pos_tui.widgets.listing import Column, Listing, Row
 from schema.errors import RefusalError
 
 if TYPE_CHECKING:
-    from textual.timer import Timer
+    pass
 
 
 class ParkedScreen(AllowingScreen[Basket]):
@@ -29,7 +29,6 @@ class ParkedScreen(AllowingScreen[Basket]):
         super().__init__()
         self.listing = Listing(id="list", is_numbered=True)
         self._parked: list[ParkedBasket] = []
-        self._timer: Timer | None = None
 
     def show(self) -> None:
         """State the baskets, the newest first."""
@@ -56,17 +55,6 @@ class ParkedScreen(AllowingScreen[Basket]):
 
     def _time(self, wall_ms: int) -> str:
         return local_time(wall_ms, self.till.node.config.time_zone).strftime("%m-%d %H:%M")
-
-    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
-        """A digit takes the basket of that number."""
-        assert self.listing is not None
-        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
-            place = self.listing.first_shown() + int(key) - 1
-            if place < len(self._parked):
-                self.listing.select(place)
-                self.perform("take")
-            return
-        super().take_key(key, character, is_burst=is_burst)
 
     def _selected(self) -> ParkedBasket:
         assert self.listing is not None

@@ -46,16 +46,6 @@ class SettingsScreen(TillScreen[None]):
     def _names(self) -> tuple[str, ...]:
         return tuple(name for name in CHOICES if name != "password")
 
-    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
-        """A digit changes the setting of that number."""
-        assert self.listing is not None
-        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
-            if int(key) <= len(self._names()):
-                self.listing.select(int(key) - 1)
-                self.act_change()
-            return
-        super().take_key(key, character, is_burst=is_burst)
-
     def entered(self, _text: str) -> None:
         """Change the selected one."""
         self.act_change()

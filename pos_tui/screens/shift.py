@@ -68,16 +68,6 @@ class ShiftScreen(AllowingScreen[None]):
             lines.append((self.t("shift.open_days", days=" ".join(days)), "muted"))
         return lines
 
-    def take_key(self, key: str, character: str | None, *, is_burst: bool = False) -> None:
-        """A digit does what stands at that number."""
-        assert self.listing is not None
-        if self._is_shown and not is_burst and len(key) == 1 and key in "123456789":
-            if int(key) <= len(WAYS):
-                self.listing.select(int(key) - 1)
-                self._do(WAYS[int(key) - 1])
-            return
-        super().take_key(key, character, is_burst=is_burst)
-
     def entered(self, _text: str) -> None:
         """Do the selected one."""
         self.act_do()

@@ -40,7 +40,7 @@ class Listing(LineWidget):
         self._places: list[int] = []
         self._empty: tuple[str, ...] = ()
         self._top = 0
-        self._is_numbered = is_numbered
+        self.is_numbered = is_numbered
         self._has_cursor = has_cursor
         self.selected = -1
 
@@ -119,7 +119,7 @@ class Listing(LineWidget):
 
     @property
     def _margin(self) -> int:
-        return (2 if self._has_cursor else 0) + (2 if self._is_numbered else 0)
+        return (2 if self._has_cursor else 0) + (2 if self.is_numbered else 0)
 
     def lines(self, width: int, height: int, /) -> list[Line]:
         """State the heads, the rows in view and the sign that there are more."""
@@ -152,7 +152,7 @@ class Listing(LineWidget):
         is_selected = index == self.selected and self._has_cursor
         style = "selected" if is_selected else row.style
         lead = (CURSOR + " " if is_selected else "  ") if self._has_cursor else ""
-        if self._is_numbered:
+        if self.is_numbered:
             number = index - first + 1
             lead += f"{number} " if 1 <= number <= 9 else "  "
         text = " ".join(fit(row.cells[n] if n < len(row.cells) else "", size, column.align)

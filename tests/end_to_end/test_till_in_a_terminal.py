@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from tests.edge.people import CASHIER, SUPERVISOR
 from tests.processes import command, environment
 
 WAIT_S: Final = 30.0
+SCREENS_KEPT: Final = 6
 COLUMNS, ROWS = 80, 24
 FLOAT_MINOR: Final = 20_000
 
@@ -40,6 +42,7 @@ class Tmux:
     def __init__(self, directory: Path, language: Language) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="edgetill-")  # a socket's path has 107 bytes at most
         self._socket = Path(self._folder.name) / "tmux"
+        self._seen: deque[str] = deque(maxlen=SCREENS_KEPT)
         self.t = Texts("pos_tui", language)
         words = command("till", "--node", str(directory), "--language", language.value)
         variables = environment({"LANG": "C.UTF-8"})
@@ -71,7 +74,14 @@ class Tmux:
 
     def screen(self) -> str:
         """Return what stands on the screen."""
-        return self._tmux("capture-pane", "-p")
+        screen = self._tmux("capture-pane", "-p")
+        if not self._seen or self._seen[-1] != screen:
+            self._seen.append(screen)
+        return screen
+
+    def way_here(self) -> str:
+        """Return the last screens that were looked at, for somebody who asks how the till came to where it is."""
+        return "\n".join(self._seen)
 
     def sees(self, *texts: str) -> str:
         """Wait for texts; returns the screen."""
@@ -80,7 +90,7 @@ class Tmux:
             screen = self.screen()
             if all(text in screen for text in texts):
                 return screen
-            assert time.monotonic() < deadline, f"{texts} are not on the screen:\n{screen}"
+            assert time.monotonic() < deadline, f"{texts} are not on the screen:\n{self.way_here()}"
             time.sleep(0.05)
 
     def reads(self, *names: str, **facts: object) -> str:
@@ -105,6 +115,7 @@ class Tmux:
         self._tmux("send-keys", "-l", code)
         self._tmux("send-keys", "Enter")
         time.sleep(0.1)
+        self.screen()
 
     def ends(self) -> None:
         """Wait until the till has closed."""

@@ -56,15 +56,16 @@ class Cashier:
 
     async def choose(self, number: int) -> None:
         """Choose by a digit, which waits for a moment lest it be the first of a scan."""
-        self._send(str(number), 0.2)
-        await asyncio.sleep(0.12)
-        await self.settled()
+        await self.press(str(number))
 
-    async def scan(self, code: str) -> None:
-        """Scan a code with a keyboard wedge."""
+    async def scan(self, code: str, *, stalled_before: int = 0, stall_s: float = 0.1) -> None:
+        """Scan a code with a keyboard wedge; a busy machine may hear nothing for a while before one of its keys."""
         self._clock_s += 0.5
-        for char in code:
-            self._send(char, 0.002)
+        for place, char in enumerate(code):
+            is_stalled = 0 < stalled_before == place
+            if is_stalled:
+                await asyncio.sleep(stall_s)
+            self._send(char, stall_s if is_stalled else 0.002)
         self._send("enter", 0.002)
         await self.settled()
 
@@ -84,6 +85,8 @@ class Cashier:
     async def settled(self) -> None:
         """Wait until the till has nothing more to do."""
         await self.pilot.pause()
+        while self.screen._held is not None:  # a digit waits lest it be the first of a scan
+            await asyncio.sleep(0.01)
         await self.pilot.pause()
 
     # People
