@@ -24,6 +24,7 @@ from edge.node import Node
 from edge.receipt_codes import is_receipt_code
 from edge.search import SearchHit, hit_of, search
 from edge.settings import setting
+from edge.wedge import Scan
 from schema.errors import RefusalError
 from schema.rules.barcode_layouts import BarcodeLayout, BarcodeLayouts, InStoreCode
 from schema.rules.barcodes import CodeKind, ElementString, base_unit_code, read_code, read_element_string
@@ -33,7 +34,7 @@ from schema.rules.receipt_numbers import ReceiptNumber
 from schema.rules.rounding import divide
 from schema.settings import TillRules
 
-__all__ = ["Multiplied", "interpret", "split_multiplier"]
+__all__ = ["Multiplied", "interpret", "interpret_scan", "split_multiplier"]
 _SYMBOLOGY: Final = re.compile(r"\][A-Za-z][0-9]")
 """What a scanner may be set to send before a code: the symbology by AIM (ISO/IEC 15424)."""
 _GS1: Final = frozenset({"]C1", "]d2", "]e0", "]Q3", "]J1"})
@@ -167,6 +168,34 @@ def interpret(node: Node, text: str, *, quantity_milli: int | None = None, is_sc
         or _paper(node, code)
         or _other(node, code, quantity_milli, is_scan)
     )
+
+
+def interpret_scan(node: Node, typed: str, scan: Scan) -> tuple[Interpretation, str]:
+    """Say what a scan behind typed text means, and which of that text stays typed.
+
+    The text may multiply (`3*`), or be the first part of the code on a machine that stalled within it. Where neither
+    makes anything known of it, but the scan alone is known, a number was keyed for something else and stays; a name
+    that was being sought is given up.
+    Raises RefusalError as `interpret`.
+    """
+    if not typed.strip():
+        return interpret(node, scan.full, is_scan=True), ""
+    multiplied = split_multiplier(typed + scan.text)
+    if multiplied.rest == scan.text:
+        return interpret(node, scan.full, quantity_milli=multiplied.quantity_milli, is_scan=True), ""
+    refusal: RefusalError | None = None
+    try:
+        together = interpret(node, multiplied.rest, quantity_milli=multiplied.quantity_milli, is_scan=True)
+        if not isinstance(together, Unknown | NothingFound):
+            return together, ""
+    except RefusalError as error:
+        refusal = error
+    alone = interpret(node, scan.full, is_scan=True)
+    if not isinstance(alone, Unknown | NothingFound):
+        return alone, typed if plain_width(typed).strip().replace(".", "", 1).isdecimal() else ""
+    if refusal is not None:
+        raise refusal
+    return together, ""
 
 
 _MULTIPLE: Final = BasketLine("", "", is_weighed=True)

@@ -14,8 +14,8 @@ from edge.scanning import (
     Unknown,
     WeightNeeded,
     interpret,
+    interpret_scan,
     pick,
-    split_multiplier,
 )
 from pos_tui.screens.allowing import AllowingScreen
 from pos_tui.screens.base import ResultT
@@ -24,6 +24,7 @@ from pos_tui.screens.weigh import WeighScreen
 
 if TYPE_CHECKING:
     from edge.scanning import Interpretation
+    from edge.wedge import Scan
 
 CANDIDATES_MAX = 9
 
@@ -35,11 +36,16 @@ class ReadingScreen(AllowingScreen[ResultT]):
         """Take goods that were seen."""
         raise NotImplementedError
 
-    def take_code(self, code: str, *, is_scan: bool, keyed: str = "") -> None:
-        """Take a code; `keyed` stood in the entry line before it and may say how many."""
-        multiplied = split_multiplier(keyed + code)
-        text = code if multiplied.rest == code else multiplied.rest
-        self._take(interpret(self.till.node, text, quantity_milli=multiplied.quantity_milli, is_scan=is_scan))
+    def take_code(self, code: str) -> None:
+        """Take a typed code or name."""
+        self._take(interpret(self.till.node, code, is_scan=False))
+
+    def take_scanned(self, scan: Scan) -> None:
+        """Take a scanned code; what stands in the entry line may say how many."""
+        assert self.entry is not None
+        outcome, left = interpret_scan(self.till.node, self.entry.take(), scan)
+        self.entry.set_text(left)
+        self._take(outcome)
 
     def _take(self, outcome: Interpretation) -> None:
         match outcome:

@@ -222,10 +222,8 @@ class CountSessionScreen(ReadingScreen[str]):
 
     def scanned(self, scan: Scan) -> None:
         """Take a scanned code; what stands in the entry line may multiply it."""
-        assert self.entry is not None
-        keyed = self.entry.take()
         self._leave_search()
-        self.take_code(scan.full, is_scan=True, keyed=keyed)
+        self.take_scanned(scan)
 
     def entered(self, text: str) -> None:
         """Take a typed code or name, a chosen search result, or the quantity of the line in hand."""
@@ -241,11 +239,11 @@ class CountSessionScreen(ReadingScreen[str]):
             return
         with self.saying():
             if was_finding or not self._is_quantity(text):
-                self.take_code(text, is_scan=False)
+                self.take_code(text)
             elif len(text) < CODE_DIGITS_MIN or product_of(self.till.node, text) is None:
                 self._state(keyed_quantity(text))
             elif not self._products:
-                self.take_code(text, is_scan=False)
+                self.take_code(text)
             else:
                 self.converse(self._quantity_or_code(text))
 

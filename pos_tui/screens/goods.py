@@ -20,7 +20,7 @@ from edge.goods_sheet import (
     kept_sheets,
     written_sheet,
 )
-from edge.keyed import keyed_money, keyed_quantity, plain_width, split_multiplier
+from edge.keyed import keyed_money, keyed_quantity, plain_width
 from edge.scanning import (
     Candidates,
     Found,
@@ -30,6 +30,7 @@ from edge.scanning import (
     Unknown,
     WeightNeeded,
     interpret,
+    interpret_scan,
     pick,
 )
 from edge.stock_dates import keyed_date
@@ -240,9 +241,9 @@ class GoodsScreen(AllowingScreen[str]):
     def scanned(self, scan: Scan) -> None:
         """Take scanned goods; what stands in the entry line may multiply them."""
         assert self.entry is not None
-        keyed = split_multiplier(self.entry.take() + scan.text)
-        code = scan.full if keyed.rest == scan.text else keyed.rest
-        self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
+        outcome, left = interpret_scan(self.till.node, self.entry.take(), scan)
+        self.entry.set_text(left)
+        self.take_outcome(outcome)
 
     def entered(self, text: str) -> None:
         """Take typed goods, or the quantity of the selected line."""

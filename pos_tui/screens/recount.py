@@ -61,8 +61,7 @@ class RecountScreen(ReadingScreen[bool]):
 
     def scanned(self, scan: Scan) -> None:
         """Add one of what was scanned."""
-        assert self.entry is not None
-        self.take_code(scan.full, is_scan=True, keyed=self.entry.take())
+        self.take_scanned(scan)
 
     def counted(self, line: BasketLine, quantity_milli: int) -> None:
         """Add what was seen, in the zone in hand where it is asked for there."""
@@ -99,7 +98,7 @@ class RecountScreen(ReadingScreen[bool]):
             return
         with self.saying():
             if not (text.replace(".", "", 1).isdigit() and text.isascii() and len(text) <= 6):
-                self.take_code(text, is_scan=False)
+                self.take_code(text)
                 return
             place = max(0, self.listing.selected)
             quantity = keyed_quantity(text)

@@ -22,6 +22,7 @@ from edge.scanning import (
     Unknown,
     WeightNeeded,
     interpret,
+    interpret_scan,
     pick,
     split_multiplier,
 )
@@ -216,9 +217,9 @@ class SaleScreen(SaleRoutes):
         typed = self.entry.take()
         if self._is_searching:
             self.show_basket()
-        keyed = split_multiplier(typed + scan.text)
-        code = scan.full if keyed.rest == scan.text else keyed.rest
-        self.take_outcome(interpret(self.till.node, code, quantity_milli=keyed.quantity_milli, is_scan=True))
+        outcome, left = interpret_scan(self.till.node, typed, scan)
+        self.entry.set_text(left)
+        self.take_outcome(outcome)
 
     def scanned_again(self, scan: Scan) -> None:
         """Ask whether the same code is meant twice."""

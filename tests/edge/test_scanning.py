@@ -20,10 +20,12 @@ from edge.scanning import (
     Unknown,
     WeightNeeded,
     interpret,
+    interpret_scan,
     pick,
     read_payment_code,
 )
 from edge.selling import LineRequest, sell
+from edge.wedge import Scan
 from schema.errors import RefusalError
 from schema.rows import PromotionKind
 from schema.rules.barcode_layouts import (
@@ -107,6 +109,33 @@ def test_a_star_alone_waits_for_the_scan(node: Node) -> None:
     meant = interpret(node, COLA_BARCODE, quantity_milli=12_000, is_scan=True)
     assert isinstance(meant, Found)
     assert meant.line.quantity_milli == 12_000
+
+
+@pytest.mark.parametrize(
+    ("typed_before", "code", "product", "quantity_milli", "left"),
+    [
+        ("", COLA_BARCODE, COLA, 1000, ""), ("3*", COLA_BARCODE, COLA, 3000, ""),
+        (COLA_BARCODE[:5], COLA_BARCODE[5:], COLA, 1000, ""),
+        (f"3*{COLA_BARCODE[:5]}", COLA_BARCODE[5:], COLA, 3000, ""),
+        ("12", COLA_BARCODE, COLA, 1000, "12"), ("1.5", COLA_BARCODE, COLA, 1000, "1.5"),
+        ("411", COLA_BARCODE, COLA, 1000, "411"), ("kele", COLA_BARCODE, COLA, 1000, ""),
+        ("可乐", COLA_BARCODE, COLA, 1000, ""),
+    ],
+)  # fmt: skip
+def test_text_before_a_scan_multiplies_it_begins_it_or_was_meant_for_something_else(
+    node: Node, typed_before: str, code: str, product: str, quantity_milli: int, left: str
+) -> None:
+    meant, stays = interpret_scan(node, typed_before, Scan(code, "]E0"))
+    assert isinstance(meant, Found)
+    assert (meant.line.product, meant.line.quantity_milli, stays) == (product, quantity_milli, left)
+
+
+def test_text_before_an_unknown_scan_belongs_to_it(node: Node) -> None:
+    meant, left = interpret_scan(node, "690", Scan("1234500016"))
+    assert isinstance(meant, Unknown)
+    assert (meant.code, left) == ("6901234500016", "")
+    with pytest.raises(RefusalError, match="quantity"):
+        interpret_scan(node, "1e5*", Scan(COLA_BARCODE))
 
 
 @pytest.mark.parametrize(
