@@ -7,6 +7,7 @@ themselves, and an entry above the cut relates to them as it would have to the e
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -17,6 +18,7 @@ from sync.on_hand import KeyMaterial, Weighing, derive, held_observation
 from sync.relation import Observation
 from sync.stock_facts import (
     DISPATCH_REASON,
+    Classify,
     Count,
     Disagreement,
     Fact,
@@ -26,6 +28,7 @@ from sync.stock_facts import (
     Side,
     Vector,
     knows,
+    parse_target,
 )
 
 EntryRef = tuple[str, int]
@@ -150,11 +153,13 @@ def _must_keep(
 ) -> frozenset[EntryRef]:
     kept: set[EntryRef] = set()
     live = {one.id for found in observations.values() for one in found}
+    classified = _classified(below)
     for fact in below:
         match fact:
             case Movement():
-                if fact.key in kept_whole or not knows(settled, fact.writer, fact.seq):
-                    kept.add((fact.writer, fact.seq))
+                place = fact.writer, fact.seq
+                if fact.key in kept_whole or place in classified or not knows(settled, *place):
+                    kept.add(place)
             case Count():
                 if fact.key in kept_whole or (fact.session is not None and fact.session in live):
                     kept.add((fact.writer, fact.seq))
@@ -166,6 +171,16 @@ def _must_keep(
         if is_whole or _is_open(product, papers, held, observations, settled, location):
             kept.update((one.writer, one.seq) for one in papers)
     return frozenset(kept)
+
+
+def _classified(below: Iterable[Fact]) -> set[EntryRef]:
+    """Return the entries whose movements a person placed; the count may be one that is still to come."""
+    found: set[EntryRef] = set()
+    for fact in below:
+        if isinstance(fact, Classify):
+            with contextlib.suppress(ValueError):
+                found.add(parse_target(fact.movement)[:2])
+    return found
 
 
 def _is_open(

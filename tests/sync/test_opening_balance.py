@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sync.conflicts import Conflict
@@ -23,6 +23,8 @@ from sync.stock_facts import (
     Movement,
     Rank,
     Rules,
+    SessionOpen,
+    Side,
     Vector,
     Void,
     knows,
@@ -91,6 +93,7 @@ def assert_same_keys(full: SetFold, pruned: SetFold) -> int:
 
 
 @run
+@example(1540683540)
 @given(seeds)
 def test_balance_and_tail_fold_to_the_whole(seed: int) -> None:
     fleet, facts, cuts = split(seed, 14, 10)
@@ -117,6 +120,7 @@ def test_balance_carried_from_a_balance_folds_to_the_whole(seed: int) -> None:
 
 
 @run
+@example(1540683540)
 @given(seeds)
 def test_pruned_store_shows_what_the_full_one_shows(seed: int) -> None:
     fleet, facts, cuts = split(seed, 14, 10)
@@ -174,6 +178,23 @@ def test_silent_counter_that_reaches_below_asks_for_an_amended_balance() -> None
     again = fold_set([*left_above([*facts, late], kept)], Rules(), kept.balance)
     assert not again.reaching_below
     assert again.figures[Key("SHOP", "A")].value == fold_set([*facts, late], Rules()).figures[Key("SHOP", "A")].value
+
+
+def test_a_movement_that_a_person_placed_stays_for_the_count_that_is_still_to_come() -> None:
+    """Its place is said by the session's name, before any count of the session stands."""
+    hour = 3_600_000
+    opened = SessionOpen("n1.0", 1, 9 * hour, {}, "SHOP", "S1", ("Z",))
+    sold = Movement("n1.0", 2, 0, "SHOP", "A", -2, "sale", 9 * hour + 1, 1000, 0, {"n1.0": 1})
+    placed = Classify("n1.0", 3, 9 * hour + 2, {"n1.0": 2}, Rank.ADMIN, "n1.0:2", "S1", Side.AFTER)
+    basis = {"n1.0": 3}
+    look = Look(10, 10 * hour, 10 * hour + 1, basis, basis, "Z")
+    count = Count("n1.0", 4, 0, "SHOP", "A", Rank.CLERK, 10 * hour + 1, 1000, 0, basis, (look,), "S1")
+    facts: list[Fact] = [opened, sold, placed, count]
+    carried = carry(facts[:3], Rules(), {"n1.0": 3})
+    assert carried.must_keep == {("n1.0", 1), ("n1.0", 2), ("n1.0", 3)}
+    key = Key("SHOP", "A")
+    pruned = fold_set(left_above(facts, carried), Rules(), carried.balance)
+    assert pruned.figures[key].value == fold_set(facts, Rules()).figures[key].value == 8
 
 
 def test_balance_of_a_key_never_counted_is_its_sum() -> None:
