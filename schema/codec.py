@@ -12,7 +12,7 @@ import msgspec
 
 from schema.errors import RefusalError
 from schema.kinds import KIND_OF, KINDS
-from schema.kinds.base import Code, Count, Kind, Millis, Payload, Vector
+from schema.kinds.base import Code, Count, Kind, Millis, Payload, StockEffects, Vector
 
 ENTRY_BYTES_MAX: Final = 64 * 1024
 _DEPTH_MAX: Final = 32
@@ -44,6 +44,11 @@ _encoder = msgspec.msgpack.Encoder()
 _body_decoder = msgspec.msgpack.Decoder(Body)
 _any_decoder = msgspec.msgpack.Decoder()
 _payload_decoders = {key: msgspec.msgpack.Decoder(kind.payload) for key, kind in KINDS.items()}
+_effects_decoders = {
+    key: (msgspec.msgpack.Decoder(kind.view or kind.payload), kind.effects)
+    for key, kind in KINDS.items()
+    if kind.effects is not None
+}
 
 
 def encode(value: Any) -> bytes:
@@ -88,6 +93,15 @@ def decode_payload(body: Body) -> Payload | None:
     """Decode the payload; None when this release does not know its kind and version."""
     decoder = _payload_decoders.get((body.kind, body.version))
     return None if decoder is None else decoder.decode(body.payload)
+
+
+def decode_effects(body: Body) -> StockEffects | None:
+    """Decode the stock movements of an entry and no more than they need; None where its kind has none of its own."""
+    found = _effects_decoders.get((body.kind, body.version))
+    if found is None:
+        return None
+    decoder, effects = found
+    return effects(decoder.decode(body.payload))
 
 
 PayloadT = TypeVar("PayloadT", bound=Payload)

@@ -109,11 +109,13 @@ class Weighing:
         self._widening = gathered.widening
         self._standing = standing
         self._carried = {one.observation.id: one for one in balance.carried} if balance is not None else {}
-        self._above = [
-            one for one in material.movements if balance is None or not knows(material.cut, one.writer, one.seq)
-        ]
+        self._above = (
+            material.movements
+            if balance is None
+            else [one for one in material.movements if not knows(material.cut, one.writer, one.seq)]
+        )
         self._found: dict[str, Weighed] = {}
-        self.total = sum(one.quantity for one in self._above) + (balance.total if balance is not None else 0)
+        self.total = sum([one.quantity for one in self._above]) + (balance.total if balance is not None else 0)
         self.reaching_below: set[str] = set()
 
     def weigh(self, observation: Observation) -> Weighed:
@@ -141,9 +143,10 @@ class Weighing:
         chain = self._standing.chain(observation, self._relating.fixes)
         prior = chain[1] if len(chain) > 1 else None
         weighed = self._start(observation, prior, (name for link in chain for name in link.absorbs))
+        relate, take, policy = self._relating.relate, weighed.take, self._policy
         for movement in self._above:
-            verdict = self._relating.relate(movement, observation, self._policy)
-            weighed.take(movement, verdict, not verdict.counts_after and self._is_after(movement, prior))
+            verdict = relate(movement, observation, policy)
+            take(movement, verdict, not verdict.counts_after and (prior is None or self._is_after(movement, prior)))
         return weighed
 
     def _onwards(self, carried: Weighed) -> Weighed:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from schema.database import Connection
-from sync.stock_facts import Fact, Movement, Notice
+from sync.stock_facts import Fact, Movement
 
 KEYS_MIN: Final = 16
 """For fewer keys it costs more than it spares."""
@@ -27,10 +27,10 @@ class ReadAhead:
         }
         self._by_stream: dict[str, dict[int, list[Movement]]] = {product: {} for product in key_nos}
         self._transfers: dict[str, list[str]] = {product: [] for product in key_nos}
-        self._moved: list[tuple[int, int, int]] = list(
+        found: set[Place] = set(
+            # Duplicates are dropped here: for DISTINCT, SQLite would sort them all.
             self._in_parts(
-                "SELECT DISTINCT key_no, stream_no, seq FROM movement WHERE scope_no = ? AND key_no IN ({})",
-                key_nos.values(),
+                "SELECT stream_no, seq FROM movement WHERE scope_no = ? AND key_no IN ({})", key_nos.values()
             )
         )
         for about, product, stream_no, seq in self._in_parts(
@@ -39,6 +39,9 @@ class ReadAhead:
             self._transfers,
         ):
             self._about[about, product].append((stream_no, seq))
+            found.add((stream_no, seq))
+        self.places = sorted(found)
+        """Where all movements and counts found stand, in order."""
         for transfer, product, touches in self._in_parts(
             "SELECT DISTINCT transfer, product, touches FROM transfer_paper WHERE scope_no = ? AND product IN ({})",
             self._transfers,
@@ -54,18 +57,18 @@ class ReadAhead:
         """Return the transfers with papers that touch this location; None for a product that was not looked up."""
         return self._transfers.get(product)
 
-    def places(self) -> list[Place]:
-        """Return where all movements and counts found stand, in order."""
-        found = {(stream_no, seq) for _, stream_no, seq in self._moved}
-        found.update(place for places in self._about.values() for place in places)
-        return sorted(found)
-
     def sort_out(self, known: Mapping[Place, Iterable[Fact]]) -> None:
         """Put the movements of the entries found by product and stream, from what their entries say."""
-        for place in self.places():
+        by_stream = self._by_stream
+        for place in self.places:
+            stream_no = place[0]
             for fact in known.get(place, ()):
-                if isinstance(fact, Movement) and fact.product in self._by_stream and not isinstance(fact, Notice):
-                    self._by_stream[fact.product].setdefault(place[0], []).append(fact)
+                if type(fact) is not Movement or (streams := by_stream.get(fact.product)) is None:
+                    continue
+                if (told := streams.get(stream_no)) is None:
+                    streams[stream_no] = [fact]
+                else:
+                    told.append(fact)
 
     def movements(self, product: str) -> Mapping[int, Sequence[Movement]] | None:
         """Return a product's movements by stream number, ascending; None for one that was not looked up."""

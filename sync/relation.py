@@ -148,22 +148,25 @@ _CLOCK_BEFORE = Verdict(Side.BEFORE, False, Ground.CLOCK)
 _CLOCK_BACKDATED = Verdict(Side.BEFORE, False, Ground.CLOCK, is_backdated=True)
 
 _EARLIER, _OVERLAP, _LATER_BY_CLOCK, _UNKNOWN = -1, 0, 1, 2
+_MEETINGS_MAX = 16
+"""How many looks are remembered with what meets them: two counts of a key take turns."""
 
 
 class Relating:
     """Relates movements to observations under one set of settings, corrections and persons' verdicts."""
 
-    __slots__ = ("classifications", "fixes", "rules")
+    __slots__ = ("_met", "classifications", "fixes", "rules")
 
     def __init__(self, rules: Rules, fixes: Corrections, classifications: Classifications | None = None) -> None:
         """Bind what every comparison needs."""
         self.rules = rules
         self.fixes = fixes
-        self.classifications = classifications or Classifications()
+        self.classifications = classifications if classifications else None
+        self._met: dict[int, _Meeting] = {}
 
     def relate(self, movement: Movement, observation: Observation, policy: Policy) -> Verdict:
         """Return a movement's relation to an observation by rules 0 to 4, first match first."""
-        if self.classifications:
+        if self.classifications is not None:
             side = self.classifications.decide(movement, observation.names)
             if side is not None:
                 return _CLASSIFIED[side]
@@ -178,96 +181,129 @@ class Relating:
 
     def relate_lines(self, movement: Movement, lines: tuple[Line, ...], policy: Policy) -> Verdict:
         """Return a movement's relation to some looks by rules 1 to 4."""
-        writer, seq, vector = movement.writer, movement.seq, movement.vector
-        is_known = True
-        is_touched = is_later_than_some = False
+        met = self._met.get(id(lines))
+        if met is None or met.lines is not lines or not met.takes(movement):
+            if len(self._met) >= _MEETINGS_MAX:
+                self._met.clear()
+            met = self._met[id(lines)] = _Meeting(movement, lines, self.rules, self.fixes)
+        return met.relate(movement, policy)
+
+
+class _Meeting:
+    """Some looks as one writer's movements meet them: what all that share clock, knowledge and reason have in common.
+
+    A count of a whole shop relates hundreds of thousands of movements, most of them like the one before.
+    """
+
+    __slots__ = (
+        "after_ms", "before_ms", "bound_ms", "epoch", "fix", "fixes", "is_later_than_all_others",
+        "is_later_than_some_other", "is_stated", "is_unknown", "known_seq", "lag", "lines", "location", "own_max",
+        "own_min", "reason", "touched_seq", "unc_ms", "vector", "writer",
+    )  # fmt: skip
+
+    def __init__(self, movement: Movement, lines: tuple[Line, ...], rules: Rules, fixes: Corrections) -> None:
+        self.writer = writer = movement.writer
+        self.epoch, self.unc_ms, self.vector = movement.epoch, movement.unc_ms, movement.vector
+        self.location, self.reason = movement.location, movement.reason
+        self.is_stated = movement.stated is not None
+        self.lines, self.fixes = lines, fixes
+        self.lag = rules.lag(movement.location, movement.reason) if rules.lag_ms else 0
+        self.fix = fixes.get((writer, movement.epoch)) if fixes else None
+        bound = movement.unc_ms if self.fix is None else self.fix.unc_ms
+        known: int | None = None
+        touched = 0
+        before_ms: int | None = None
+        after_ms: int | None = None
+        own_min: int | None = None
+        own_max: int | None = None
+        is_later_than_some = is_unknown = False
         is_later_than_all = True
         for line in lines:
-            basis_hi = line.basis_hi
-            if line.basis_lo.get(writer, 0) < seq:
-                is_known = False
-            if basis_hi.get(writer, 0) >= seq:
-                is_touched = True
-            counter = line.writer
+            counter, basis_hi = line.writer, line.basis_hi
+            of_writer = line.basis_lo.get(writer, 0)
+            known = of_writer if known is None or of_writer < known else known
+            touched = max(touched, basis_hi.get(writer, 0))
             last_held = basis_hi.get(counter, 0)
-            if (seq > last_held) if writer == counter else (vector.get(counter, 0) > last_held):
+            if counter == writer:
+                own_min = last_held if own_min is None else min(own_min, last_held)
+                own_max = last_held if own_max is None else max(own_max, last_held)
+            elif movement.vector.get(counter, 0) > last_held:
                 is_later_than_some = True
             else:
                 is_later_than_all = False
-        lag = self.rules.lag(movement.location, movement.reason) if self.rules.lag_ms else 0
-        order = self._clock_order(movement, lines, lag)
-        if is_known:
+            line_bound = line.bound(fixes)
+            if counter == writer and line.epoch == movement.epoch and not self.is_stated:
+                margin = 0  # one clock read both, so its error cancels
+            elif bound is None or line_bound is None:
+                is_unknown = True
+                continue
+            else:
+                margin = bound + line_bound
+            line_lo, line_hi = line.span(fixes)
+            before_ms = line_lo - margin if before_ms is None else min(before_ms, line_lo - margin)
+            after_ms = line_hi + margin if after_ms is None else max(after_ms, line_hi + margin)
+        self.known_seq, self.touched_seq = known or 0, touched
+        self.own_min, self.own_max = own_min, own_max
+        self.is_later_than_some_other, self.is_later_than_all_others = is_later_than_some, is_later_than_all
+        self.before_ms, self.after_ms, self.is_unknown = before_ms or 0, after_ms or 0, is_unknown
+
+    def takes(self, movement: Movement) -> bool:
+        """Tell whether a movement has all in common with the first."""
+        return (
+            self.vector is movement.vector
+            and self.unc_ms == movement.unc_ms
+            and self.writer == movement.writer
+            and self.epoch == movement.epoch
+            and self.reason == movement.reason
+            and self.location == movement.location
+            and not self.is_stated
+            and movement.stated is None
+        )
+
+    def relate(self, movement: Movement, policy: Policy) -> Verdict:
+        """Return a movement's relation to these looks by rules 1 to 4."""
+        seq = movement.seq
+        lo, hi = self._interval(movement)
+        if self.is_unknown:
+            order = _UNKNOWN
+        elif hi < self.before_ms:
+            order = _EARLIER
+        else:
+            order = _LATER_BY_CLOCK if lo > self.after_ms else _OVERLAP
+        if seq <= self.known_seq:
             return _KNOWN_CONTRADICTED if order == _LATER_BY_CLOCK else _KNOWN
-        is_stated = movement.stated is not None
-        if is_later_than_all and not is_stated:
+        is_stated, lag = self.is_stated, self.lag
+        if self.is_later_than_all_others and not is_stated and (self.own_max is None or seq > self.own_max):
             if lag == 0:
                 return _LATER_CONTRADICTED if order == _EARLIER else _LATER
             if order == _LATER_BY_CLOCK:
                 return _CLOCK_AFTER
             # The lag explains an overlap but not a clock that runs backwards; the category's pick stands for both.
             return self._doubt(
-                movement,
-                lines,
-                lag,
-                policy,
-                Ground.CLOCK,
-                is_forced=order == _UNKNOWN,
-                contradicted=order == _EARLIER,
+                movement, policy, Ground.CLOCK, is_forced=order == _UNKNOWN, contradicted=order == _EARLIER
             )
         if order == _EARLIER:
+            is_later_than_some = self.is_later_than_some_other or (self.own_min is not None and seq > self.own_min)
             if is_later_than_some and lag == 0 and not is_stated:
-                return self._doubt(movement, lines, lag, policy, Ground.GUARD, is_forced=True, contradicted=True)
+                return self._doubt(movement, policy, Ground.GUARD, is_forced=True, contradicted=True)
             return _CLOCK_BACKDATED if is_stated and is_later_than_some else _CLOCK_BEFORE
         if order == _LATER_BY_CLOCK:
-            if is_touched:
-                return self._doubt(movement, lines, lag, policy, Ground.GUARD, is_forced=True, contradicted=True)
+            if seq <= self.touched_seq:
+                return self._doubt(movement, policy, Ground.GUARD, is_forced=True, contradicted=True)
             return _CLOCK_AFTER
-        return self._doubt(movement, lines, lag, policy, Ground.CLOCK, is_forced=order == _UNKNOWN, contradicted=False)
+        return self._doubt(movement, policy, Ground.CLOCK, is_forced=order == _UNKNOWN, contradicted=False)
 
-    def _interval(self, movement: Movement, lag: int) -> tuple[int, int, int | None]:
-        lo, hi = movement.stated or (movement.wall_ms - lag, movement.wall_ms)
-        fix = self.fixes.get((movement.writer, movement.epoch)) if self.fixes else None
-        if fix is None:
-            return lo, hi, movement.unc_ms
-        return lo - fix.offset_ms, hi - fix.offset_ms, fix.unc_ms
-
-    def _clock_order(self, movement: Movement, lines: tuple[Line, ...], lag: int) -> int:
-        lo, hi, bound = self._interval(movement, lag)
-        ends_before = begins_after = True
-        is_unknown = False
-        for line in lines:
-            line_lo, line_hi = line.span(self.fixes)
-            if line.writer == movement.writer and line.epoch == movement.epoch and movement.stated is None:
-                margin = 0  # one clock read both, so its error cancels
-            else:
-                line_bound = line.bound(self.fixes)
-                if bound is None or line_bound is None:
-                    is_unknown = True
-                    continue
-                margin = bound + line_bound
-            if hi + margin >= line_lo:
-                ends_before = False
-            if lo - margin <= line_hi:
-                begins_after = False
-        if is_unknown:
-            return _UNKNOWN
-        return _EARLIER if ends_before else _LATER_BY_CLOCK if begins_after else _OVERLAP
+    def _interval(self, movement: Movement) -> tuple[int, int]:
+        lo, hi = movement.stated or (movement.wall_ms - self.lag, movement.wall_ms)
+        return (lo, hi) if self.fix is None else (lo - self.fix.offset_ms, hi - self.fix.offset_ms)
 
     def _doubt(
-        self,
-        movement: Movement,
-        lines: tuple[Line, ...],
-        lag: int,
-        policy: Policy,
-        ground: Ground,
-        *,
-        is_forced: bool,
-        contradicted: bool,
+        self, movement: Movement, policy: Policy, ground: Ground, *, is_forced: bool, contradicted: bool
     ) -> Verdict:
         counts_after = movement.quantity < 0
         if not is_forced and policy.ambiguous is AmbiguousPick.MIDPOINT:
-            lo, hi, _ = self._interval(movement, lag)
-            line_lo, line_hi = hull(lines, self.fixes)
+            lo, hi = self._interval(movement)
+            line_lo, line_hi = hull(self.lines, self.fixes)
             if lo + hi != line_lo + line_hi:
                 counts_after = lo + hi > line_lo + line_hi
         return Verdict(Side.AMBIGUOUS, counts_after, ground, is_contradicted=contradicted)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from schema.identity import scope_location
 from schema.kinds import KIND_OF
-from schema.kinds.base import StockMove, Vector
+from schema.kinds.base import StockEffects, StockMove, Vector
 from schema.kinds.counting import (
     ClockFixed,
     CountAccepted,
@@ -53,25 +53,28 @@ def stock_facts_of(entry: Effective) -> list[Fact]:
     if location is None:
         return []
     if effects is not None:
-        found = effects(payload)
-        # What all lines share is read once: this runs for every line of every sale that arrives.
-        writer, seq, reason, vector = entry.writer, entry.seq, found.reason, entry.vector
-        wall_ms, unc_ms, epoch = entry.wall_ms, entry.unc_ms, entry.clock_epoch
-        paper = (
-            found.document or None,
-            found.transfer or None,
-            found.destination or None,
-            found.is_final,
-            found.stated,
-        )
-        return [
-            Movement(
-                writer, seq, line, location, move.product, move.quantity_milli, reason, wall_ms, unc_ms, epoch, vector,
-                move.zone or None, *paper,
-            )
-            for line, move in enumerate(found.moves)
-        ]  # fmt: skip
+        return movements_of(
+            effects(payload), location, entry.writer, entry.seq, (entry.wall_ms, entry.unc_ms, entry.clock_epoch),
+            entry.vector,
+        )  # fmt: skip
     return _other_facts(entry, location)
+
+
+def movements_of(
+    found: StockEffects, location: str, writer: str, seq: int, clock: tuple[int, int | None, int],
+    vector: Mapping[str, int],
+) -> list[Fact]:  # fmt: skip
+    """Return the movements of an entry's effects; `clock` is its wall clock, the bound on its error, and its epoch."""
+    # What all lines share is read once: this runs for every line of every sale that arrives.
+    reason, (wall_ms, unc_ms, epoch) = found.reason, clock
+    paper = (found.document or None, found.transfer or None, found.destination or None, found.is_final, found.stated)
+    return [
+        Movement(
+            writer, seq, line, location, move.product, move.quantity_milli, reason, wall_ms, unc_ms, epoch, vector,
+            move.zone or None, *paper,
+        )
+        for line, move in enumerate(found.moves)
+    ]  # fmt: skip
 
 
 def _other_facts(entry: Effective, location: str) -> list[Fact]:

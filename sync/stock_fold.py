@@ -148,6 +148,7 @@ class _Work:
         self.declared: dict[Key, tuple[str, ...]] = {}
         self.changes = FoldChanges({}, {}, ConflictChanges.none())
         self._touched: set[tuple[str, int]] = set()
+        self._plans_at: dict[str, dict[str, tuple[str, ...]]] = {}
 
     # What is in force, read at most once per batch and only where something rare needs it.
 
@@ -339,9 +340,6 @@ class _Work:
 
     def material(self, key: Key) -> KeyMaterial:
         """Read what bears on a key, without what VOIDs in force take out."""
-        plans: dict[str, tuple[str, ...]] = {}
-        for opened in self.in_force(self.store.sessions(key.location)):
-            plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
         balance = self.store.opening_balance(key)
         return KeyMaterial(
             key,
@@ -349,10 +347,19 @@ class _Work:
             self.in_force(self.store.counts(key)),
             self.in_force(self.store.accepts(key)),
             self.in_force(self.store.papers_touching(key)),
-            plans,
+            self._plans(key.location),
             balance,
             *cut_of(balance, self.store.cut()),
         )
+
+    def _plans(self, location: str) -> dict[str, tuple[str, ...]]:
+        """Return the zones of each session opened at a location."""
+        plans = self._plans_at.get(location)
+        if plans is None:
+            plans = self._plans_at[location] = {}
+            for opened in self.in_force(self.store.sessions(location)):
+                plans[opened.session] = tuple(sorted({*plans.get(opened.session, ()), *opened.zones}))
+        return plans
 
     def _derive(self, key: Key) -> tuple[KeyState, bool]:
         material = self.material(key)

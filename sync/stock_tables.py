@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from schema.codec import decode_body, decode_payload
+from schema.codec import decode_body, decode_effects, decode_payload
 from schema.database import Connection
 from schema.identity import NodeId, Scope, Stream
-from schema.kinds.base import Payload
 from sync.effective import Effective, as_effective
 from sync.key_state import KeyBalance
 from sync.log_tables import LogTables, StreamRow
@@ -36,7 +35,7 @@ from sync.stock_facts import (
     Void,
     parse_target,
 )
-from sync.stock_facts_of import stock_facts_of
+from sync.stock_facts_of import movements_of, stock_facts_of
 from sync.stock_fold import FoldChanges
 from sync.stock_store import ClockEpoch, StoredFigure, TransferKey
 from sync.transit import TransferState
@@ -67,6 +66,7 @@ class StockTables:
         self._key_nos: dict[str, int] = {}
         self._figures: dict[str, StoredFigure | None] = {}
         self._rows: dict[int, StreamRow] | None = None
+        self._writers: dict[int, str] = {}
         self._entries: dict[tuple[int, int], list[Fact]] = {}
         self._vectors: dict[int, list[tuple[int, dict[str, int]]]] = {}
         self._ahead: ReadAhead | None = None
@@ -421,10 +421,9 @@ class StockTables:
         self._read_keys([product for product in products if product not in self._key_nos])
         key_nos = {product: self._key_nos[product] for product in products if product in self._key_nos}
         ahead = ReadAhead(self._connection, self._scope_no, self._location, key_nos)
-        lacking = [place for place in ahead.places() if place not in self._entries]
+        lacking = [place for place in ahead.places if place not in self._entries]
         for stream_no, seq, digest, encoded in ahead.bodies(lacking):
-            entry = self._effective(stream_no, encoded, digest)
-            self._entries[stream_no, seq] = stock_facts_of(entry) if entry is not None else []
+            self._entries[stream_no, seq] = self._read(stream_no, encoded, digest)
         ahead.sort_out(self._entries)
         self._ahead = ahead
 
@@ -436,20 +435,28 @@ class StockTables:
             "SELECT digest, body FROM entry WHERE scope_no = ? AND stream_no = ? AND seq = ?",
             (self._scope_no, stream_no, seq),
         ).fetchone()
-        facts: list[Fact] = []
-        if found is not None:
-            entry = self._effective(stream_no, bytes(found[1]), bytes(found[0]))
-            facts = stock_facts_of(entry) if entry is not None else []
+        facts = [] if found is None else self._read(stream_no, bytes(found[1]), bytes(found[0]))
         self._entries[stream_no, seq] = facts
         return facts
 
-    def _effective(self, stream_no: int, encoded: bytes, digest: bytes) -> Effective | None:
+    def _read(self, stream_no: int, encoded: bytes, digest: bytes) -> list[Fact]:
         body = decode_body(encoded)
-        payload: Payload | None = decode_payload(body)
+        vector = self._vector(stream_no, body.seq)
+        effects = decode_effects(body)
+        if effects is not None:
+            clock = body.wall_ms, body.unc_ms, body.clock_epoch
+            return movements_of(effects, self._location, self._writer(stream_no), body.seq, clock, vector)
+        payload = decode_payload(body)
         if payload is None:
-            return None
+            return []
         stream = self._stream_rows()[stream_no].stream
-        return as_effective(stream, stream_no, body, payload, self._vector(stream_no, body.seq), digest)
+        return stock_facts_of(as_effective(stream, stream_no, body, payload, vector, digest))
+
+    def _writer(self, stream_no: int) -> str:
+        writer = self._writers.get(stream_no)
+        if writer is None:
+            writer = self._writers[stream_no] = self._stream_rows()[stream_no].stream.writer
+        return writer
 
     def _about(self, about: str, subject: str | None, kind: type[_FactT]) -> list[_FactT]:
         rows = self._ahead.about(about, subject) if self._ahead is not None else None
@@ -525,7 +532,8 @@ class StockTables:
                 if covered and self._latest_wall(row, covered) <= or_later_than_ms:
                     after_seq = max(after_seq, covered)
             if ahead is not None:
-                found += [one for one in ahead.get(stream_no, ()) if one.seq > after_seq]
+                told = ahead.get(stream_no, ())
+                found += [one for one in told if one.seq > after_seq] if after_seq else told
                 continue
             places = self._connection.execute(
                 "SELECT DISTINCT seq FROM movement WHERE scope_no = ? AND key_no = ? AND stream_no = ? AND seq > ?",

@@ -87,5 +87,7 @@ class Kind(msgspec.Struct, frozen=True):
     permission: Permission
     version: int = 1
     effects: Callable[[Any], StockEffects] | None = None
+    view: type[msgspec.Struct] | None = None
+    """A shape of the same bytes with only what `effects` reads, for who needs no more: decoding it skips the rest."""
     rank: Callable[[Any], str] | None = None
     """The role a payload claims; authority must cover it."""

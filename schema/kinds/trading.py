@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from schema.kinds.base import Amount, Code, Count, Kind, Payload, Permission, StockEffects, StockMove, Text
 
 
@@ -140,17 +142,40 @@ class DayClosed(Payload, frozen=True):
     refunds_minor: Amount
 
 
-def _sale_effects(sale: Sale) -> StockEffects:
+class _SaleView(msgspec.Struct, array_like=True, frozen=True):
+    """Of a sale what its effects read, in the places where a sale has it."""
+
+    receipt_number: Code
+    business_date: msgspec.Raw
+    shift: msgspec.Raw
+    operator: msgspec.Raw
+    lines: msgspec.Raw
+    moves: tuple[StockMove, ...]
+
+
+class _RefundView(msgspec.Struct, array_like=True, frozen=True):
+    """Of a refund what its effects read, in the places where a refund has it."""
+
+    receipt_number: Code
+    business_date: msgspec.Raw
+    shift: msgspec.Raw
+    operator: msgspec.Raw
+    original: msgspec.Raw
+    lines: msgspec.Raw
+    moves: tuple[StockMove, ...]
+
+
+def _sale_effects(sale: Sale | _SaleView) -> StockEffects:
     return StockEffects(sale.moves, "sale", document=sale.receipt_number)
 
 
-def _refund_effects(refund: Refund) -> StockEffects:
+def _refund_effects(refund: Refund | _RefundView) -> StockEffects:
     return StockEffects(refund.moves, "refund", document=refund.receipt_number)
 
 
 KINDS = (
-    Kind("sale.completed", Sale, Permission.TRADE, effects=_sale_effects),
-    Kind("refund.completed", Refund, Permission.TRADE, effects=_refund_effects),
+    Kind("sale.completed", Sale, Permission.TRADE, effects=_sale_effects, view=_SaleView),
+    Kind("refund.completed", Refund, Permission.TRADE, effects=_refund_effects, view=_RefundView),
     Kind("shift.opened", ShiftOpened, Permission.TRADE),
     Kind("cash.moved", CashMoved, Permission.TRADE),
     Kind("shift.closed", ShiftClosed, Permission.TRADE),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from schema.codec import encode_body, verify_body
+from schema.codec import decode_effects, encode_body, verify_body
 from schema.identity import NodeId, Scope, Stream
-from schema.kinds import KINDS
+from schema.kinds import KIND_OF, KINDS
 from sync.entry import chain, genesis
 from sync.signing import SigningKey, is_signed, receipt_message, seal_message
 from tests.golden.entry_samples import SAMPLES
@@ -45,6 +45,19 @@ def test_an_entry_encodes_to_its_golden_bytes_and_reads_back_whole(name: str) ->
     body, payload = verify_body(golden)
     assert body.kind == name
     assert payload == SAMPLES[name]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_movements_of_an_entry_are_those_of_its_whole_payload(name: str) -> None:
+    """Who needs no more decodes a view of a payload; a field that moves must move in both."""
+    payload = SAMPLES[name]
+    effects = KIND_OF[type(payload)].effects
+    body, _ = verify_body(_encoded(name))
+    assert decode_effects(body) == (effects(payload) if effects is not None else None)
+
+
+def test_the_views_of_payloads_are_those_of_trade() -> None:
+    assert {kind.name for kind in KINDS.values() if kind.view is not None} == {"sale.completed", "refund.completed"}
 
 
 def test_the_chain_and_its_seal_are_the_golden_ones() -> None:
