@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import gc
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -34,6 +32,7 @@ from edge.config import (
     write_key,
 )
 from edge.encryption import DELAY_S, data_key, found_vault, is_encrypted, open_vault, read_vault
+from edge.garbage import uncollected
 from edge.hub_line import HubLine, meet, read_problem
 from edge.node import RELEASE, Node
 from edge.store import Store, foreseen
@@ -212,18 +211,6 @@ def _empty(file: BinaryIO) -> None:
     file.truncate()
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave Python's garbage alone: a snapshot's entries make next to none, and looking for it takes a fifth."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
     if not is_bundle_signed(snapshot, node.config.root, root_key):
         raise RefusalError("snapshot_invalid", "the snapshot is not signed by the hub")
@@ -234,7 +221,7 @@ def _load(node: Node, snapshot: bytes, root_key: bytes) -> None:
         kept, seen = read_kept(snapshot)
         with node.write():
             found(node.replica, bases, kept, seen)
-    with _uncollected():
+    with uncollected():
         for batches in parts:
             _, refusals = apply_batches(node, batches, pace)
             if refusals:

@@ -16,6 +16,7 @@ from edge.clock_source import ClockSource, business_date, machine_clock
 from edge.config import DATABASE_FILE, TOKEN_FILE, NodeConfig, read_config, read_key
 from edge.disk_space import keep_reserve
 from edge.encryption import data_key
+from edge.garbage import uncollected
 from edge.high_water import HighWater, Mark, read_mark
 from edge.known_catalogue import KnownCatalogue
 from edge.missing import note_lost
@@ -226,7 +227,7 @@ class Node:
     def write(self) -> Iterator[Writing]:
         """Run a use case as one durable transaction; sequence, head, receipt number and clock are read inside it."""
         try:
-            with self.store.transaction() as connection:
+            with uncollected(), self.store.transaction() as connection:
                 state = self._state()
                 clock = observe(state.clock, self.clock_source())
                 if clock.epoch != state.clock.epoch or clock.wall_ms - state.clock.wall_ms >= HEARTBEAT_MS:
