@@ -228,6 +228,8 @@ class TillScreen(Screen[ResultT]):
         if held is None:
             return
         held.timer.stop()
+        if self.app.screen is not self:  # something came over this screen meanwhile: the key is not meant for that
+            return
         found = self._act_of(held.key, is_text=True)
         if is_typed:
             if self.entry is not None:

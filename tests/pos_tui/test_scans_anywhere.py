@@ -18,6 +18,11 @@ UNKNOWN = "6901234500016"
 LEADING_ZERO = "036000291452"
 
 
+def waits(screen: ChooseScreen) -> bool:
+    """Tell whether a key waits for what follows it."""
+    return screen._held is not None
+
+
 def basket(cashier: Cashier) -> list[tuple[str, int]]:
     return [(line.product, line.quantity_milli) for line in cashier.app.till.basket.lines]
 
@@ -60,6 +65,23 @@ async def test_a_digit_right_before_enter_chooses_its_row(at_till: AtTill) -> No
         cashier._send("enter", 0.04)
         await cashier.until_screen("sale")
     assert answers == ["b"]
+
+
+async def test_a_digit_that_waits_does_nothing_once_another_screen_has_come(at_till: AtTill) -> None:
+    answers: list[object] = []
+    async with at_till() as cashier:
+        choose = ChooseScreen("?", [Choice("a", "a"), Choice("b", "b")])
+        cashier.app.push_screen(choose, answers.append)
+        await cashier.until_screen("choose")
+        cashier._send("2", 0.2)
+        await cashier.pilot.pause()
+        assert waits(choose)
+        cashier.app.push_screen(ConfirmScreen("?", "?"))
+        await cashier.until_screen("confirm")
+        await cashier.pilot.pause(0.1)
+        assert not waits(choose)
+        await cashier.press("escape")
+        assert (cashier.screen, answers) == (choose, [])
 
 
 @pytest.mark.parametrize("stall_s", [0.04, 0.07, 0.12])
