@@ -170,6 +170,10 @@ def _must_keep(
         is_whole = any(Key(one.location, product) in kept_whole for one in papers)
         if is_whole or _is_open(product, papers, held, observations, settled, location):
             kept.update((one.writer, one.seq) for one in papers)
+    # A dispatch whose receipt has gone would look like goods on the road: an entry that stays keeps all its papers'.
+    groups = [{(one.writer, one.seq) for one in papers} for papers in held.papers.values()]
+    while partly := [places for places in groups if not kept.isdisjoint(places) and not places <= kept]:
+        kept.update(*partly)
     return frozenset(kept)
 
 

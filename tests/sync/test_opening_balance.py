@@ -103,6 +103,7 @@ def test_balance_and_tail_fold_to_the_whole(seed: int) -> None:
 
 
 @run
+@example(3406418862)
 @given(seeds)
 def test_balance_carried_from_a_balance_folds_to_the_whole(seed: int) -> None:
     fleet, facts, cuts = split(seed, 12, 8, 8)
@@ -195,6 +196,19 @@ def test_a_movement_that_a_person_placed_stays_for_the_count_that_is_still_to_co
     key = Key("SHOP", "A")
     pruned = fold_set(left_above(facts, carried), Rules(), carried.balance)
     assert pruned.figures[key].value == fold_set(facts, Rules()).figures[key].value == 8
+
+
+def test_an_entry_that_stays_keeps_all_papers_of_its_transfer() -> None:
+    """A dispatch whose receipt has gone would look like goods that were counted twice."""
+    sent = Movement("n1.0", 1, 0, "WH", "A", -2, "ship", 1000, 1, 0, {}, transfer="T1", destination="SHOP")
+    got = Movement("n1.0", 2, 0, "SHOP", "A", 2, "recv", 2000, 1, 0, {"n1.0": 1}, transfer="T1", is_final=True)
+    placed = Classify("n1.0", 3, 3000, {"n1.0": 2}, Rank.ADMIN, "n1.0:1", "n1.0:9", Side.AFTER)
+    cut = {"n1.0": 3}
+    assert carry([sent, got, placed], Rules(), cut).must_keep >= {("n1.0", 1), ("n1.0", 2)}
+    far = {"n1.0": 3, "n2.0": 1}
+    look = Look(2, 9000, 9001, cut, cut)
+    count = Count("n2.0", 1, 0, "SHOP", "A", Rank.CLERK, 9001, 1, 0, cut, (look,))
+    assert carry([sent, got, count], Rules(), far).must_keep.isdisjoint({("n1.0", 1), ("n1.0", 2)})
 
 
 def test_balance_of_a_key_never_counted_is_its_sum() -> None:
