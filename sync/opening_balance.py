@@ -102,11 +102,16 @@ def carry_key(
     eligible = gathered.observations if is_manual else standing.left
     chosen = {one.id: one for one in standing.final}
     chosen.update((one.id, one) for one in eligible if not one.is_known_to(settled))
-    known = [one for one in eligible if one.is_known_to(settled)]
-    # Any count still to come supersedes all that every stream knows, so the latest of those stands for them.
-    latest = max(known, key=lambda one: one.moment(relating.fixes), default=None)
-    if latest is not None:
-        chosen[latest.id] = latest
+    unsettled = [one for one in eligible if not one.is_known_to(settled)]
+    known = sorted(
+        (one for one in eligible if one.is_known_to(settled)), key=lambda one: one.moment(relating.fixes), reverse=True
+    )
+    # Any count still to come supersedes all that every stream knows, so the latest of those stands for them; where
+    # people decide, also for every set of counts that may come to disagree: each falls back on what all of it knew.
+    for one in known:
+        chosen[one.id] = one
+        if not is_manual or all(other.supersedes(one) for other in unsettled):
+            break
     if is_manual:
         fallback = held_observation(gathered.observations, standing.final, relating.fixes)
         if fallback is not None:

@@ -104,6 +104,7 @@ def test_balance_and_tail_fold_to_the_whole(seed: int) -> None:
 
 @run
 @example(3406418862)
+@example(1617782445)
 @given(seeds)
 def test_balance_carried_from_a_balance_folds_to_the_whole(seed: int) -> None:
     fleet, facts, cuts = split(seed, 12, 8, 8)
