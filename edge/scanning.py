@@ -18,7 +18,7 @@ import msgspec
 from edge.basket import BasketLine, check_quantity
 from edge.catalog import price_at, product_of, products_with
 from edge.clock_source import local_time
-from edge.keyed import Multiplied, plain_width, split_multiplier
+from edge.keyed import plain_width, split_multiplier
 from edge.known_catalogue import FoundProduct
 from edge.node import Node
 from edge.receipt_codes import is_receipt_code
@@ -34,7 +34,7 @@ from schema.rules.receipt_numbers import ReceiptNumber
 from schema.rules.rounding import divide
 from schema.settings import TillRules
 
-__all__ = ["Multiplied", "interpret", "interpret_scan", "split_multiplier"]
+__all__ = ["interpret", "interpret_scan", "split_multiplier"]
 _SYMBOLOGY: Final = re.compile(r"\][A-Za-z][0-9]")
 """What a scanner may be set to send before a code: the symbology by AIM (ISO/IEC 15424)."""
 _GS1: Final = frozenset({"]C1", "]d2", "]e0", "]Q3", "]J1"})

@@ -146,7 +146,7 @@ class Weighing:
         relate, take, policy = self._relating.relate, weighed.take, self._policy
         for movement in self._above:
             verdict = relate(movement, observation, policy)
-            take(movement, verdict, not verdict.counts_after and (prior is None or self._is_after(movement, prior)))
+            take(movement, verdict, not verdict.counts_after and self._is_after(movement, prior))
         return weighed
 
     def _onwards(self, carried: Weighed) -> Weighed:
