@@ -16,6 +16,7 @@ from schema.kinds.base import Code, Count, Kind, Millis, Payload, StockEffects, 
 
 ENTRY_BYTES_MAX: Final = 64 * 1024
 _DEPTH_MAX: Final = 32
+_FLOAT_MARKERS: Final = (0xCA, 0xCB)  # MessagePack's float 32 and float 64
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -139,7 +140,8 @@ def verify_body(encoded: bytes) -> tuple[Body, Payload | None]:
         if _encoder.encode(value) != bytes(body.payload):
             raise RefusalError("entry_not_canonical", "an entry's payload is not in its canonical form")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        code = "entry_float" if "`float`" in str(error) else "entry_malformed"
+        # Bytes that are one number are no entry at all, rather than an entry that holds a float.
+        code = "entry_float" if "`float`" in str(error) and encoded[0] not in _FLOAT_MARKERS else "entry_malformed"
         raise RefusalError(code, f"an entry cannot be read: {error}") from None
     return body, payload
 

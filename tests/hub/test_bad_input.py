@@ -81,7 +81,8 @@ BROKEN: dict[str, tuple[str, Callable[[FleetNode], Batch]]] = {
         "entry_malformed",
         lambda n: sealed(n, [body_of(["s", "d", "oXY", 1], kind="shift.opened").replace(b"oXY", b"o\xff\xfe")]),
     ),
-    "random bytes": ("entry_malformed", lambda n: sealed(n, [secrets.token_bytes(200)])),
+    "no entry at all": ("entry_malformed", lambda n: sealed(n, [b"\x9b\x01not what it seems"])),
+    "a number alone": ("entry_malformed", lambda n: sealed(n, [encode(1.5)])),
     "deep nesting": ("entry_malformed", lambda n: sealed(n, [body_of(_nested(200), kind="future.kind")])),
     "an entry above 64 KiB": (
         "entry_too_large", lambda n: sealed(n, [body_of("x" * 70_000, kind="future.kind")])

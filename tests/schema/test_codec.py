@@ -42,7 +42,11 @@ def adjusted(quantity: object) -> tuple[object, ...]:
         ),
         ("entry_malformed", entry("stock.adjusted", adjusted(1000))[:-1]),
         ("entry_malformed", entry("stock.adjusted", adjusted(1000)) + b"\x00"),
+        ("entry_float", entry("stock.adjusted", adjusted(1000), seq=1.0)),
+        ("entry_float", entry("stock.adjusted", 1.5)),
         ("entry_malformed", b""),
+        ("entry_malformed", b"\xca" + bytes(200)),
+        ("entry_malformed", b"\xcb" + bytes(8)),
         ("entry_too_large", b"\x00" * (ENTRY_BYTES_MAX + 1)),
     ],
 )  # fmt: skip
