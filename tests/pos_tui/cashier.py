@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pos_tui.screens.base import TillScreen
 
 NARROW, WIDE = (80, 24), (120, 36)
-WAIT_S = 10.0
+WAIT_S = 30.0
 _NAMES = {"+": "plus", "-": "minus", "*": "asterisk", "/": "slash", ".": "full_stop", " ": "space"}
 
 
