@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hub.pruning import last_before
 from schema.errors import RefusalError
-from schema.identity import EntryId
+from schema.identity import EntryId, Stream
 from sync.entry import Entry
 from sync.replica import Replica
 
@@ -40,6 +40,17 @@ def list_acts(replica: Replica, *, operator: str = "", act: str = "", offset: in
         (*parameters, limit, offset),
     ).fetchall()
     return [Act(int(at_ms), str(who), str(what), str(about), str(of)) for at_ms, who, what, about, of in rows]
+
+
+def author_of(replica: Replica, stream: Stream, seq: int) -> str:
+    """Return the operator in whose act an entry of the hub was appended; empty where nobody's is known."""
+    entry = replica.log.entry(stream, seq)
+    if entry is None:
+        return ""
+    row = replica.connection.execute(
+        "SELECT operator FROM desk_act WHERE operation = ?", (entry.body.operation or str(entry.id),)
+    ).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def find_act(replica: Replica, operation: str) -> tuple[Act, Sequence[Entry]]:

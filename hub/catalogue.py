@@ -28,7 +28,6 @@ from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
 from schema.identity import ORG, Stream, is_code
-from schema.kinds.organisation import AuthorityGranted
 from schema.rules.barcodes import CodeKind, read_code
 from schema.rules.rounding import PricePer
 from schema.rules.tax import TaxClass
@@ -101,17 +100,6 @@ def view_product(connection: Connection, code: str) -> ProductView:
         raise RefusalError("product_unknown", f"{code} is not in the catalogue", product=code)
     conflicts = tuple(each for each in document_conflicts(connection) if each.record == code)
     return ProductView(product, extras, tuple(prices), conflicts, version_of(fields))
-
-
-def writers_of(replica: Replica, conflicts: Iterable[DocumentConflict]) -> dict[str, str]:
-    """Return who stands behind the candidates of conflicts, by writer: a node's name, or the hub's."""
-    granted = replica.organisation.newest_each(replica.connection, AuthorityGranted)
-    writers = {one.stamp.writer for conflict in conflicts for one in conflict.candidates}
-    names = {}
-    for writer in writers:
-        node = writer.rpartition(".")[0]
-        names[writer] = granted[node].name if node in granted else "hub"
-    return names
 
 
 def current_prices(

@@ -93,13 +93,17 @@ class CashRules(Setting, frozen=True, kw_only=True):
     drop_steps_minor: tuple[int, ...] = (10, 100)
 
 
+MEANS: Final = ("cash", "wechat", "alipay", "card", "account", "stored", "points")
+"""The ways to pay that a till knows, in the order in which it offers them."""
+
+
 class TillRules(Setting, frozen=True, kw_only=True):
     """How a till behaves: scans, keys, and what it offers. `keys` renames actions' keys (action to key)."""
 
     same_scan_guard_ms: int = 0
     """A second scan of one code within this time is asked about; zero: never."""
     expiry_warning_days: int = 3
-    means: tuple[str, ...] = ("cash", "wechat", "alipay", "card", "account", "stored", "points")
+    means: tuple[str, ...] = MEANS
     wrong_pins_max: int = 5
     lockout_minutes: int = 15
     lock_after_minutes: int = 10

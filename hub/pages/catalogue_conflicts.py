@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hub.accounts import Right
-from hub.catalogue import CatalogueDesk, writers_of
+from hub.acts import author_of
+from hub.catalogue import CatalogueDesk
 from hub.pages.forms import Form
+from hub.pages.inbox import names_of
 from hub.pages.visits import Answer, Routes, Visit
+from hub.stock_list import product_names
 from schema.amounts import format_quantity
-from schema.catalogue import PriceStep, Scalar, decode_timeline
+from schema.catalogue import DEFAULT_LIST, PriceStep, Scalar, decode_timeline
 from schema.errors import RefusalError
-from schema.identity import ORG, is_code
+from schema.identity import ORG, NodeId, Stream, is_code
+from schema.kinds.catalogue import ChangeStamp
+from schema.kinds.organisation import AuthorityGranted
 from sync.document_conflicts import Candidate, DocumentConflict
 from sync.document_projection import document_conflicts
 from sync.replica import Replica
@@ -36,11 +41,16 @@ def _conflicts_page(visit: Visit, form: Form, status: int) -> Answer:
 
 
 class ConflictShown(NamedTuple):
-    """A conflict in words: what it is about with its address, and each candidate as (value, who and when, change)."""
+    """A conflict in words: what it is about with its address, and each candidate as (value, who and when, change).
+
+    `name` is the product's, empty for others; `where` the price list or the location that the field is of.
+    """
 
     id: str
     record: str
+    name: str
     kind: str
+    where: str
     field: str
     address: str
     candidates: list[tuple[str, str, str]]
@@ -48,24 +58,40 @@ class ConflictShown(NamedTuple):
 
 def shown_conflicts(visit: Visit, replica: Replica, conflicts: Sequence[DocumentConflict]) -> list[ConflictShown]:
     """Say conflicts in words, their candidates with who stands behind each."""
-    names = writers_of(replica, conflicts)
-    return [_told(visit, one, names) for one in conflicts]
+    names = {one.change: _author(replica, one.stamp) for conflict in conflicts for one in conflict.candidates}
+    goods = product_names(replica.connection, {one.record for one in conflicts})
+    return [_told(visit, one, names, goods.get(one.record, ("", ""))[0]) for one in conflicts]
 
 
-def _told(visit: Visit, conflict: DocumentConflict, names: Mapping[str, str]) -> ConflictShown:
-    kind = conflict.document.partition("/")[0]
+def _author(replica: Replica, stamp: ChangeStamp) -> str:
+    """Return who made a change: a person at the desk, else the node."""
+    node, _, incarnation = stamp.writer.rpartition(".")
+    granted = replica.organisation.newest(replica.connection, AuthorityGranted, node)
+    if granted is not None:
+        return granted.name
+    operator = author_of(replica, Stream(ORG, NodeId(node), int(incarnation)), stamp.seq)
+    return names_of(replica, {operator}).get(operator, "hub")
+
+
+def _told(visit: Visit, conflict: DocumentConflict, names: Mapping[bytes, str], name: str) -> ConflictShown:
+    kind, _, rest = conflict.document.partition("/")
+    of = rest.partition("/")[0]
+    where = visit.location_name(of) if kind == "minimums" else of if kind == "prices" and of != DEFAULT_LIST else ""
     candidates = [
         (_value_shown(visit, kind, one.value), _edited(visit, one, names), one.change.hex())
         for one in conflict.candidates
     ]
     place = kind if kind in {"suppliers", "promotions"} else "products"
     field = _field_shown(visit, kind, conflict.field)
-    return ConflictShown(conflict.id, conflict.record, kind, field, f"/{place}/{conflict.record}", candidates)
+    if place != "products":
+        name = ""
+    return ConflictShown(
+        conflict.id, conflict.record, name, kind, where, field, f"/{place}/{conflict.record}", candidates
+    )
 
 
-def _edited(visit: Visit, one: Candidate, names: Mapping[str, str]) -> str:
-    writer = one.stamp.writer
-    return visit.t("conflicts.edited", time=visit.rendering.when(one.stamp.l), who=names.get(writer, writer))
+def _edited(visit: Visit, one: Candidate, names: Mapping[bytes, str]) -> str:
+    return visit.t("conflicts.edited", time=visit.rendering.when(one.stamp.l), who=names[one.change])
 
 
 def _field_shown(visit: Visit, kind: str, field: str) -> str:

@@ -13,6 +13,10 @@ from markupsafe import Markup, escape
 
 WIDTH: Final = 560
 _LEFT: Final = 52
+_DIGIT: Final = 9.9
+"""How wide a digit beside the axis is, in the chart's own units, at the size that phones write it."""
+_BAR_MAX: Final = 72
+"""A single day is no wall."""
 _BOTTOM: Final = 22
 _TOP: Final = 8
 _RIGHT: Final = 8
@@ -53,24 +57,26 @@ def bars(
         return Markup("")
     scale = ticks(min(0, *(value for _, value in rows)), max(1, *(value for _, value in rows)))
     low, high = scale[0], scale[-1]
-    wide, tall = WIDTH - _LEFT - _RIGHT, height - _TOP - _BOTTOM
+    left = _left_of(scale, write)
+    wide, tall = WIDTH - left - _RIGHT, height - _TOP - _BOTTOM
 
     def y(value: int) -> float:
         return _TOP + tall - (value - low) * tall / (high - low)
 
     step = wide / len(rows)
     every = every or max(1, round(len(rows) / 12))
-    parts = [_frame(scale, y, write)]
+    parts = [_frame(scale, y, write, left)]
+    bar = min(step * 0.76, _BAR_MAX)
     for place, (label, value) in enumerate(rows):
-        x, top, bottom = _LEFT + place * step, min(y(value), y(0)), max(y(value), y(0))
+        x, top, bottom = left + (place + 0.5) * step, min(y(value), y(0)), max(y(value), y(0))
         kind = "bar bar-now" if place == now else "bar bar-below" if value < 0 else "bar"
         tall_px = max(0.0, bottom - top)
         parts.append(
-            f'<rect class="{kind}" x="{x + step * 0.12:.1f}" y="{top:.1f}" width="{step * 0.76:.1f}"'
+            f'<rect class="{kind}" x="{x - bar / 2:.1f}" y="{top:.1f}" width="{bar:.1f}"'
             f' height="{tall_px:.1f}" rx="1.5"><title>{escape(label)}: {escape(write(value))}</title></rect>'
         )
         if place % every == 0:
-            parts.append(_tick(x + step / 2, height - 6, "middle", label))
+            parts.append(_tick(x, height - 6, "middle", label))
     return svg(title, WIDTH, height, parts)
 
 
@@ -98,15 +104,16 @@ def lines(
     low, high = scale[0], scale[-1]
     first = min(xs)
     last = max(*xs, first + 1)
-    wide, tall = WIDTH - _LEFT - _RIGHT, height - _TOP - _BOTTOM
+    left = _left_of(scale, write)
+    wide, tall = WIDTH - left - _RIGHT, height - _TOP - _BOTTOM
 
     def px(value: int) -> float:
-        return _LEFT + (value - first) * wide / (last - first)
+        return left + (value - first) * wide / (last - first)
 
     def py(value: int) -> float:
         return _TOP + tall - (value - low) * tall / (high - low)
 
-    parts = [_frame(scale, py, write)]
+    parts = [_frame(scale, py, write, left)]
     if len(bands) > 1:
         upper = " ".join(f"{px(x):.1f},{py(b):.1f}" for x, _, b in bands)
         lower = " ".join(f"{px(x):.1f},{py(a):.1f}" for x, a, _ in reversed(bands))
@@ -137,12 +144,16 @@ def _tick(x: float, y: float, anchor: str, words: str, kind: str = "tick") -> st
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _frame(scale: Sequence[int], y: Callable[[int], float], write: Callable[[int], str]) -> str:
+def _left_of(scale: Sequence[int], write: Callable[[int], str]) -> float:
+    return max(_LEFT, 8 + _DIGIT * max(len(write(value)) for value in scale))
+
+
+def _frame(scale: Sequence[int], y: Callable[[int], float], write: Callable[[int], str], left: float) -> str:
     parts = []
     for value in scale:
         kind, at = "axis" if value == 0 else "grid", f"{y(value):.1f}"
-        parts.append(f'<line class="{kind}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(_tick(_LEFT - 6, y(value) + 3.5, "end", write(value)))
+        parts.append(f'<line class="{kind}" x1="{left:.1f}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(_tick(left - 6, y(value) + 3.5, "end", write(value)))
     return "".join(parts)
 
 

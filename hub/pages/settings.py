@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -15,10 +16,12 @@ from schema.amounts import format_money, format_quantity
 from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.rows import StaffRole
+from schema.rules.barcode_layouts import BarcodeLayout, BarcodeLayouts
 from schema.rules.promotion_terms import Language
 from schema.rules.receipt import Detail, ReceiptTemplate, Section
 from schema.rules.rounding import Rounding
 from schema.settings import (
+    MEANS,
     UNLIMITED,
     CarryRules,
     CashRules,
@@ -42,7 +45,7 @@ PLAIN: Final[dict[str, type[Setting]]] = {
     "carry": CarryRules,
 }  # fmt: skip
 """Settings whose page has one field for each of theirs."""
-_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry")
+SETTING_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry")
 _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, StaffRole.SUPERVISOR,
                  StaffRole.SHOP_MANAGER)  # fmt: skip
 
@@ -50,7 +53,7 @@ _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, St
 @routes.get("/settings", Right.READ_ALL)
 def settings(visit: Visit) -> Answer:
     """List the settings; each holds for the chain, or for a location that differs."""
-    return visit.render("settings.html", names=_PAGES)
+    return visit.render("settings.html", names=SETTING_PAGES)
 
 
 @routes.get("/settings/{name:str}", Right.READ_ALL)
@@ -78,6 +81,7 @@ def _page(visit: Visit, view: SettingView, status: int, preview: str = "") -> An
         roundings=[(mode.value, visit.t(f"rounding.{mode.value}")) for mode in _ROUNDINGS],
         sections=[(one.value, visit.t(f"section.{one.value}")) for one in Section],
         details=[(one.value, visit.t(f"detail.{one.value}")) for one in Detail], preview=preview,
+        means=[(one, visit.t(f"means.{one}")) for one in MEANS],
         languages=[("zh", "中文"), ("en", "English")],
     )  # fmt: skip
 
@@ -99,6 +103,8 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
             found.append((name, "text"))
         elif hint is Rounding:
             found.append((name, "rounding"))
+        elif name in {"means", "layouts", "keys"}:
+            found.append((name, name))
         elif hint in {tuple[str, ...], tuple[int, ...]}:
             found.append((name, "list"))
         elif hint == tuple[tuple[int, int], ...]:
@@ -140,8 +146,12 @@ def _typed(value: Any, how: str) -> str:
             return format_quantity(value // 10)
         case "milli":
             return format_quantity(value)
-        case "list":
+        case "list" | "means":
             return " ".join(map(str, value))
+        case "layouts":
+            return "\n".join(map(_layout_typed, value))
+        case "keys":
+            return "\n".join(f"{act} {keys}" for act, keys in value.items())
         case "pairs":
             return "\n".join(f"{format_money(one)} {format_money(other)}" for one, other in value)
         case "rounding":
@@ -228,6 +238,13 @@ def _values(form: Form, kind: type[msgspec.Struct], prefix: str) -> dict[str, An
                     values[name] = tuple(words)
             case "pairs":
                 values[name] = _pairs(form, field)
+            case "means":
+                chosen = form.some_of(field, MEANS)
+                values[name] = tuple(one for one in MEANS if one in chosen)
+            case "layouts":
+                values[name] = _layouts(form, field)
+            case "keys":
+                values[name] = _keys(form, field)
             case "rounding":
                 values[name] = Rounding(form.one_of(field, {mode.value for mode in _ROUNDINGS}) or Rounding.HALF_UP)
             case _:
@@ -250,6 +267,44 @@ def _pairs(form: Form, field: str) -> tuple[tuple[int, int], ...]:
             continue
         pairs.append((one, other))
     return tuple(sorted(pairs))
+
+
+def _layout_typed(layout: BarcodeLayout) -> str:
+    """Write a layout as one types it: its flags, its digits, and `?` where the check digit may be anything."""
+    return f"{','.join(layout.flags)} {layout.pattern}{'' if layout.is_check_verified else '?'}"
+
+
+def _layouts(form: Form, field: str) -> tuple[BarcodeLayout, ...]:
+    layouts: list[BarcodeLayout] = []
+    for line in _lines(form, field):
+        try:
+            flags, pattern = line.replace("，", ",").upper().split()
+            digits = pattern.removesuffix("?")
+            name = f"{flags.split(',')[0]}-{len(digits)}"
+            layouts.append(BarcodeLayout(name, tuple(flags.split(",")), digits, digits == pattern))
+        except ValueError:
+            form.wrong(field, "settings.layout_malformed", line=line[:40])
+    try:
+        BarcodeLayouts(layouts)
+    except ValueError:
+        form.wrong(field, "settings.layout_twice")
+    return tuple(layouts)
+
+
+def _keys(form: Form, field: str) -> dict[str, str]:
+    """Read what key each act has; a letter or digit alone is refused, for cashiers type those."""
+    renamed: dict[str, str] = {}
+    for line in _lines(form, field):
+        act, _, written = line.lower().partition(" ")
+        keys = [key.strip() for key in written.replace("，", ",").split(",") if key.strip()]
+        if not _ACT.fullmatch(act) or not keys or any(len(key) == 1 and key.isalnum() for key in keys):
+            form.wrong(field, "settings.keys_malformed", line=line[:40])
+        renamed[act] = ",".join(keys)
+    return renamed
+
+
+_ACT: Final = re.compile(r"[a-z_]+(\.[a-z_]+)?")
+"""An act of every screen that has it, or of one: `pay`, `sale.pay`."""
 
 
 def _read_receipt(form: Form) -> ReceiptForm:

@@ -85,6 +85,33 @@ def serious_findings(page: Page) -> list[str]:
     ]
 
 
+def labels_outside(page: Page) -> list[str]:
+    """Return the words of charts that are written beyond the box that the chart stands in."""
+    found: list[str] = page.evaluate(
+        """Array.from(document.querySelectorAll('main svg.chart text')).filter((words) => {
+            const box = words.closest('.card, .scroll').getBoundingClientRect()
+            const own = words.getBoundingClientRect()
+            return own.width && (own.left < box.left || (own.right > box.right && !words.closest('.scroll')))
+        }).map((words) => words.textContent)"""
+    )
+    return found
+
+
+def broken_cells(page: Page) -> list[str]:
+    """Return the cells of tables that are too narrow for their words: a letter or two a line, or a number in two."""
+    found: list[str] = page.evaluate(
+        """Array.from(document.querySelectorAll('main td, main th')).filter((cell) => {
+            const words = cell.innerText.trim()
+            const range = document.createRange()
+            range.selectNodeContents(cell)
+            const lines = range.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight)
+            return words && !words.includes('\\n') && !cell.querySelector('input, button, .badge') && (/^[0-9A-Za-z.,]{1,8}$/.test(words) ? lines > 1.7
+                : lines > 2 && words.length / lines < 3.5)
+        }).map((cell) => cell.innerText.trim())"""
+    )
+    return found
+
+
 def is_too_wide(page: Page) -> bool:
     """Tell whether the page scrolls sideways, which no phone should have to."""
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))

@@ -13,7 +13,8 @@ from hub.service import Hub
 from hub.setting_desk import view_setting
 from schema.errors import RefusalError
 from schema.kinds.organisation import OperatorDefined
-from schema.settings import CashRules, CountRules, PriceRules, ReceiptForm
+from schema.rules.barcode_layouts import BarcodeLayout
+from schema.settings import CashRules, CountRules, PriceRules, ReceiptForm, TillRules
 from tests.hub.desk import DeskClient, at_the_desk, make_account, text_of
 
 CSV = "code,name,category,unit,price,barcode\nX1,水,drinks,pc,2.00,6901234567892\nX2,茶,drinks,pc,3.50,\n"
@@ -161,6 +162,43 @@ def test_shops_of_a_group_name_their_price_list_and_a_tolerance_is_typed_in_unit
         PriceRules(),
         CountRules(tolerance_milli=2_500, cycle_products=40),
     ]
+
+
+def test_a_till_s_scales_keys_and_means_are_set_at_the_desk_and_nonsense_is_refused_beside_its_field(
+    desk: DeskClient, hub: Hub
+) -> None:
+    def rules() -> TillRules:
+        with hub.store.snapshot() as replica:
+            found = view_setting(replica.organisation, replica.connection, "till", "A").setting
+        assert isinstance(found, TillRules)
+        return found
+
+    page = desk.get("/settings/till").text
+    assert "21 FFPPPPPAAAAAC" in page
+    form = {"same_scan_guard_ms": "0", "expiry_warning_days": "3", "means": ["cash", "account"], "wrong_pins_max": "5",
+            "lockout_minutes": "15", "lock_after_minutes": "10", "prints_receipts": "1", "counts_blind": "1",
+            "layouts": "21，28 ffpppppaaaaac\n22 FFPPPPPWWWWWC?", "keys": "pay f12\nsale.void delete, -",
+            "at": "A"}  # fmt: skip
+    assert desk.post("/settings/till", form).status_code == 303
+    kept = rules()
+    assert kept == TillRules(
+        means=("cash", "account"), opens_drawer_for_cash=False, keys={"pay": "f12", "sale.void": "delete,-"},
+        layouts=(
+            BarcodeLayout("21-13", ("21", "28"), "FFPPPPPAAAAAC"),
+            BarcodeLayout("22-13", ("22",), "FFPPPPPWWWWWC", is_check_verified=False),
+        ),
+    )  # fmt: skip
+    again = desk.get("/settings/till?at=A").text
+    assert "21,28 FFPPPPPAAAAAC\n22 FFPPPPPWWWWWC?" in again.replace("\r", "")
+    assert "sale.void delete,-" in again
+    for field, typed, words in (
+        ("layouts", "21 FFPPPPPC", "no layout"), ("layouts", "21 FFPPPPPAAAAAC\n21 FFPPPPPWWWWWC", "one layout only"),
+        ("layouts", "2 FFPPPPPAAAAAC", "no layout"), ("keys", "pay 5", "cannot be used"), ("keys", "pay", "cannot be"),
+        ("means", ["cash", "shells"], "hoose"),
+    ):  # fmt: skip
+        wrong = desk.post("/settings/till", {**form, field: typed})
+        assert (wrong.status_code, words in text_of(wrong)) == (422, True), typed
+    assert rules() == kept
 
 
 def test_a_location_has_its_own_cash_rules_and_follows_the_chain_again(desk: DeskClient, hub: Hub) -> None:

@@ -19,6 +19,7 @@ from edge.joining import join
 from hub.catalogue import view_product
 from hub.enrolment import Profile
 from hub.pages.every import every_route
+from hub.pages.settings import SETTING_PAGES
 from hub.report_tables import REPORTS
 from hub.service import Hub, serving
 from hub.summaries import refresh_summaries
@@ -30,7 +31,16 @@ from schema.texts import catalogue
 from tests import processes
 from tests.edge.households import Household, configure, free_port, sync
 from tests.edge.shops import WATER
-from tests.hub.browsers import LAPTOP, PHONE, chromium, is_too_wide, opened_page, serious_findings
+from tests.hub.browsers import (
+    LAPTOP,
+    PHONE,
+    broken_cells,
+    chromium,
+    is_too_wide,
+    labels_outside,
+    opened_page,
+    serious_findings,
+)
 from tests.hub.conflicting import Chain
 from tests.hub.desk import at_the_desk, make_account, text_of
 
@@ -128,8 +138,11 @@ def test_a_shop_managers_offline_edit_meets_the_desks_side_by_side(browser: Brow
             sync(manager)
             page.goto("/catalogue-conflicts")
             card = page.locator("section.card").first
+            expect(card).to_contain_text("Water")
             expect(card).to_contain_text("2.20")
             expect(card).to_contain_text("2.40")
+            expect(card).to_contain_text("by Lin")
+            expect(card).to_contain_text("by 店长")
             assert serious_findings(page) == []
             card.locator("form", has_text="2.20").get_by_role("button").click()
             expect(page.locator(".notice").first).to_contain_text("settled")
@@ -238,7 +251,7 @@ class Whole:
             "/goods-drafts/{location:str}/{number:str}": ["/goods-drafts/A/R-1"],
             "/customers/{person:str}": [self.customer], "/rounds/{location:str}": ["/rounds/V"],
             "/imports/{file:str}": [self.file, f"{self.file}?skip=1"],
-            "/settings/{name:str}": ["/settings/cash", "/settings/receipt", "/settings/limits"],
+            "/settings/{name:str}": [f"/settings/{name}" for name in SETTING_PAGES],
             "/reports/{name:str}": [f"/reports/{name}" for name in REPORTS],
             "/policies/replays/{replay:str}": [], "/sign-in": [], "/first-run": [],
             "/policies/edit": ["/policies/edit?category=drinks"], "/acts/entries": [f"/acts/entries?of={self.act}"],
@@ -289,6 +302,8 @@ def test_every_page_is_accessible_fits_its_width_and_says_every_word(
             wrong += [f"{address}: {found}" for found in serious_findings(page)]
             if is_too_wide(page):
                 wrong.append(f"{address}: scrolls sideways")
+            wrong += [f"{address}: {words} leaves its chart" for words in labels_outside(page)]
+            wrong += [f"{address}: no room for {words}" for words in broken_cells(page)]
             # Entries stand on pages as the log has them.
             page.evaluate("document.querySelectorAll('main pre').forEach((one) => one.remove())")
             text = page.inner_text("main")
