@@ -105,12 +105,12 @@ class DuplicateGuard:
     """
 
     def __init__(self, window_s: float = 0.6) -> None:
-        self._window_s = window_s
+        self.window_s = window_s
         self._last: tuple[str, float] | None = None
 
     def admits(self, scan: Scan, at_s: float) -> bool:
         """Tell whether the scan counts, at a monotonic time."""
-        is_repeated = self._last is not None and self._last[0] == scan.text and at_s - self._last[1] < self._window_s
+        is_repeated = self._last is not None and self._last[0] == scan.text and at_s - self._last[1] < self.window_s
         self._last = (scan.text, at_s)
         return not is_repeated
 

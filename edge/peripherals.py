@@ -59,6 +59,7 @@ class Peripherals:
         self._directory, self._config, self._clock = directory, config, clock
         self._opener, self._back_off = opener, back_off
         self._guard_s = same_scan_guard_ms / 1000
+        self._guards: list[DuplicateGuard] = []
         self._on_event: Callable[[DeviceEvent], object] = lambda _: None
         self._turn = threading.Lock()
         self._states: dict[DeviceRole, dict[str, DeviceState]] = {}
@@ -132,6 +133,7 @@ class Peripherals:
 
     def _start_scanner(self, place: str, address: str, *, has_suffix: bool) -> None:
         guard = DuplicateGuard(self._guard_s)
+        self._guards.append(guard)
         self._tell(DeviceState(DeviceRole.SCANNER, Condition.STARTING, address=address), place)
 
         def scanned(scan: Scan) -> None:
@@ -145,6 +147,12 @@ class Peripherals:
         )
         self._scanners.append(scanner)
         scanner.start()
+
+    def guard_scans(self, same_scan_guard_ms: int) -> None:
+        """Ask from now on about the same code again within so many milliseconds; zero: about none."""
+        self._guard_s = same_scan_guard_ms / 1000
+        for guard in self._guards:
+            guard.window_s = self._guard_s
 
     def weigh(self, within_s: float = 3.0) -> Weighed:
         """Wait for a stable weight, or say why there is none; call it from a worker, not from the screen."""

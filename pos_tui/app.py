@@ -294,10 +294,24 @@ class TillApp(App[None]):
         if self._is_program and is_terminal_gone():
             self.exit()
             return
+        self._follow_rules()
         self.refresh_status()
         minutes = self.till.rules.lock_after_minutes
         if minutes and monotonic() - self._touched_s > minutes * 60:
             self.lock()
+
+    def _follow_rules(self) -> None:
+        """Behave as the shop's rules say now: the hub may have changed them since the till was started."""
+        if not self.till.follow_rules():
+            return
+        rules = self.till.rules
+        self._guard.window_s = rules.same_scan_guard_ms / 1000
+        if self.devices is not None:
+            self.devices.guard_scans(rules.same_scan_guard_ms)
+        self.renamed_keys = dict(rules.keys)
+        for screen in self.screen_stack:
+            if isinstance(screen, TillScreen):
+                screen.rename_keys()
 
     def refresh_status(self) -> None:
         """State the top line of the screen that has one."""

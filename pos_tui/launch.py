@@ -109,7 +109,7 @@ def _run(options: LaunchOptions) -> None:
         language = Language(options.language or preferences.language)
         till = Till(node, language=language if shows_hanzi else Language.EN)
         config = read_devices(options.directory)
-        till.prints = till.rules.prints_receipts and config.printer is not None
+        till.has_printer = config.printer is not None
         devices = stack.enter_context(
             Peripherals(options.directory, config, clock=clock, same_scan_guard_ms=till.rules.same_scan_guard_ms)
         )

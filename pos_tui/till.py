@@ -83,7 +83,7 @@ class Till:
         self.is_training = False
         self._real_node: Node | None = None
         self.practised: Practised | None = None
-        self.prints = False
+        self.has_printer = False
         self.basket = EMPTY
         self.priced = price_basket(node, EMPTY, None, language)
         self.attempt = ""
@@ -91,6 +91,16 @@ class Till:
         self.exchanging: Exchanging | None = None
         self.returning: Returning | None = None
         self.rules = setting(node, TillRules)
+
+    @property
+    def prints(self) -> bool:
+        """Whether receipts are printed by themselves; slips to sign and what is asked for need a printer alone."""
+        return self.has_printer and self.rules.prints_receipts
+
+    def follow_rules(self) -> bool:
+        """Read the shop's rules for tills anew; tells whether they changed."""
+        known, self.rules = self.rules, setting(self._real_node or self.node, TillRules)
+        return self.rules != known
 
     @property
     def operator_id(self) -> str:

@@ -93,7 +93,7 @@ class CashRules(Setting, frozen=True, kw_only=True):
     drop_steps_minor: tuple[int, ...] = (10, 100)
 
 
-MEANS: Final = ("cash", "wechat", "alipay", "card", "account", "stored", "points")
+MEANS: Final = ("cash", "wechat", "alipay", "card", "account", "stored", "points", "gift_card")
 """The ways to pay that a till knows, in the order in which it offers them."""
 
 
@@ -103,7 +103,7 @@ class TillRules(Setting, frozen=True, kw_only=True):
     same_scan_guard_ms: int = 0
     """A second scan of one code within this time is asked about; zero: never."""
     expiry_warning_days: int = 3
-    means: tuple[str, ...] = MEANS
+    means: tuple[str, ...] = tuple(one for one in MEANS if one != "gift_card")
     wrong_pins_max: int = 5
     lockout_minutes: int = 15
     lock_after_minutes: int = 10

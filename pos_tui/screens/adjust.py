@@ -87,7 +87,7 @@ class AdjustScreen(GoodsScreen):
             lambda approver: done.append(
                 adjust_goods(
                     self.till.node, self._reason, requests, operator=self.till.operator_id, approver=approver,
-                    note=self.remark, prints=self.till.prints, in_hand=self.in_hand,
+                    note=self.remark, prints=self.till.has_printer, in_hand=self.in_hand,
                 ).entry
             )
         )  # fmt: skip

@@ -111,6 +111,11 @@ class TillScreen(Screen[ResultT]):
             yield self.entry
         yield KeyBar(id="keys")
 
+    def rename_keys(self) -> None:
+        """Take the shop's own keys anew."""
+        self._keys = None
+        self.show_keys()
+
     @property
     def frame(self) -> Vertical:
         """The frame around a page's list, which carries its title."""

@@ -89,6 +89,6 @@ class CountReportScreen(TillScreen[None]):
         """Print it, marked as a copy."""
         if print_count_report(self.till.node, self._session):
             self.till_app.paper_queued()
-            self.say(self.t("report.printing" if self.till.prints else "receipts.no_printer"), "good")
+            self.say(self.t("report.printing" if self.till.has_printer else "receipts.no_printer"), "good")
         else:
             self.say(self.t("count_report.still_open"), "warn")

@@ -156,7 +156,7 @@ class CountReviewScreen(AllowingScreen[str]):
             due = recounts_due(node, self._session)
         await self._working()
         closed = close_session(
-            node, self._session, operator=self.till.operator_id, confirm_zeros=True, prints=self.till.prints
+            node, self._session, operator=self.till.operator_id, confirm_zeros=True, prints=self.till.has_printer
         )
         if closed.is_closed:
             self.till_app.paper_queued()

@@ -92,6 +92,6 @@ class DispatchScreen(GoodsScreen):
             return None
         done = dispatch_transfer(
             self.till.node, self._destination, requests, transfer=self._number,
-            operator=self.till.operator_id, note=self.remark, prints=self.till.prints, in_hand=self.in_hand,
+            operator=self.till.operator_id, note=self.remark, prints=self.till.has_printer, in_hand=self.in_hand,
         )  # fmt: skip
         return self.t("dispatch.done", number=done.transfer, name=self._destination_name)

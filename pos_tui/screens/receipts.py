@@ -131,7 +131,7 @@ class ReceiptsScreen(TillScreen[None]):
         """Print the selected receipt again, marked as a copy."""
         reprint(self.till.node, self._selected())
         self.till_app.paper_queued()
-        self.say(self.t("receipts.reprinting" if self.till.prints else "receipts.no_printer"), "good")
+        self.say(self.t("receipts.reprinting" if self.till.has_printer else "receipts.no_printer"), "good")
 
     def act_refund(self) -> None:
         """Take goods of the selected receipt back."""

@@ -332,7 +332,7 @@ class ReceiveScreen(GoodsScreen):
             recorded = receive_delivery(
                 self.till.node, self._expected, self.sheet.delivered(), is_final=is_final, supplier=self._supplier,
                 document=self._document, operator=self.till.operator_id, approver=approver, note=self.remark,
-                prints=self.till.prints, in_hand=self.in_hand,
+                prints=self.till.has_printer, in_hand=self.in_hand,
             )  # fmt: skip
             done.append(recorded.entry)
 

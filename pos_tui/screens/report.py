@@ -63,7 +63,7 @@ class PaperScreen(TillScreen[None]):
         """Print it."""
         self.print_paper()
         self.till_app.paper_queued()
-        self.say(self.t("report.printing" if self.till.prints else "receipts.no_printer"), "good")
+        self.say(self.t("report.printing" if self.till.has_printer else "receipts.no_printer"), "good")
 
     def act_down(self) -> None:
         """Read on."""

@@ -110,7 +110,7 @@ class ShiftScreen(AllowingScreen[None]):
         reason = None if amount_minor is None else await self._reason("pay_in", IN_REASONS)
         if amount_minor is None or not reason:
             return
-        pay_in(self.till.node, amount_minor, reason, operator=self.till.operator_id, prints=self.till.prints)
+        pay_in(self.till.node, amount_minor, reason, operator=self.till.operator_id, prints=self.till.has_printer)
         self._moved()
 
     async def _pay_out(self) -> None:
@@ -124,7 +124,7 @@ class ShiftScreen(AllowingScreen[None]):
             done.append(
                 pay_out(
                     self.till.node, amount_minor, why, operator=self.till.operator_id, approver=approver,
-                    prints=self.till.prints,
+                    prints=self.till.has_printer,
                 )
             )  # fmt: skip
 
@@ -170,7 +170,7 @@ class ShiftScreen(AllowingScreen[None]):
             self.till.node, counted.total_minor, operator=self.till.operator_id, denominations=counted.pieces
         )
         report = shift_report(self.till.node, state.shift)
-        if self.till.prints:
+        if self.till.has_printer:
             print_report(self.till.node, report, is_copy=False)
             self.till_app.paper_queued()
         self.show()
@@ -186,7 +186,7 @@ class ShiftScreen(AllowingScreen[None]):
             date = await self.ask(ChooseScreen(self.t("shift.day"), [Choice(day, day) for day in days])) or ""
             if not date:
                 return
-        report = close_day(self.till.node, date, operator=self.till.operator_id, prints=self.till.prints)
+        report = close_day(self.till.node, date, operator=self.till.operator_id, prints=self.till.has_printer)
         self.till_app.paper_queued()
         self.show()
         self.say(self.t("shift.day_closed", date=report.business_date), "good")

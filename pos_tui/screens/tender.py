@@ -50,6 +50,7 @@ class TenderScreen(AllowingScreen[Completed]):
         self._dropped_minor = 0
         self._approver = ""
         self._quick = -1
+        self._offered: tuple[str, ...] = ()
         self.status = StatusLine(id="status")
         self.listing = Listing(id="means", is_numbered=True)
         self.paid = Listing(id="paid", has_cursor=False)
@@ -74,6 +75,7 @@ class TenderScreen(AllowingScreen[Completed]):
 
     def on_mount(self) -> None:
         """Write down that this basket is being paid for: a till that dies now must not sell it again."""
+        self._offered = self.till.rules.means  # A change of the rules meanwhile must not move what a number means.
         self.till.attempt = self._attempt  # A scan just before may still have its draft to write.
         self.till.keep_draft()
         exchanging = self.till.exchanging
@@ -87,7 +89,7 @@ class TenderScreen(AllowingScreen[Completed]):
         """State everything anew."""
         assert self.listing is not None
         self.show_status()
-        rows = [Row((self.t(f"means.{means}"),)) for means in self.till.rules.means]
+        rows = [Row((self.t(f"means.{means}"),)) for means in self._offered]
         self.listing.show((Column(self.t("tender.means")),), rows)
         self.show_due()
 
@@ -138,7 +140,7 @@ class TenderScreen(AllowingScreen[Completed]):
     def means(self) -> str:
         """The means that Enter takes."""
         assert self.listing is not None
-        return self.till.rules.means[max(0, self.listing.selected)]
+        return self._offered[max(0, self.listing.selected)]
 
     def moved(self) -> None:
         """Ask for an amount of the means that was pointed at; what was wrong with one before is over."""
@@ -160,7 +162,7 @@ class TenderScreen(AllowingScreen[Completed]):
         typed = self.entry.text
         if key == "*" and not is_burst and len(typed) == 1 and typed.isdigit():
             self.entry.set_text("")
-            if 1 <= int(typed) <= len(self.till.rules.means):
+            if 1 <= int(typed) <= len(self._offered):
                 self.listing.select(int(typed) - 1)
                 self.moved()
             return
@@ -258,7 +260,7 @@ class TenderScreen(AllowingScreen[Completed]):
     def scanned(self, scan: Scan) -> None:
         """Take a wallet's payment code: it says whose it is, and is kept nowhere."""
         read = read_payment_code(scan.text)
-        if read is None or read.means not in self.till.rules.means:
+        if read is None or read.means not in self._offered:
             super().scanned(scan)
             return
         self.converse(self._take_external(read.means, self._due().left_minor, is_scanned=True))

@@ -181,7 +181,7 @@ class VanSettleScreen(TillScreen[None]):
         if not await self.ask(ConfirmScreen(self.t("van.settle"), question)):
             return
         done = settle_van(
-            node, operator=self.till.operator_id, allows_uncounted=True, prints=self.till.prints
+            node, operator=self.till.operator_id, allows_uncounted=True, prints=self.till.has_printer
         )  # fmt: skip
         self.till_app.paper_queued()
         await self.ask(SettlementPaperScreen(done.settlement))

@@ -105,8 +105,8 @@ def broken_cells(page: Page) -> list[str]:
             const range = document.createRange()
             range.selectNodeContents(cell)
             const lines = range.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight)
-            return words && !words.includes('\\n') && !cell.querySelector('input, button, .badge') && (/^[0-9A-Za-z.,]{1,8}$/.test(words) ? lines > 1.7
-                : lines > 2 && words.length / lines < 3.5)
+            if (!words || words.includes('\\n') || cell.querySelector('input, button, .badge')) return false
+            return /^[0-9A-Za-z.,]{1,8}$/.test(words) ? lines > 1.7 : lines > 2 && words.length / lines < 3.5
         }).map((cell) => cell.innerText.trim())"""
     )
     return found

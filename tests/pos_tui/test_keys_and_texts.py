@@ -258,3 +258,27 @@ async def test_the_mouse_does_what_the_keys_do(at_till: AtTill) -> None:
         await cashier.pilot.click("#quick", offset=(8, 0))
         await cashier.until_screen("sale")
         assert cashier.app.till.done is not None
+
+
+async def test_a_till_follows_its_shops_rules_while_it_runs(at_till: AtTill, node: Node) -> None:
+    """A till runs for days: keys, ways to pay and the guard against a second scan follow within a second."""
+    async with at_till() as cashier:
+        await cashier.scan(COLA_BARCODE)
+        await cashier.press("plus")
+        await cashier.until_screen("tender")
+        settle(node, TillRules(keys={"sale.pay": "f2", "sale.member": "f8"}, means=("card",), same_scan_guard_ms=1500))
+        cashier.app._each_second()
+        # What is being paid is paid by what was offered for it.
+        assert cashier.shows(cashier.t("means.wechat"))
+        await cashier.press("asterisk", "asterisk")
+        assert cashier.screen.means == "alipay"  # type: ignore[attr-defined]
+        await cashier.press("escape")
+        await cashier.until_screen("sale")
+        await cashier.until("F2 " + cashier.t("act.sale.pay"))
+        await cashier.scan(COLA_BARCODE)
+        await cashier.scan(COLA_BARCODE)
+        await cashier.until(cashier.t("again.title"))
+        await cashier.press("escape", "f2")
+        await cashier.until_screen("tender")
+        assert not cashier.shows(cashier.t("means.wechat"))
+        assert cashier.shows(cashier.t("means.card"))

@@ -68,7 +68,7 @@ async def test_an_order_comes_short_and_damaged_and_its_note_is_printed(
 ) -> None:
     hear(node, ORDER)
     async with at_till(language) as cashier:
-        cashier.app.till.prints = True
+        cashier.app.till.has_printer = True
         await open_work(cashier, "receive", "deliveries")
         await cashier.until("PO-A-0001")
         await cashier.press("enter")
@@ -216,7 +216,7 @@ async def test_goods_leave_for_a_shop_that_asked_and_the_note_is_printed(
 ) -> None:
     hear(node, TransferAsked("TR-A-0001", "B", "o1", (OrderLine(COLA, 6_000), OrderLine(TEA, 2_000))))
     async with at_till(language) as cashier:
-        cashier.app.till.prints = True
+        cashier.app.till.has_printer = True
         await open_work(cashier, "dispatch")
         await cashier.until(cashier.t("dispatch.where"))
         await cashier.until("TR-A-0001")

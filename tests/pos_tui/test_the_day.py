@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from edge.node import Node
 from edge.parking import parked
+from edge.print_jobs import jobs
 from edge.shifts import current_shift, shifts
 from schema.kinds.balances import BalancePaid
 from schema.kinds.tills import DrawerOpened
 from schema.kinds.trading import CashMoved, DayClosed, Sale, ShiftClosed
 from schema.rules.promotion_terms import Language
-from tests.edge.goods import COLA_BARCODE, MILK_BARCODE, teach_goods
+from schema.settings import TillRules
+from tests.edge.goods import COLA_BARCODE, MILK_BARCODE, settle, teach_goods
 from tests.edge.people import SUPERVISOR, employ
 from tests.edge.shops import Shops, carry
 from tests.pos_tui.conftest import AtTill
@@ -132,6 +134,28 @@ async def test_the_last_receipts_are_read_as_paper_and_reprinted(
         await cashier.until(cashier.t("receipts.no_printer"))
         rows = node.connection.execute("SELECT is_copy FROM print_job").fetchall()
         assert rows == [(1,)]
+
+
+async def test_a_slip_to_sign_is_printed_where_receipts_are_not_printed_by_themselves(
+    at_till: AtTill, node: Node
+) -> None:
+    settle(node, TillRules(prints_receipts=False))
+    async with at_till() as cashier:
+        cashier.app.till.has_printer = True
+        await cashier.press("f10", "1")
+        await cashier.enter("200")
+        await cashier.until_screen("shift")
+        await cashier.press("escape")
+        await sell(cashier, COLA_BARCODE)
+        assert jobs(node.connection) == []
+        await cashier.press("f10", "2")
+        await cashier.enter("50")
+        await cashier.choose(1)
+        await cashier.until(cashier.t("shift.moved"))
+        assert len(jobs(node.connection)) == 1
+        await cashier.press("escape", "ctrl+r", "+")
+        await cashier.until(cashier.t("receipts.reprinting"))
+        assert len(jobs(node.connection)) == 2
 
 
 async def test_a_product_is_looked_up_with_its_stock_and_the_reasons_for_it(
