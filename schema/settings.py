@@ -20,6 +20,7 @@ from schema.rules.rounding import Rounding
 
 UNLIMITED: Final = 1_000_000_000_000
 STOPS_MAX: Final = 200
+NAME_CHARS_MAX: Final = 40
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,6 +236,20 @@ class CarryRules(Setting, frozen=True, kw_only=True):
             raise ValueError("vans are named by their locations' codes")
 
 
+class CategoryNames(Setting, frozen=True, kw_only=True):
+    """What people call categories; one that nobody named is called by its code."""
+
+    names: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if any(not (is_code(code) and 0 < len(name) <= NAME_CHARS_MAX) for code, name in self.names.items()):
+            raise ValueError("a category's name has at most 40 characters, and its code none that codes have not")
+
+    def of(self, category: str) -> str:
+        """Return what a category is called."""
+        return self.names.get(category, category)
+
+
 SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "limits": RoleLimits,
     "cash": CashRules,
@@ -248,6 +263,7 @@ SETTINGS: Final[Mapping[str, type[Setting]]] = {
     "count": CountRules,
     "route": RouteRules,
     "carry": CarryRules,
+    "categories": CategoryNames,
 }
 NAME_OF: Final[Mapping[type[Setting], str]] = {setting: name for name, setting in SETTINGS.items()}
 SettingT = TypeVar("SettingT", bound=Setting)

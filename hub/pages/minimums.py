@@ -28,9 +28,10 @@ def _page(visit: Visit, location: str, status: int) -> Answer:
                 limit=page.size + 1,
             )
         )  # fmt: skip
-        known = [(one.category, one.category) for one in categories(replica.connection)]
+        found = [one.category for one in categories(replica.connection)]
     return visit.render(
-        "minimums.html", status=status, rows=rows, page=page, place=place, categories=known,
+        "minimums.html", status=status, rows=rows, page=page, place=place,
+        categories=visit.worded(found, visit.category_name),
         search=query.text("search"), category=query.text("category"),
     )  # fmt: skip
 

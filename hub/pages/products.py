@@ -58,7 +58,8 @@ def products(visit: Visit) -> Answer:
         conflicts = len(document_conflicts(connection))
     return visit.render(
         "products.html", rows=rows, prices=prices, page=page, search=text, category=category,
-        categories=[(c.category, f"{c.category} ({c.products})") for c in found], all=with_inactive,
+        categories=[(c.category, f"{visit.category_name(c.category)} ({c.products})") for c in found],
+        all=with_inactive,
         total=sum(c.products for c in found), conflicts=conflicts,
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ from hub.accounts import Right
 from hub.catalogue import CatalogueDesk
 from hub.pages.forms import Form
 from hub.pages.visits import Answer, Routes, Visit
-from hub.product_index import categories
 from hub.promotions import (
     TriedBasket,
     all_promotions,
@@ -112,11 +111,9 @@ def promotion(visit: Visit) -> Answer:
 
 
 def _form_page(visit: Visit, known: Promotion | None, status: int) -> Answer:
-    with visit.read() as replica:
-        groups = [(c.category, c.category) for c in categories(replica.connection)]
     return visit.render(
         "promotion_form.html", status=status, known=known, version=_version(known),
-        says=sentence(known, visit.t.language) if known else "", groups=groups,
+        says=sentence(known, visit.t.language) if known else "",
         kinds=[(k.value, visit.t(f"promotion_kind.{k.value}"), visit.t(f"promotion_hint.{k.value}"))
                for k in PromotionKind],
         weekdays=[(str(day), visit.t(f"weekday.{day}")) for day in range(1, 8)],

@@ -109,6 +109,8 @@ def _word(visit: Visit, column: Column, value: str) -> str:
             return visit.location_name(value)
         case "operator":
             return visit.operator_name(value) or "–"
+        case "category":
+            return visit.category_name(value)
         case "means" | "reason" | "state" | "note":
             text = f"{column.name}.{value}"
             return visit.t(text) if value and visit.t.has(text) else value

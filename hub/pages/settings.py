@@ -10,11 +10,12 @@ import msgspec
 from hub.accounts import Right
 from hub.pages.forms import Form
 from hub.pages.visits import Answer, Routes, Visit
+from hub.product_index import categories
 from hub.setting_desk import SettingView, preview_receipt, view_setting
 from hub.settings import inherit_setting, record_setting
 from schema.amounts import format_money, format_quantity
 from schema.errors import RefusalError
-from schema.identity import ORG
+from schema.identity import ORG, is_code
 from schema.rows import StaffRole
 from schema.rules.barcode_layouts import BarcodeLayout, BarcodeLayouts
 from schema.rules.promotion_terms import Language
@@ -22,9 +23,11 @@ from schema.rules.receipt import Detail, ReceiptTemplate, Section
 from schema.rules.rounding import Rounding
 from schema.settings import (
     MEANS,
+    NAME_CHARS_MAX,
     UNLIMITED,
     CarryRules,
     CashRules,
+    CategoryNames,
     CountRules,
     Limits,
     LoyaltyRules,
@@ -42,10 +45,12 @@ routes = Routes()
 PLAIN: Final[dict[str, type[Setting]]] = {
     "shop": ShopCard, "prices": PriceRules, "cash": CashRules, "loyalty": LoyaltyRules, "till": TillRules,
     "stock": StockRules, "count": CountRules,
-    "carry": CarryRules,
+    "carry": CarryRules, "categories": CategoryNames,
 }  # fmt: skip
 """Settings whose page has one field for each of theirs."""
-SETTING_PAGES: Final = ("shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry")
+SETTING_PAGES: Final = (
+    "shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry", "categories",
+)  # fmt: skip
 _ROLES: Final = (StaffRole.CASHIER, StaffRole.DRIVER, StaffRole.STOCK_KEEPER, StaffRole.SUPERVISOR,
                  StaffRole.SHOP_MANAGER)  # fmt: skip
 
@@ -60,7 +65,12 @@ def settings(visit: Visit) -> Answer:
 def setting(visit: Visit) -> Answer:
     """Show one setting at a place."""
     view = _view(visit, visit.query.text("at"))
-    visit.form.fill(_filled(view.setting))
+    filled = _filled(view.setting)
+    if isinstance(view.setting, CategoryNames):
+        with visit.read() as replica:
+            unnamed = [one.category for one in categories(replica.connection) if one.category not in view.setting.names]
+        filled["names"] = "\n".join([*filter(None, [filled["names"]]), *unnamed])
+    visit.form.fill(filled)
     return _page(visit, view, 200)
 
 
@@ -103,7 +113,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
             found.append((name, "text"))
         elif hint is Rounding:
             found.append((name, "rounding"))
-        elif name in {"means", "layouts", "keys"}:
+        elif name in {"means", "layouts", "keys", "names"}:
             found.append((name, name))
         elif hint in {tuple[str, ...], tuple[int, ...]}:
             found.append((name, "list"))
@@ -150,6 +160,8 @@ def _typed(value: Any, how: str) -> str:
             return " ".join(map(str, value))
         case "layouts":
             return "\n".join(map(_layout_typed, value))
+        case "names":
+            return "\n".join(f"{code} {name}" for code, name in value.items())
         case "keys":
             return "\n".join(f"{act} {keys}" for act, keys in value.items())
         case "pairs":
@@ -243,6 +255,8 @@ def _values(form: Form, kind: type[msgspec.Struct], prefix: str) -> dict[str, An
                 values[name] = tuple(one for one in MEANS if one in chosen)
             case "layouts":
                 values[name] = _layouts(form, field)
+            case "names":
+                values[name] = _names(form, field)
             case "keys":
                 values[name] = _keys(form, field)
             case "rounding":
@@ -301,6 +315,18 @@ def _keys(form: Form, field: str) -> dict[str, str]:
             form.wrong(field, "settings.keys_malformed", line=line[:40])
         renamed[act] = ",".join(keys)
     return renamed
+
+
+def _names(form: Form, field: str) -> dict[str, str]:
+    """Read what each category is called; a code alone is called by itself."""
+    names: dict[str, str] = {}
+    for line in _lines(form, field):
+        code, _, name = line.partition(" ")
+        if not is_code(code) or len(name.strip()) > NAME_CHARS_MAX:
+            form.wrong(field, "settings.name_malformed", line=line[:40])
+        elif name.strip():
+            names[code] = name.strip()
+    return names
 
 
 _ACT: Final = re.compile(r"[a-z_]+(\.[a-z_]+)?")

@@ -14,11 +14,13 @@ from hub.accounts import Account, Right, Session, operator_name
 from hub.own_log import OwnLog
 from hub.pages.forms import Form, Values
 from hub.pages.rendering import Rendering
+from hub.setting_desk import view_setting
 from schema.errors import RefusalError
 from schema.identity import ORG, Scope
 from schema.kinds.base import Payload
 from schema.kinds.desk import ActRecorded
 from schema.kinds.organisation import LocationDefined, OperatorDefined
+from schema.settings import CategoryNames
 from schema.texts import Texts
 from sync.entry import Entry
 from sync.replica import Replica
@@ -126,6 +128,7 @@ class Visit:
         self.rendering = rendering
         self._locations: dict[str, LocationDefined] | None = None
         self._people: dict[str, str] | None = None
+        self._category_names: CategoryNames | None = None
 
     # Who asks.
 
@@ -174,6 +177,15 @@ class Visit:
                 known = replica.organisation.newest_each(replica.connection, OperatorDefined)
                 self._people = {one.operator: operator_name(replica, one) for one in known.values()}
         return self._people.get(operator, operator)
+
+    def category_name(self, category: str) -> str:
+        """Return what a category is called."""
+        if self._category_names is None:
+            with self.read() as replica:
+                found = view_setting(replica.organisation, replica.connection, "categories").setting
+            assert isinstance(found, CategoryNames)
+            self._category_names = found
+        return self._category_names.of(category)
 
     def location_name(self, code: str) -> str:
         """Return a location's name; its code where it is not known or not to be seen."""

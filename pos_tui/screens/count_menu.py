@@ -16,12 +16,14 @@ from edge.count_plans import (
     products_on_book,
 )
 from edge.counting import count_sessions, open_looks, open_session
+from edge.settings import setting
 from edge.signing_in import operator_name
 from pos_tui.keys import act
 from pos_tui.screens.base import TillScreen
 from pos_tui.screens.count_session import CountSessionScreen
 from pos_tui.screens.dialogs import AskScreen, Choice, ChooseScreen
 from pos_tui.widgets.listing import Column, Listing, Row
+from schema.settings import CategoryNames
 
 if TYPE_CHECKING:
     from schema.rules.cycle_counts import Proposed
@@ -131,7 +133,11 @@ class CountMenuScreen(TillScreen[None]):
 
     async def _category(self) -> None:
         found = count_categories(self.till.node)
-        choices = [Choice(one.category, one.category, self.t("count_menu.goods", number=one.products)) for one in found]
+        names = setting(self.till.node, CategoryNames)
+        choices = [
+            Choice(one.category, names.of(one.category), self.t("count_menu.goods", number=one.products))
+            for one in found
+        ]
         chosen = await self.ask(ChooseScreen(self.t("count_menu.category"), choices))
         if chosen is not None:
             await self._open(products_of_category(self.till.node, chosen))

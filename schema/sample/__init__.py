@@ -31,7 +31,7 @@ from schema.rules.promotion_terms import Promotion
 from schema.rules.receipt import ReceiptTemplate
 from schema.rules.rounding import PricePer, line_amount
 from schema.rules.tax import TaxClass
-from schema.settings import LoyaltyRules, ReceiptForm, Setting, ShopCard
+from schema.settings import CategoryNames, LoyaltyRules, ReceiptForm, Setting, ShopCard
 
 TRADING_DAY = "trading_day.csv"
 
@@ -164,6 +164,7 @@ def settings() -> tuple[tuple[str, Setting], ...]:
     footer = ("谢谢惠顾，凭小票七天内退换", "发票请在当月开具")
     return (
         ("", ReceiptForm(template=ReceiptTemplate(footer=footer))),
+        ("", CategoryNames(names={one.code: one.name for one in categories()})),
         ("", LoyaltyRules(bonuses=((10_000, 1_000), (20_000, 2_500)), credit_limit_minor=50_000)),
         *((place.code, ShopCard(name=place.name, address=place.address, phone="0571-00000000"))
           for place in locations() if place.kind == "shop"),

@@ -201,6 +201,19 @@ def test_a_till_s_scales_keys_and_means_are_set_at_the_desk_and_nonsense_is_refu
     assert rules() == kept
 
 
+def test_categories_are_called_what_the_desk_says_on_pages_and_in_files(desk: DeskClient) -> None:
+    add_cola(desk)
+    page = desk.get("/settings/categories")
+    assert ">drinks</textarea>" in page.text
+    assert desk.post("/settings/categories", {"names": "drinks  饮料\nsnacks", "at": ""}).status_code == 303
+    for path in ("/products", "/products/D100", "/policies", "/policies/edit?category=drinks", "/minimums", "/stock"):
+        assert "饮料" in text_of(desk.get(path)), path
+    assert desk.get("/products?category=drinks").text.count("/products/D100") == 1
+    wrong = desk.post("/settings/categories", {"names": "dr|inks 饮料", "at": ""})
+    assert (wrong.status_code, "cannot be used" in text_of(wrong)) == (422, True)
+    assert "drinks 饮料" in desk.get("/settings/categories").text
+
+
 def test_a_location_has_its_own_cash_rules_and_follows_the_chain_again(desk: DeskClient, hub: Hub) -> None:
     def step(location: str) -> int:
         with hub.store.snapshot() as replica:

@@ -11,7 +11,7 @@ from schema.catalogue import PriceStep, Product
 from schema.identity import ProductId
 from schema.kinds.counting import CountClosed, CountRecorded
 from schema.rules.promotion_terms import Language
-from schema.settings import CountRules
+from schema.settings import CategoryNames, CountRules
 from tests.edge.goods import (
     CHEESE,
     COLA,
@@ -393,11 +393,13 @@ async def test_what_the_office_asks_for_stands_at_the_top_and_then_the_days_prop
 
 
 async def test_a_category_is_planned_by_zones(at_till: AtTill, node: Node, language: Language) -> None:
+    settle(node, CategoryNames(names={"dairy": "乳品", "drinks": "饮料"}))
     async with at_till(language) as cashier:
         await begin(cashier)
         number = next(line for line in cashier.lines if cashier.t("count_menu.category") in line)
         await cashier.press(next(char for char in number if char.isdigit()))
         await cashier.until_screen("choose")
+        await cashier.until("饮料")
         await cashier.choose(1)
         await cashier.until_screen("ask")
         await cashier.enter("货架，仓库")
