@@ -83,8 +83,11 @@ class Cashier:
         self.app.post_message(event)
 
     async def settled(self) -> None:
-        """Wait until the till has nothing more to do."""
+        """Wait until the till has nothing more to do, and what came up last is painted whole."""
         await self.pilot.pause()
+        end = time.monotonic() + WAIT_S
+        while self.app.is_running and not self.screen._is_shown and time.monotonic() < end:
+            await asyncio.sleep(0.01)
         while self.screen._held is not None:  # a digit waits lest it be the first of a scan
             await asyncio.sleep(0.01)
         await self.pilot.pause()
@@ -140,6 +143,7 @@ class Cashier:
         while not self.shows(text):
             assert time.monotonic() < end, f"{text!r} is not painted:\n{self.painted}"
             await self.pilot.pause(0.02)
+        await self.settled()
 
     async def until_screen(self, name: str) -> None:
         """Wait until a screen of this name is on top and shown."""

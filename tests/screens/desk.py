@@ -23,11 +23,13 @@ from hub.enrolment import Profile
 from hub.operators import seal_for
 from hub.own_log import parse_location
 from hub.service import init_hub, open_hub, serving, wall_clock_ms
+from hub.settings import record_setting
 from hub.summaries import refresh_summaries
 from schema import sample
 from schema.identity import ORG
 from schema.kinds.organisation import OperatorDefined
 from schema.rehearsal import CLOCK_VARIABLE, monotonic_ms
+from schema.settings import CategoryNames, write_setting
 from sync.signing import SigningKey
 from tests.hub import fleet
 from tests.hub.browsers import chromium, opened_page
@@ -90,6 +92,9 @@ def take_desk(folder: Path) -> list[Path]:
         init_hub(directory, name="灯笼超市", locations=locations)
         hub = open_hub(directory)
         make_account(hub, name="林老板")
+        with hub.store.transaction(ORG) as replica:
+            names = CategoryNames(names={one.code: one.name for one in sample.categories()})
+            record_setting(replica, hub.own_log, *write_setting(names))
         with serving(hub) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             chain = EveningChain(hub, client, AT_MS, sample.catalogue())
             chain.name_people()
