@@ -27,7 +27,7 @@ from schema.catalogue import (
 from schema.codec import encode
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.identity import ORG, Stream, is_code
+from schema.identity import ORG, Stream, is_category, is_code
 from schema.rules.barcodes import CodeKind, read_code
 from schema.rules.rounding import PricePer
 from schema.rules.tax import TaxClass
@@ -155,8 +155,8 @@ class CatalogueDesk:
         row = self._connection.execute("SELECT 1 FROM product_index WHERE product = ?", (product.code,)).fetchone()
         if row is not None:
             raise RefusalError("product_exists", f"{product.code} exists already", product=product.code)
-        if not is_code(product.category):
-            raise RefusalError("category_invalid", "a category's code has letters, digits and hyphens alone")
+        if not is_category(product.category):
+            raise RefusalError("category_invalid", "a category has 1 to 160 characters, single spaces and no #")
         return self._put(product, extras or {})
 
     def version(self, code: str) -> str:

@@ -30,7 +30,7 @@ def add_to(app: typer.Typer, operator: typer.Typer) -> None:
 
 
 def setting(
-    name: Annotated[str, typer.Argument(help="limits, cash, till, loyalty, elsewhere, shop or receipt.")],
+    name: Annotated[str, typer.Argument(help="Such as limits, cash or till; another name is answered with all.")],
     value: Annotated[str | None, typer.Option(help='The whole setting as JSON, such as {"step_minor": 10}.')] = None,
     file: Annotated[Path | None, typer.Option(help="A file that holds the JSON.")] = None,
     location: Annotated[str, typer.Option(help="Only for this location; else for the whole chain.")] = "",

@@ -9,6 +9,7 @@ from typing import Final
 
 from hub.import_terms import ImportKind
 from schema.errors import RefusalError
+from schema.rules.promotion_terms import Language
 
 _PRODUCT_WORDS: Final = (
     "product", "code", "productcode", "sku", "商品编码", "商品编号", "货号", "编码", "条码", "barcode",
@@ -131,6 +132,20 @@ REQUIRED_FIELDS: dict[ImportKind, tuple[str, ...]] = {
 def _header_word(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     return re.sub(r"[\s_\-*:：]|\(.*?\)|[（].*?[）]", "", folded)
+
+
+_ADDED: Final = re.compile(r"^is_|_(minor|milli|ms|ppm|count)$")
+"""What rows add to the names of their columns."""
+
+
+def field_said(kind: ImportKind, field: str, language: Language) -> str:
+    """Return what people call a field of a file or of a row: its first Chinese header word, or its own name."""
+    if field not in _HEADERS[kind]:
+        field = _ADDED.sub("", field)
+    words = _HEADERS[kind].get(field, ())
+    if language is Language.ZH:
+        return next((word for word in words if not word.isascii()), field)
+    return field.replace("_", " ")
 
 
 def guess_columns(

@@ -30,7 +30,7 @@ from hub.import_cells import (
 from hub.import_terms import Existing, ImportDefaults, ImportKind
 from schema.amounts import AMOUNT_MAX, Milli, Minor, parse_quantity
 from schema.catalogue import Deposit
-from schema.identity import LocationId, OperatorId, ProductId, is_code
+from schema.identity import LocationId, OperatorId, ProductId, is_category, is_code, nearest_category
 from schema.rows import (
     BalanceKind,
     BaseUnit,
@@ -74,7 +74,14 @@ def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
         word = sheet.get("category")
         if not word:
             return defaults.category
+        word = " ".join(word.split())
         word = existing.category_names.get(word, word)
+        if not is_category(word):
+            plain = nearest_category(word)
+            sheet.warn(
+                "category.changed", "category", word, f"a category has up to 80 characters and no #: taken as {plain}"
+            )
+            word = plain or defaults.category
         if existing.categories and word not in existing.categories:
             sheet.warn("category.unknown", "category", word, "an unknown category: the product waits without one")
             return defaults.category

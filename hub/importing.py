@@ -12,6 +12,7 @@ import msgspec
 from hub.customers import known_customers, people_by_code, people_by_hash, record_customer
 from hub.imports import Existing, Finding, ImportDefaults, Imported, ImportKind, check_import
 from hub.operators import make_verifier, record_operator
+from hub.setting_desk import view_setting
 from schema import sample
 from schema.catalogue import PriceStep, Product, UnitFactor
 from schema.errors import RefusalError
@@ -34,7 +35,7 @@ from schema.rows import (
     Row,
 )
 from schema.rules.rounding import PricePer, line_amount
-from schema.settings import write_setting
+from schema.settings import CategoryNames, write_setting
 from schema.tabular import read_table
 from sync.catalogue_edits import CatalogueEdit, edit_document, products_here
 from sync.document_projection import read_document
@@ -73,6 +74,8 @@ def read_existing(replica: Replica) -> Existing:
         units[product.code] = frozenset({product.unit, product.unit_name, *(u.unit for u in product.units)})
         barcodes |= dict.fromkeys((code for code, _ in product.barcodes), product.code)
     customers = known_customers(replica)
+    called = view_setting(organisation, connection, "categories").setting
+    assert isinstance(called, CategoryNames)
     return Existing(
         products=products,
         barcodes=barcodes,
@@ -82,6 +85,7 @@ def read_existing(replica: Replica) -> Existing:
         operators=frozenset(o.number for o in organisation.newest_each(connection, OperatorDefined).values()),
         promotions=frozenset(read_document(connection, PROMOTIONS_DOCUMENT).records()),
         locations=frozenset(organisation.newest_each(connection, LocationDefined)),
+        category_names={name: code for code, name in called.names.items()},
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 NodeId = NewType("NodeId", str)
 LocationId = NewType("LocationId", str)
@@ -21,6 +21,12 @@ Scope = NewType("Scope", str)
 
 ORG = Scope("org")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+
+
+CATEGORY_CHARS_MAX: Final = 160
+CATEGORY_PATTERN: Final = r"[^\s#\x00-\x1f\x7f]+( [^\s#\x00-\x1f\x7f]+)*"
+"""What a category may be called, in whatever script (饮料, drinks, Food/Sweets); `#` continues its document."""
+_CATEGORY = re.compile(CATEGORY_PATTERN)
 
 
 def node_id(public_key: bytes) -> NodeId:
@@ -41,6 +47,16 @@ def scope_location(scope: Scope) -> LocationId | None:
 def is_code(text: str) -> bool:
     """Tell whether a text may serve as a location's, product's or operator's code (1 to 32 plain characters)."""
     return _CODE.fullmatch(text) is not None
+
+
+def is_category(text: str) -> bool:
+    """Tell whether a text may serve as a category: 1 to 160 characters as shops write it, single spaces, no `#`."""
+    return len(text) <= CATEGORY_CHARS_MAX and _CATEGORY.fullmatch(text) is not None
+
+
+def nearest_category(text: str) -> str:
+    """Return a text as a category; empty where nothing is left of it."""
+    return " ".join(re.sub(r"[#\x00-\x1f\x7f]", "-", text).split())[:CATEGORY_CHARS_MAX].rstrip()
 
 
 class Stream(NamedTuple):

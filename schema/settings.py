@@ -242,8 +242,10 @@ class CategoryNames(Setting, frozen=True, kw_only=True):
     names: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        if any(not (is_code(code) and 0 < len(name) <= NAME_CHARS_MAX) for code, name in self.names.items()):
-            raise ValueError("a category's name has at most 40 characters, and its code none that codes have not")
+        if any(
+            not (code and code.split() == [code] and 0 < len(n) <= NAME_CHARS_MAX) for code, n in self.names.items()
+        ):
+            raise ValueError("a category's name has at most 40 characters, and its code no space")
 
     def of(self, category: str) -> str:
         """Return what a category is called."""

@@ -26,7 +26,7 @@ from schema.catalogue import (
 )
 from schema.database import Connection
 from schema.errors import RefusalError
-from schema.identity import ProductId
+from schema.identity import CATEGORY_CHARS_MAX, CATEGORY_PATTERN, ProductId
 from schema.rules.tax import TaxClass
 from sync.document_projection import decode_fields
 
@@ -80,7 +80,12 @@ class ProductChanged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `fiscal` is the 19-digit 税收分类编码; `minimum` the stock below which it is ordered, in thousandths.
     """
 
-    category: Code
+    category: Annotated[
+        str,
+        msgspec.Meta(
+            description="in any script, without #", max_length=CATEGORY_CHARS_MAX, pattern=f"^{CATEGORY_PATTERN}$"
+        ),
+    ]
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
     unit: UnitCode = "pc"
     unit_name: Annotated[str, msgspec.Meta(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")] = "件"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from schema.amounts import parse_money, parse_quantity
 from schema.errors import EdgetillError, RefusalError
-from schema.identity import is_code
+from schema.identity import CATEGORY_CHARS_MAX, is_category, is_code
 from schema.texts import Texts
 
 VERSION_FIELD: Final = "version"
@@ -142,6 +142,14 @@ class Form(Values):
         value = self.required(name, characters_max=32, is_required=is_required)
         if value and not is_code(value):
             self.wrong(name, "form.no_code")
+            return ""
+        return value
+
+    def category(self, name: str) -> str:
+        """Return a category, in whatever script."""
+        value = " ".join(self.required(name, characters_max=CATEGORY_CHARS_MAX).split())
+        if value and not is_category(value):
+            self.wrong(name, "form.no_category")
             return ""
         return value
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from hub.accounts import Right
+from hub.import_columns import field_said
 from hub.import_desk import check_file, find_file, import_files, keep_file, take_file, undo_import
 from hub.import_terms import ImportKind, ImportRefusedError
 from hub.importing import FILE_BYTES_MAX, verifiers_of
 from hub.imports import summarise
 from hub.pages.visits import Answer, Routes, Visit
+from schema.amounts import format_money, format_quantity
 from schema.errors import RefusalError
 from schema.identity import ORG
 from schema.rows import CustomerRow, OperatorRow, Row
+from schema.rules.promotion_terms import Language
 
 routes = Routes()
 _SHOWN = 20
@@ -77,31 +81,44 @@ def _file_page(visit: Visit, status: int) -> Answer:
         "import_file.html", status=status, file=file, imported=imported, refused=refused, problem=problem,
         columns=dict(result.columns) if result else {}, groups=summarise(findings),
         findings=findings[:_FINDINGS_SHOWN], more=max(0, len(findings) - _FINDINGS_SHOWN), skips=skips, at=location,
-        titles=_titles(rows), cells=[_cells(row) for row in rows],
+        said=partial(field_said, ImportKind(file.kind), language=visit.t.language),
+        titles=_titles(rows, ImportKind(file.kind), visit.t.language), cells=[_cells(visit, row) for row in rows],
     )  # fmt: skip
 
 
-def _titles(rows: tuple[Row, ...]) -> list[str]:
-    return [name for name in rows[0].__struct_fields__ if name != "pin"] if rows else []
+def _titles(rows: tuple[Row, ...], kind: ImportKind, language: Language) -> list[str]:
+    names = [name for name in rows[0].__struct_fields__ if name != "pin"] if rows else []
+    return [field_said(kind, name, language) for name in names]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(visit: Visit, row: Row) -> list[str]:
     """Show a typed row; a PIN is never shown, a phone number in part."""
     values: dict[str, Any] = {name: getattr(row, name) for name in row.__struct_fields__}
     if isinstance(row, OperatorRow):
         values.pop("pin")
     if isinstance(row, CustomerRow) and row.phone:
         values["phone"] = f"{row.phone[:3]}****{row.phone[-4:]}"
-    return [_shown(value) for value in values.values()]
+    return [
+        visit.rendering.when(value) if name.endswith("_ms") and isinstance(value, int) else _shown(value, name)
+        for name, value in values.items()
+    ]
 
 
-def _shown(value: object) -> str:
-    if value is None or value in ("", (), 0, False):
+def _shown(value: object, name: str = "") -> str:
+    if value is None or value in ("", ()) or value is False:
+        return ""
+    if value is True:
+        return "✓"
+    if isinstance(value, int) and name.endswith("_minor"):
+        return format_money(value)
+    if isinstance(value, int) and name.endswith("_milli"):
+        return format_quantity(value)
+    if value == 0:
         return ""
     if isinstance(value, tuple):
         return ", ".join(_shown(one) for one in value)
     if isinstance(value, msgspec.Struct):
-        return " ".join(_shown(getattr(value, name)) for name in value.__struct_fields__)
+        return " ".join(_shown(getattr(value, name), name) for name in value.__struct_fields__)
     return str(value)
 
 

@@ -166,7 +166,7 @@ def add_product(visit: Visit) -> Answer:
     """Define a product, with its first price where one was typed."""
     form = visit.form
     code = form.code("code")
-    known, extras = _read(form, code, form.code("category"))
+    known, extras = _read(form, code, form.category("category"))
     price_minor = form.money("price", is_required=False)
     if form.is_valid:
         try:

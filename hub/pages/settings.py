@@ -15,7 +15,7 @@ from hub.setting_desk import SettingView, preview_receipt, view_setting
 from hub.settings import inherit_setting, record_setting
 from schema.amounts import format_money, format_quantity
 from schema.errors import RefusalError
-from schema.identity import ORG, is_code
+from schema.identity import ORG, is_category
 from schema.rows import StaffRole
 from schema.rules.barcode_layouts import BarcodeLayout, BarcodeLayouts
 from schema.rules.promotion_terms import Language
@@ -69,7 +69,7 @@ def setting(visit: Visit) -> Answer:
     if isinstance(view.setting, CategoryNames):
         with visit.read() as replica:
             unnamed = [one.category for one in categories(replica.connection) if one.category not in view.setting.names]
-        filled["names"] = "\n".join([*filter(None, [filled["names"]]), *unnamed])
+        filled["names"] = "\n".join([*filter(None, [filled["names"]]), *(f"{one} =" for one in unnamed)])
     visit.form.fill(filled)
     return _page(visit, view, 200)
 
@@ -161,7 +161,7 @@ def _typed(value: Any, how: str) -> str:
         case "layouts":
             return "\n".join(map(_layout_typed, value))
         case "names":
-            return "\n".join(f"{code} {name}" for code, name in value.items())
+            return "\n".join(f"{code} = {name}" for code, name in value.items())
         case "keys":
             return "\n".join(f"{act} {keys}" for act, keys in value.items())
         case "pairs":
@@ -321,11 +321,11 @@ def _names(form: Form, field: str) -> dict[str, str]:
     """Read what each category is called; a code alone is called by itself."""
     names: dict[str, str] = {}
     for line in _lines(form, field):
-        code, _, name = line.partition(" ")
-        if not is_code(code) or len(name.strip()) > NAME_CHARS_MAX:
+        code, _, name = (part.strip() for part in line.partition("="))
+        if not is_category(code) or len(name) > NAME_CHARS_MAX:
             form.wrong(field, "settings.name_malformed", line=line[:40])
-        elif name.strip():
-            names[code] = name.strip()
+        elif name:
+            names[code] = name
     return names
 
 

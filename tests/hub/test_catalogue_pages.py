@@ -15,7 +15,7 @@ from schema.errors import RefusalError
 from schema.kinds.organisation import OperatorDefined
 from schema.rules.barcode_layouts import BarcodeLayout
 from schema.settings import CashRules, CountRules, PriceRules, ReceiptForm, TillRules
-from tests.hub.desk import DeskClient, at_the_desk, make_account, text_of
+from tests.hub.desk import BROWSER, DeskClient, at_the_desk, make_account, text_of
 
 CSV = "code,name,category,unit,price,barcode\nX1,水,drinks,pc,2.00,6901234567892\nX2,茶,drinks,pc,3.50,\n"
 WATER = {
@@ -108,6 +108,34 @@ def test_a_dirty_file_takes_nothing_and_names_every_line(desk: DeskClient) -> No
     path = sent.headers["location"]
     assert desk.post(f"{path}/take", {"at": ""}).status_code == 409
     assert "2 of 3 rows would be taken" in text_of(desk.get(f"{path}?skip=1"))
+
+
+def test_the_dirt_report_is_in_the_language_of_the_desk(desk: DeskClient) -> None:
+    desk.get("/imports")
+    text = "货号,品名,分类,单位,售价,是否称重\nX1,可乐,酒水#1,瓶,0,否\nX2,苹果,水果/进口,公斤,12.80,是\n"
+    sent = desk.http.post(
+        "/imports", data={"csrf": desk.csrf, "kind": "products"}, files={"file": ("d.csv", text.encode(), "text/csv")}
+    )
+    path = sent.headers["location"]
+    english, chinese = (
+        text_of(desk.http.get(f"{path}?lang={language}", headers=BROWSER, follow_redirects=True))
+        for language in ("en", "zh")
+    )
+    for words in ("1 × 价格是零，收银机会按 0.00 卖", "1 × 类别太长或有 #，已改", "货号 → 商品编码", "12.80"):
+        assert words in chinese, words
+    for words in ("1 × Price of nothing", "taken as 酒水-1", "货号 → code", "12.80"):
+        assert words in english, words
+
+
+def test_a_category_is_called_as_the_shop_writes_it(desk: DeskClient) -> None:
+    desk.get("/product-new")
+    tea = {**WATER, "category": "进口 茶/红茶"}
+    assert desk.post("/product-new", tea).status_code == 303
+    assert desk.get("/products?category=进口 茶/红茶").text.count("/products/D100") == 1
+    assert "进口 茶/红茶" in text_of(desk.get("/products/D100"))
+    sharp = desk.post("/product-new", {**tea, "code": "X4", "category": "茶 #1"})
+    assert (sharp.status_code, "without #" in text_of(sharp)) == (422, True)
+    assert "进口 茶/红茶" in text_of(desk.get("/policies/edit?category=进口 茶/红茶"))
 
 
 def test_a_promotion_is_tried_on_a_basket_and_cannot_be_nonsense(desk: DeskClient, hub: Hub) -> None:
@@ -204,14 +232,14 @@ def test_a_till_s_scales_keys_and_means_are_set_at_the_desk_and_nonsense_is_refu
 def test_categories_are_called_what_the_desk_says_on_pages_and_in_files(desk: DeskClient) -> None:
     add_cola(desk)
     page = desk.get("/settings/categories")
-    assert ">drinks</textarea>" in page.text
-    assert desk.post("/settings/categories", {"names": "drinks  饮料\nsnacks", "at": ""}).status_code == 303
+    assert ">drinks =</textarea>" in page.text
+    assert desk.post("/settings/categories", {"names": "drinks = 饮料\nsnacks =", "at": ""}).status_code == 303
     for path in ("/products", "/products/D100", "/policies", "/policies/edit?category=drinks", "/minimums", "/stock"):
         assert "饮料" in text_of(desk.get(path)), path
     assert desk.get("/products?category=drinks").text.count("/products/D100") == 1
-    wrong = desk.post("/settings/categories", {"names": "dr|inks 饮料", "at": ""})
+    wrong = desk.post("/settings/categories", {"names": f"drinks = {'饮' * 41}", "at": ""})
     assert (wrong.status_code, "cannot be used" in text_of(wrong)) == (422, True)
-    assert "drinks 饮料" in desk.get("/settings/categories").text
+    assert "drinks = 饮料" in desk.get("/settings/categories").text
 
 
 def test_a_location_has_its_own_cash_rules_and_follows_the_chain_again(desk: DeskClient, hub: Hub) -> None:

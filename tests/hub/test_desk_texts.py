@@ -43,3 +43,15 @@ def test_no_refusal_of_the_desk_is_without_a_sentence() -> None:
         )
     raised -= {"token_missing", "token_unknown", "token_expired", "token_forbidden"}  # the API's, which speaks English
     assert [code for code in sorted(raised) if not texts.has(f"refusal.{code}")] == []
+
+
+def test_everything_that_can_be_wrong_in_a_file_has_words_in_both_languages() -> None:
+    codes = {
+        code
+        for file in HUB.glob("import*.py")
+        for code in re.findall(r"""(?:warn|refuse|note)\(\s*"([a-z_]+\.[a-z_]+)\"""", file.read_text("utf-8"))
+    }
+    assert len(codes) > 60
+    for language in Language:
+        texts = Texts("hub", language)
+        assert [code for code in sorted(codes) if not texts.has(f"dirt.{code}")] == []

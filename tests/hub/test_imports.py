@@ -333,6 +333,16 @@ def test_promotions_are_read_as_chinese_shops_write_them() -> None:
     assert (rows[4].buy_count, rows[4].free_count) == (2, 1)
 
 
+def test_categories_of_a_file_are_taken_as_the_shop_writes_them() -> None:
+    words = ("酒水", "粮油/米面 ", "Food  (folder)/Sweets", "No #1", "长" * 161)
+    text = "编码,名称,单位,售价,税率,分类\n" + "".join(f"{n},n{n},瓶,1,13,{word}\n" for n, word in enumerate(words, 1))
+    imported = checked(ImportKind.PRODUCTS, text, EMPTY)
+    assert [row.category for row in imported.rows if isinstance(row, ProductRow)] == [
+        "酒水", "粮油/米面", "Food (folder)/Sweets", "No -1", "长" * 160,
+    ]  # fmt: skip
+    assert warnings(imported) == [(line, "category.changed") for line in (5, 6)]
+
+
 def test_every_wrong_promotion_is_named() -> None:
     text = (
         "code,kind,products,categories,value,threshold,buy,free\n"
