@@ -13,8 +13,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 RUN: Final = "from schema.command_line import main; main()"
-HANG_S: Final = 300
-"""After so long a command is given up; none needs a tenth of it."""
+HANG_S: Final = 900
+"""After so long a command is given up; none needs a twentieth of it."""
 
 
 def command(*words: str) -> list[str]:
