@@ -146,7 +146,7 @@ def watched(directory: Path, *, errors: Path | None = None) -> Iterator[subproce
                     raise
 
 
-def until(claim: Callable[[], bool], what: str, within_s: float = 30.0) -> float:
+def until(claim: Callable[[], bool], what: str, within_s: float = 90.0) -> float:
     """Wait until a claim holds; returns how long that took."""
     began = time.monotonic()
     while not claim():
