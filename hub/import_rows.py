@@ -78,9 +78,7 @@ def _product_reader(sheet: Sheet, existing: Existing, defaults: ImportDefaults) 
         word = existing.category_names.get(word, word)
         if not is_category(word):
             plain = nearest_category(word)
-            sheet.warn(
-                "category.changed", "category", word, f"a category has up to 80 characters and no #: taken as {plain}"
-            )
+            sheet.warn("category.changed", "category", word, f"too long, or with #: taken as {plain}")
             word = plain or defaults.category
         if existing.categories and word not in existing.categories:
             sheet.warn("category.unknown", "category", word, "an unknown category: the product waits without one")

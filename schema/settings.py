@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from schema.errors import RefusalError
-from schema.identity import is_code
+from schema.identity import is_category, is_code
 from schema.rows import StaffRole
 from schema.rules.barcode_layouts import DEFAULT_LAYOUTS, BarcodeLayout, BarcodeLayouts
 from schema.rules.receipt import ReceiptTemplate
@@ -242,10 +242,8 @@ class CategoryNames(Setting, frozen=True, kw_only=True):
     names: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        if any(
-            not (code and code.split() == [code] and 0 < len(n) <= NAME_CHARS_MAX) for code, n in self.names.items()
-        ):
-            raise ValueError("a category's name has at most 40 characters, and its code no space")
+        if any(not (is_category(code) and 0 < len(name) <= NAME_CHARS_MAX) for code, name in self.names.items()):
+            raise ValueError("a category's name has at most 40 characters")
 
     def of(self, category: str) -> str:
         """Return what a category is called."""

@@ -283,6 +283,10 @@ def _pairs(form: Form, field: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(pairs))
 
 
+def _typed_lines(form: Form, field: str) -> list[str]:
+    return [line.strip() for line in form.shown(field).splitlines() if line.strip()]
+
+
 def _layout_typed(layout: BarcodeLayout) -> str:
     """Write a layout as one types it: its flags, its digits, and `?` where the check digit may be anything."""
     return f"{','.join(layout.flags)} {layout.pattern}{'' if layout.is_check_verified else '?'}"
@@ -290,7 +294,7 @@ def _layout_typed(layout: BarcodeLayout) -> str:
 
 def _layouts(form: Form, field: str) -> tuple[BarcodeLayout, ...]:
     layouts: list[BarcodeLayout] = []
-    for line in _lines(form, field):
+    for line in _typed_lines(form, field):
         try:
             flags, pattern = line.replace("，", ",").upper().split()
             digits = pattern.removesuffix("?")
@@ -308,7 +312,7 @@ def _layouts(form: Form, field: str) -> tuple[BarcodeLayout, ...]:
 def _keys(form: Form, field: str) -> dict[str, str]:
     """Read what key each act has; a letter or digit alone is refused, for cashiers type those."""
     renamed: dict[str, str] = {}
-    for line in _lines(form, field):
+    for line in _typed_lines(form, field):
         act, _, written = line.lower().partition(" ")
         keys = [key.strip() for key in written.replace("，", ",").split(",") if key.strip()]
         if not _ACT.fullmatch(act) or not keys or any(len(key) == 1 and key.isalnum() for key in keys):
@@ -320,7 +324,7 @@ def _keys(form: Form, field: str) -> dict[str, str]:
 def _names(form: Form, field: str) -> dict[str, str]:
     """Read what each category is called; a code alone is called by itself."""
     names: dict[str, str] = {}
-    for line in _lines(form, field):
+    for line in _typed_lines(form, field):
         code, _, name = (part.strip() for part in line.partition("="))
         if not is_category(code) or len(name) > NAME_CHARS_MAX:
             form.wrong(field, "settings.name_malformed", line=line[:40])

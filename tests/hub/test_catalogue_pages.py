@@ -136,6 +136,13 @@ def test_a_category_is_called_as_the_shop_writes_it(desk: DeskClient) -> None:
     sharp = desk.post("/product-new", {**tea, "code": "X4", "category": "茶 #1"})
     assert (sharp.status_code, "without #" in text_of(sharp)) == (422, True)
     assert "进口 茶/红茶" in text_of(desk.get("/policies/edit?category=进口 茶/红茶"))
+    desk.get("/settings/categories")
+    assert desk.post("/settings/categories", {"names": "进口 茶/红茶 = 红茶", "at": ""}).status_code == 303
+    assert "/ 红茶" in text_of(desk.get("/products/D100"))
+    many = "\n".join(f"类别 {number} = 名称 {number}" for number in range(500))
+    desk.get("/settings/categories")
+    assert desk.post("/settings/categories", {"names": many, "at": ""}).status_code == 303
+    assert "类别 499 = 名称 499" in desk.get("/settings/categories").text
 
 
 def test_a_promotion_is_tried_on_a_basket_and_cannot_be_nonsense(desk: DeskClient, hub: Hub) -> None:
