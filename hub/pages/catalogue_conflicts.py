@@ -59,8 +59,14 @@ class ConflictShown(NamedTuple):
 def shown_conflicts(visit: Visit, replica: Replica, conflicts: Sequence[DocumentConflict]) -> list[ConflictShown]:
     """Say conflicts in words, their candidates with who stands behind each."""
     names = {one.change: _author(replica, one.stamp) for conflict in conflicts for one in conflict.candidates}
-    goods = product_names(replica.connection, {one.record for one in conflicts})
+    goods = product_names(replica.connection, {one.record for one in conflicts if _place_of(one) == "products"})
     return [_told(visit, one, names, goods.get(one.record, ("", ""))[0]) for one in conflicts]
+
+
+def _place_of(conflict: DocumentConflict) -> str:
+    """Return whose page a conflict is about: prices and minimums are a product's."""
+    kind = conflict.document.partition("/")[0]
+    return kind if kind in {"suppliers", "promotions"} else "products"
 
 
 def _author(replica: Replica, stamp: ChangeStamp) -> str:
@@ -81,13 +87,9 @@ def _told(visit: Visit, conflict: DocumentConflict, names: Mapping[bytes, str], 
         (_value_shown(visit, kind, one.value), _edited(visit, one, names), one.change.hex())
         for one in conflict.candidates
     ]
-    place = kind if kind in {"suppliers", "promotions"} else "products"
     field = _field_shown(visit, kind, conflict.field)
-    if place != "products":
-        name = ""
-    return ConflictShown(
-        conflict.id, conflict.record, name, kind, where, field, f"/{place}/{conflict.record}", candidates
-    )
+    address = f"/{_place_of(conflict)}/{conflict.record}"
+    return ConflictShown(conflict.id, conflict.record, name, kind, where, field, address, candidates)
 
 
 def _edited(visit: Visit, one: Candidate, names: Mapping[bytes, str]) -> str:

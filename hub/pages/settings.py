@@ -25,29 +25,16 @@ from schema.settings import (
     MEANS,
     NAME_CHARS_MAX,
     UNLIMITED,
-    CarryRules,
-    CashRules,
     CategoryNames,
-    CountRules,
     Limits,
-    LoyaltyRules,
-    PriceRules,
     ReceiptForm,
     RoleLimits,
     Setting,
     ShopCard,
-    StockRules,
-    TillRules,
     write_setting,
 )
 
 routes = Routes()
-PLAIN: Final[dict[str, type[Setting]]] = {
-    "shop": ShopCard, "prices": PriceRules, "cash": CashRules, "loyalty": LoyaltyRules, "till": TillRules,
-    "stock": StockRules, "count": CountRules,
-    "carry": CarryRules, "categories": CategoryNames,
-}  # fmt: skip
-"""Settings whose page has one field for each of theirs."""
 SETTING_PAGES: Final = (
     "shop", "receipt", "prices", "limits", "cash", "loyalty", "till", "stock", "count", "carry", "categories",
 )  # fmt: skip
@@ -351,4 +338,4 @@ def _read_receipt(form: Form) -> ReceiptForm:
 
 
 def _lines(form: Form, name: str) -> tuple[str, ...]:
-    return tuple(line.strip()[:200] for line in form.shown(name).splitlines() if line.strip())[:20]
+    return tuple(line[:200] for line in _typed_lines(form, name))[:20]
